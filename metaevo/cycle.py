@@ -1,0 +1,225 @@
+"""One cycle: diagnose, objective, search, examine, decide. A straight line with one verdict at its end.
+
+Each later step holds all it may look at; what the next cycle may know of this one is what `evolve.advance` writes.
+"""
+
+from random import Random
+from typing import Any
+
+from metaevo.artifacts.fingerprint import fingerprint
+from metaevo.diagnose import Diagnosis, diagnose, probe_items, record_scores
+from metaevo.errors import CodeChanged, EngineError
+from metaevo.gate.decision import Case, decide, resumed
+from metaevo.gate.exam import Void
+from metaevo.ledger.journal import At
+from metaevo.ledger.tables import HoldRow
+from metaevo.line.answer import measure, measure_mark
+from metaevo.line.steps import call
+from metaevo.outlook import history, scores_of
+from metaevo.preparation import prepare
+from metaevo.search.run import Found, Search
+from metaevo.search.skeletons import skeletons
+from metaevo.terms import State, Tools
+from metaevo.trial import Ground
+from metaevo.types import Cycle, Generation, History, Trial, Verdict
+from objectives.types import Cell, Objective, Report, Split
+
+
+def run(tools: Tools, state: State) -> Cycle:
+    """Run one cycle and return it, decided or ended for a reason.
+
+    Raises:
+        CodeChanged: A module was edited while it ran; the caller closes the cycle as void.
+    """
+    try:
+        if state.hold is not None:
+            return _held(tools, state, state.hold)
+        return _fresh(tools, state)
+    except Void as error:
+        return Cycle(state.number, None, (), None, None, "void", str(error))
+    except CodeChanged:
+        raise
+    except EngineError as error:
+        return Cycle(state.number, None, (), None, None, "none", f"infrastructure: {error}")
+
+
+def _fresh(tools: Tools, state: State) -> Cycle:
+    host, settings, number = tools.host, tools.settings, state.number
+    tools.on_phase("diagnose", f"measuring {state.champion.id}")
+    found = diagnose(host, tools.journal, At(number), state.champion, settings.probe)
+    record_scores(host, found, state.epoch, number)
+    seen = history(host, settings.goals, found, settings.gate, epoch=state.epoch, cycle=number)
+    if settings.observe:
+        return Cycle(number, None, (), None, None, "none", "converged: mode is observe, nothing is trained")
+    tools.on_phase("objective", f"{len(found.weaknesses)} weaknesses named")
+    try:
+        objective = choose(tools, state, seen)
+    except LookupError as error:
+        return Cycle(number, None, (), None, None, "none", f"converged: {error.args[0]}")
+    tools.on_phase("search", f"{objective.ability}: {', '.join(map(str, objective.cells))}")
+    ground = prepare(tools, state, objective, found)
+    outcome = _search(tools, state, objective, ground)
+    if outcome.best is None or outcome.best.generation is None:
+        return Cycle(number, objective, outcome.trials, None, None, "none", _why_none(outcome, found, objective))
+    tools.on_phase("examine", f"{outcome.best.generation.id} by {outcome.recipe.name if outcome.recipe else '?'}")
+    return _examined(tools, state, objective, outcome.trials, outcome.best)
+
+
+def choose(tools: Tools, state: State, seen: History) -> Objective:
+    """Return the next objective, as a journalled step. A rule can only choose among the open cells it was shown.
+
+    Raises:
+        LookupError: No cell is open.
+    """
+    settings = tools.settings
+    if settings.fixed_objective is not None:
+        ability, direction = settings.fixed_objective
+        seen = History(
+            tuple(c for c in seen.cells if (c.ability, c.direction.value) == (ability, direction)), seen.past
+        )
+    module = tools.host.registry.get("objective", settings.rule, "objective.rule")
+    key = At(state.number).key("objective")
+    mark = fingerprint(module.digest, seen)
+
+    def decide_on() -> Objective:
+        effects = {name: Random(tools.journal.stream_seed(key)) for name in module.effects}
+        knobs = module.fill({}, "objective.rule")
+        return checked(call(module, seen, effects, knobs), seen)
+
+    made: Objective = tools.journal.step(
+        key,
+        mark,
+        decide_on,
+        kind=Objective,
+        module=f"objective.{settings.rule}",
+        counts=lambda o: {"cells": len(o.cells)},
+    )
+    return made
+
+
+def checked(objective: Objective, seen: History) -> Objective:
+    """Return the objective if it lies inside the goals and is of one kind.
+
+    Raises:
+        LookupError: It has no cell, too many, or one the goals do not cover.
+    """
+    known = {cell.cell: cell for cell in seen.cells}
+    chosen = [
+        known[cell] for cell in objective.cells if cell in known and (known[cell].weight > 0 or known[cell].drop > 0)
+    ]
+    if not 1 <= len(chosen) <= 4 or len(chosen) != len(objective.cells):
+        raise LookupError(f"rule {objective.rule} chose {len(objective.cells)} cells, want 1 to 4 of the open ones")
+    if len({(c.ability, c.direction, c.finite) for c in chosen}) != 1:
+        raise LookupError(f"rule {objective.rule} mixed abilities, directions or finite with endless cells")
+    return objective
+
+
+def _search(tools: Tools, state: State, objective: Objective, ground: Ground) -> Found:
+    settings, host = tools.settings, tools.host
+    references = any(task.reference is not None for task in ground.seeds)
+    choices = skeletons(host.registry, forbidden=settings.goals.forbidden.methods, references=references)
+    search = Search(
+        host,
+        tools.journal,
+        tools.sampler,
+        settings.search,
+        ground,
+        choices,
+        state.number,
+        objective.ability,
+        objective.direction,
+        settings.fixed_recipe,
+        tools.on_count,
+    )
+    return search.run()
+
+
+def _why_none(outcome: Found, found: Diagnosis, objective: Objective) -> str:
+    """Return why a search found nothing to examine, from the closed list of reasons."""
+    hopes = [looked.latent or 0.0 for looked in found.cells if looked.cell in objective.cells]
+    if "infrastructure" in outcome.why:
+        return f"infrastructure: {outcome.why}"
+    if "nothing left to learn from" in outcome.why:
+        return f"limit of data: {outcome.why}"
+    if hopes and max(hopes) == 0.0:
+        return f"limit of model: no sample solves any task there; {outcome.why}"
+    return f"limit of recipe: {outcome.why}"
+
+
+def _examined(tools: Tools, state: State, objective: Objective, trials: tuple[Trial, ...], best: Trial) -> Cycle:
+    candidate = best.generation
+    if candidate is None:
+        raise ValueError("an examination needs a candidate")
+    case = _case(tools, state, candidate, objective.cells, best.score or 0.0)
+    verdict = decide(tools.exam(state.number), case)
+    reports = tuple(anchored(tools, state, g) for g in (*_unanchored(tools, state), candidate))
+    return Cycle(state.number, objective, trials, candidate, verdict, verdict.decision, _why(verdict), reports)
+
+
+def _held(tools: Tools, state: State, hold: HoldRow) -> Cycle:
+    """Examine a held candidate again, with new items only; nothing is searched."""
+    tools.on_phase("examine", f"{hold.candidate} again, held since cycle {hold.cycle}")
+    candidate = tools.host.lineage.get(hold.candidate)
+    exam = hold.exam
+    cells = tuple(Cell.parse(cell) for cell in exam["cells"])
+    case = _case(tools, state, candidate, cells, 0.0, held=exam)
+    verdict = decide(tools.exam(state.number), case)
+    return Cycle(state.number, None, (), candidate, verdict, verdict.decision, _why(verdict))
+
+
+def _case(
+    tools: Tools,
+    state: State,
+    candidate: Generation,
+    cells: tuple[Cell, ...],
+    dev_gain: float,
+    held: dict[str, Any] | None = None,
+) -> Case:
+    settings, host = tools.settings, tools.host
+    return Case(
+        candidate=candidate,
+        parent=state.champion,
+        reference=state.reference,
+        cells=cells,
+        rules=settings.goals.rules(host.environments),
+        dev_gain=dev_gain,
+        epoch=state.epoch,
+        manifest=host.lineage.row(candidate.id).manifest or "",
+        answer_tokens=settings.goals.answer_tokens,
+        held=resumed(held) if held is not None else None,
+        stream=int(held["stream"]) if held is not None else None,
+        protection_items=round(1.3 * held["protection"]) if held is not None else 0,
+        pinned=state.pinned,
+        approval=settings.approval,
+    )
+
+
+def anchored(tools: Tools, state: State, generation: Generation) -> Report:
+    """Return the generation's report on the anchor items, the same for every examined generation."""
+    host = tools.host
+    cells = [cell for environment in host.environments.values() for cell in environment.cells]
+    items = probe_items(host, 1, tools.settings.anchor, cells, Split.ANCHOR)
+    tasks = tuple(task for group in items.values() for task in group)
+    key = At(state.number).key("anchor", int(generation.id[1:]))
+    report: Report = tools.journal.step(
+        key,
+        measure_mark(host, generation, tasks),
+        lambda: measure(host, host.engine, generation, tasks, Split.ANCHOR),
+        kind=Report,
+        counts=lambda r: {"items": len(r.outcomes)},
+    )
+    return report
+
+
+def _unanchored(tools: Tools, state: State) -> tuple[Generation, ...]:
+    """Return the champion where it was never measured on the anchor items in this epoch."""
+    known = scores_of(tools.host, state.champion.id, Split.ANCHOR, state.epoch)
+    return () if known else (state.champion,)
+
+
+def _why(verdict: Verdict) -> str:
+    """Return why a verdict promoted nothing, from the closed list; empty for a promotion."""
+    if verdict.decision == "promote":
+        return ""
+    codes = ", ".join(reason.code for reason in verdict.reasons)
+    return f"inconclusive: {codes}" if verdict.decision == "hold" else f"limit of recipe: {codes}"

@@ -1,0 +1,208 @@
+"""The grader pool as the control plane sees it: draw tasks, grade answers, never wait for a hung reward.
+
+An exception, a time-out or a death is tried again in a fresh process. If it comes back while the row's own answer
+passes, it is the completion's fault (0 and an event); otherwise the environment's (None and an event).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from metaevo.artifacts.bodies import adapter
+from metaevo.engines.process import Child
+from metaevo.errors import KINDS, EngineDied, EngineError, EngineTimeout
+from objectives.drawing import Drawn
+from objectives.finder import Source
+from objectives.types import Environment, Split, Task
+
+LOAD_S = 120.0
+"""Seconds environments may take to import."""
+CALL_S = 300.0
+"""Seconds a draw or a description may take: some generators are slow."""
+MEMORY_MIB = 1024
+ALONE = 96
+"""Items below which a batch is not worth splitting between processes."""
+
+Item = tuple[str, int, str, str | None]
+"""(origin, level, text, completion); a completion of None is the row's own answer."""
+OnEvent = Callable[[str, str, dict[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Graded:
+    """The reward of one answer, None for "cannot say", and why it is not simply the reward's number."""
+
+    score: float | None
+    note: str = ""
+
+
+class GraderPool:
+    """A few spawned processes that hold the environments' code."""
+
+    def __init__(self, sources: Sequence[Source], *, workers: int = 2, memory_mib: int = MEMORY_MIB) -> None:
+        self.sources = tuple(sources)
+        self.memory_mib = memory_mib
+        environment = {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1", "HOME": "/nonexistent"}
+        self._children = [Child("metaevo.engines.grader_worker", environment=environment) for _ in range(workers)]
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="grader")
+        self.on_event: OnEvent = lambda _code, _sentence, _data: None
+        self.closed_doors: dict[str, bool] = {}
+        self._timeouts: dict[str, float] = {}
+
+    def describe(self) -> list[Environment]:
+        """Return every environment's data record.
+
+        Raises:
+            BadInput: An environment is missing or breaks the contract.
+        """
+        jobs = [
+            self._threads.submit(self._describe, self._children[i % len(self._children)], source)
+            for i, source in enumerate(self.sources)
+            if i < len(self._children)
+        ]
+        share = [job.result() for job in jobs]
+        found = {env.name: env for part in share for env in part}
+        self._timeouts = {env.name: env.timeout_s for env in found.values()}
+        return [found[source.name] for source in self.sources]
+
+    def _describe(self, child: Child, first: Source) -> list[Environment]:
+        at = self._children.index(child)
+        made = []
+        for source in self.sources[at :: len(self._children)]:
+            train = source.options.get("train", True)
+            answer = self._call(child, {"op": "describe", "environment": source.name, "train": train}, CALL_S)
+            made.append(adapter(Environment).validate_python(answer))
+        return made
+
+    def draw(self, environment: str, level: int, split: Split, seed: int, start: int, n: int) -> Drawn:
+        """Return the next ``n`` tasks of one cell, split and stream."""
+        return self.draw_many([(environment, level, split, seed, start, n)])[0]
+
+    def draw_many(self, wanted: Sequence[tuple[str, int, Split, int, int, int]]) -> list[Drawn]:
+        """Return what each (environment, level, split, seed, start, n) draws, in order."""
+        names = ("environment", "level", "split", "seed", "start", "n")
+        requests = [{"op": "draw", **dict(zip(names, want, strict=True))} for want in wanted]
+        return [adapter(Drawn).validate_python(answer) for answer in self._spread(requests)]
+
+    def posed(self, texts: Sequence[str]) -> list[Task | None]:
+        """Return the train task each posed text is, None where it is none."""
+        answer = self._call(self._children[0], {"op": "posed", "texts": list(texts)}, CALL_S)
+        return adapter(list[Task | None]).validate_python(answer)  # type: ignore[no-any-return]
+
+    def mistakes(self, environment: str, items: Sequence[Item]) -> list[str | None]:
+        """Return for each wrong answer the name of the known wrong procedure that gives it, or None."""
+        request = {"op": "mistakes", "environment": environment, "items": list(items)}
+        return list(self._call(self._children[0], request, CALL_S))
+
+    def grade(self, environment: str, items: Sequence[Item]) -> list[Graded]:
+        """Return one grade per item, in order."""
+        parts = len(self._children) if len(items) >= ALONE else 1
+        size = -(-len(items) // parts) if items else 1
+        shares = [list(items[at : at + size]) for at in range(0, len(items), size)]
+        jobs = [
+            self._threads.submit(self._grade, self._children[i], environment, share) for i, share in enumerate(shares)
+        ]
+        return [grade for job in jobs for grade in job.result()]
+
+    def close(self) -> None:
+        """End all processes."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for child in self._children:
+            child.kill()
+
+    def _grade(self, child: Child, environment: str, items: list[Item]) -> list[Graded]:
+        found: dict[int, tuple[float | None, str]] = {}
+        self._pass(child, environment, items, list(range(len(items))), found, singly=False)
+        broken = [i for i in range(len(items)) if i not in found or found[i][1]]
+        if broken:
+            child.kill()
+            for i in broken:
+                found.pop(i, None)
+            self._pass(child, environment, items, broken, found, singly=True)
+            for i in broken:
+                if found[i][1]:
+                    found[i] = self._blame(child, environment, items[i], found[i][1])
+        return [Graded(*found[i]) for i in range(len(items))]
+
+    def _pass(
+        self,
+        child: Child,
+        environment: str,
+        items: list[Item],
+        which: list[int],
+        found: dict[int, tuple[float | None, str]],
+        *,
+        singly: bool,
+    ) -> None:
+        """Grade the named items once. Without ``singly`` an item that hangs ends the pass with the rest unknown."""
+        left = list(which)
+        while left:
+            request = {"op": "grade", "environment": environment, "items": [items[i] for i in left], "singly": singly}
+            try:
+                for place, score, note in self._streamed(child, request, self._timeouts.get(environment, 2.0)):
+                    found[left[place]] = (score, note)
+                return
+            except (EngineDied, EngineTimeout) as error:
+                note = "timeout" if isinstance(error, EngineTimeout) else "died"
+            left = [i for i in left if i not in found]
+            if not singly:
+                return
+            found[left[0]] = (None, note)
+            left = left[1:]
+
+    def _blame(self, child: Child, environment: str, item: Item, note: str) -> tuple[float | None, str]:
+        """Decide whose fault an item is that failed twice: the completion's (0) or the environment's (None)."""
+        origin, level, text, completion = item
+        own: dict[int, tuple[float | None, str]] = {}
+        self._pass(child, environment, [(origin, level, text, None)], [0], own, singly=True)
+        score, fault = own[0]
+        fine = score is not None and score > 0 and not fault
+        code = "answer_breaks_grader" if fine else "grader_failed"
+        whose = "the answer" if fine else "the environment"
+        shown = (completion or "")[:120]
+        self.on_event(
+            code,
+            f"environment {environment}: grading failed twice ({note}) on {text[:80]!r}; the fault is {whose}'s",
+            {"environment": environment, "note": note, "task": text[:200], "completion": shown},
+        )
+        return (0.0, note) if fine else (None, note)
+
+    def _spread(self, requests: list[dict[str, Any]]) -> list[Any]:
+        def share(at: int) -> list[Any]:
+            mine = requests[at :: len(self._children)]
+            return [self._call(self._children[at], request, CALL_S) for request in mine]
+
+        jobs = [self._threads.submit(share, at) for at in range(len(self._children))]
+        parts = [job.result() for job in jobs]
+        return [parts[i % len(parts)][i // len(parts)] for i in range(len(requests))]
+
+    def _call(self, child: Child, request: dict[str, Any], timeout_s: float) -> Any:
+        self._ready(child)
+        child.send(request)
+        return _told(child.receive(timeout_s))
+
+    def _streamed(self, child: Child, request: dict[str, Any], timeout_s: float) -> Iterator[Any]:
+        """Yield results as they come; a silence of ``timeout_s`` kills the process and raises."""
+        self._ready(child)
+        child.send(request)
+        while True:
+            frame = child.receive(timeout_s)
+            if "progress" not in frame:
+                yield from _told(frame)
+                return
+            yield from frame["progress"]
+
+    def _ready(self, child: Child) -> None:
+        if child.running:
+            return
+        child.kill()
+        child.start()
+        child.send({"op": "load", "sources": self.sources, "memory_mib": self.memory_mib})
+        self.closed_doors = _told(child.receive(LOAD_S))
+
+
+def _told(frame: dict[str, Any]) -> Any:
+    if "ok" in frame:
+        return frame["ok"]
+    raise KINDS.get(frame["error"], EngineError)(frame["text"])

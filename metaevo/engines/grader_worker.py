@@ -1,0 +1,187 @@
+"""One process of the grader pool: ``python -m metaevo.engines.grader_worker``. Environments' code runs only here.
+
+It has no secrets in its environment, no torch, no network (a network namespace of its own), a memory limit, and
+after the environments are loaded an audit hook that refuses processes, sockets and writing. The pool kills it
+when an item takes too long.
+"""
+
+import ctypes
+import os
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from metaevo.artifacts.bodies import adapter
+from metaevo.engines.protocol import receive, send
+from metaevo.engines.worker_life import die_with_parent
+from metaevo.errors import EngineDied
+from objectives import drawing
+from objectives.environment import BadEnvironment, Program, messages, own_answer
+from objectives.finder import Source, find
+from objectives.splits import canonical
+from objectives.types import Environment, Split
+
+FLUSH_S = 0.02
+REFUSED = (
+    "os.system",
+    "os.exec",
+    "os.posix_spawn",
+    "os.fork",
+    "os.forkpty",
+    "os.kill",
+    "os.remove",
+    "os.rename",
+    "os.rmdir",
+    "os.truncate",
+    "os.symlink",
+    "os.link",
+    "os.chmod",
+    "os.mkdir",
+    "subprocess.Popen",
+    "socket.",
+    "shutil.",
+    "ctypes.",
+    "pty.",
+)
+CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
+
+
+class GraderWorker:
+    """Answers requests until the stream ends."""
+
+    def __init__(self, into: BinaryIO, out: BinaryIO, *, alone: bool) -> None:
+        self.into, self.out, self.alone = into, out, alone
+        self.programs: dict[str, Program] = {}
+
+    def serve(self) -> None:
+        """Answer one request after the other."""
+        while True:
+            try:
+                request = receive(self.into)
+            except EngineDied:
+                return
+            try:
+                send(self.out, {"ok": getattr(self, f"do_{request['op']}")(request)})
+            except BadEnvironment as error:
+                send(self.out, {"error": "BadInput", "text": str(error)})
+            except Exception as error:  # noqa: BLE001 - the process boundary: environments are other people's code
+                send(self.out, {"error": "ModuleFailed", "text": f"{type(error).__name__}: {error}"[:2000]})
+
+    def do_load(self, request: dict[str, Any]) -> Any:
+        """Load environments, then close the doors; return what the control plane may know of each."""
+        for source in adapter(list[Source]).validate_python(request["sources"]):
+            self.programs[source.name] = find(source)
+        return isolate(int(request["memory_mib"])) | {"network": self.alone}
+
+    def do_describe(self, request: dict[str, Any]) -> Any:
+        """Return the data record of one environment, sizes of its cells included."""
+        program = self.programs[request["environment"]]
+        return Environment(
+            name=program.name,
+            ability=program.ability,
+            direction=program.direction,
+            levels=program.levels,
+            texts=drawing.sizes(program),
+            pass_mark=program.pass_mark,
+            timeout_s=program.timeout_s,
+            version=program.version,
+            train=bool(request["train"]),
+            alphabet=program.alphabet,
+            reads=program.read is not None,
+            judged=program.judged,
+            answer_tokens=program.answer_tokens,
+        )
+
+    def do_draw(self, request: dict[str, Any]) -> Any:
+        """Return tasks of one cell and split."""
+        program = self.programs[request["environment"]]
+        place = (request["level"], Split(request["split"]), request["seed"], request["start"], request["n"])
+        return drawing.draw(program, *place)
+
+    def do_posed(self, request: dict[str, Any]) -> Any:
+        """Return the tasks that posed texts are, None for each that is not one."""
+        found = []
+        for text in request["texts"]:
+            tasks = (drawing.posed(program, text) for program in self.programs.values())
+            found.append(next((task for task in tasks if task is not None), None))
+        return found
+
+    def do_grade(self, request: dict[str, Any]) -> Any:
+        """Grade items one by one, telling results as they come: a silence is how the pool notices a hung one."""
+        program = self.programs[request["environment"]]
+        told: list[Any] = []
+        last = time.monotonic()
+        for index, (origin, level, text, completion) in enumerate(request["items"]):
+            try:
+                row = program.row(origin, level, text)
+                said = (own_answer(row) or "") if completion is None else completion
+                told.append([index, program.score(row, said), ""])
+            except Exception as error:  # noqa: BLE001 - a reward may fail in any way; the pool decides whose fault it is
+                told.append([index, None, f"{type(error).__name__}: {error}"[:300]])
+            if request["singly"] or time.monotonic() - last > FLUSH_S:
+                send(self.out, {"progress": told})
+                told, last = [], time.monotonic()
+        return told
+
+    def do_mistakes(self, request: dict[str, Any]) -> Any:
+        """Return for each wrong answer the name of the known wrong procedure that gives it, or None."""
+        program = self.programs[request["environment"]]
+        names = []
+        for origin, level, text, completion in request["items"]:
+            row = program.row(origin, level, text)
+            given = " ".join(completion.split())
+            names.append(next((name for name, wrong in program.mistakes.items() if wrong(**row) == given), None))
+        return names
+
+    def do_texts(self, request: dict[str, Any]) -> Any:
+        """Return the canonical texts of a whole cell's rows (data sets only), for contamination checks."""
+        program = self.programs[request["environment"]]
+        return [canonical(messages(row["prompt"])) for row in program.rows or ()]
+
+
+def isolate(memory_mib: int) -> dict[str, bool]:
+    """Limit this process for good; return which limits hold, by name."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    used = _address_space()
+    limit = used + memory_mib * 1024 * 1024
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    sys.addaudithook(_refuse)
+    return {"memory": True, "audit": True}
+
+
+def without_network() -> bool:
+    """Move this process into a network namespace of its own, which has no interface; return whether it worked.
+
+    Called before any thread is started: a user namespace can only be entered by a single-threaded process.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    return bool(libc.unshare(CLONE_NEWNET) == 0 or libc.unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0)
+
+
+def _address_space() -> int:
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
+    if event.startswith(REFUSED):
+        raise PermissionError(f"{event} is not allowed in a grader")
+    if event == "open":
+        _, mode, flags = arguments
+        if (isinstance(mode, str) and set(mode) & set("wax+")) or (flags or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+            raise PermissionError("a grader may not write files")
+
+
+def main() -> None:
+    """Take over stdin and stdout, serve."""
+    alone = without_network()
+    die_with_parent(int(sys.argv[1]))
+    into, out = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    GraderWorker(into, out, alone=alone).serve()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,116 @@
+"""The effect `Weights`, as the engine's process gives it to a module: load, train with TRL and PEFT, publish."""
+
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from metaevo.artifacts.bodies import adapter
+from metaevo.artifacts.store import Store
+from metaevo.engines.protocol import Ask, Job, Published, Sampling
+from metaevo.engines.transformers import Transformers
+from metaevo.errors import ModuleFailed
+from metaevo.learning import model as weights
+from metaevo.types import Attempts, Experiences, Generation, TrainSpec
+from objectives.types import Message
+
+PROBES = tuple(
+    (Message("user", text),) for text in ("1+1", "abc", "add 12+30", "rev abcd", "The sky is", "x", "7*6", "")
+)
+"""Fixed prompts whose greedy answers and log-probabilities identify a generation's weights."""
+
+
+class TrlWeights:
+    """One job's weights. What it publishes is written, reloaded from disk and probed before it counts."""
+
+    def __init__(
+        self, store: Store, models: Transformers, job: Job, ask: Ask, told: Callable[[int, int], None]
+    ) -> None:
+        self._store, self._models, self._job, self._ask, self._told = store, models, job, ask, told
+        self._learner: weights.Learner | None = None
+        self._spec = TrainSpec()
+        self.published: Published | None = None
+        self.merge_every = 5
+        self.tokens = 0
+
+    @property
+    def answer_tokens(self) -> int:
+        """Return how many tokens a sampled answer may have."""
+        return self._job.answer_tokens
+
+    @property
+    def scratch(self) -> Path:
+        """Return the step's own folder, named by its mark."""
+        return self._store.scratch(self._job.scratch)
+
+    def load(self, generation: str | None = None, *, spec: TrainSpec | None = None) -> weights.Learner:
+        """Return a generation's weights: frozen without a spec, trainable with its levers otherwise."""
+        which = self._job.start if generation is None else self._job.others.get(generation)
+        if which is None:
+            known = ", ".join(self._job.others)
+            raise ModuleFailed(f"{self._job.module}: no generation {generation!r} in this trial; known: {known}")
+        if spec is None:
+            return weights.load(self._store, which.parts["policy"])
+        self._spec = spec
+        self._learner = weights.trainable(self._store, which.parts["policy"], spec, merge_every=self.merge_every)
+        return self._learner
+
+    def publish(self, model: Any) -> Generation:
+        """Write the weights and return the new generation, probed as reloaded from disk."""
+        if self._learner is None:
+            raise ModuleFailed(f"{self._job.module}: publish() before load(spec=...)")
+        self._learner.model = model
+        model.config.use_cache = True
+        aside = self._store.scratch(f"{self._job.scratch}-out")
+        digest = weights.write(self._store, self._learner, self._spec, aside)
+        parts = {**self._job.start.parts, "policy": digest}
+        made = Generation(self._job.id, self._job.parent, parts, self._job.start.answer)
+        probes = [row[0] for row in self._models.sample(made, PROBES, Sampling(max_tokens=16))]
+        self.published = Published(parts, probes, self.tokens, 0.0)
+        shutil.rmtree(self.scratch, ignore_errors=True)
+        return made
+
+    def feedback(self, attempts_R: Attempts) -> Experiences:
+        """Return the attempts judged by the stage's feedback steps, which run in the control plane."""
+        answer = self._ask("feedback", attempts_R)
+        return adapter(Experiences).validate_python(answer)  # type: ignore[no-any-return]
+
+    def spend(self, tokens: int) -> None:
+        """Count tokens that training read or wrote."""
+        self.tokens += int(tokens)
+
+    def progress(self, done: int, total: int) -> None:
+        """Tell the control plane how far the update is."""
+        self._told(done, total)
+
+
+class DevFitness:
+    """The effect `Fitness`: a merged model is put beside the loaded ones and graded on dev items."""
+
+    def __init__(self, models: Transformers, ask: Ask, room: int) -> None:
+        self._models, self._ask, self._room = models, ask, room
+
+    def __call__(self, model: Any) -> Mapping[str, float]:
+        """Return {"gain", "kept"} of these weights on the trial's dev items."""
+        tasks = self._ask("dev_tasks", None)
+        prompts = adapter(list[tuple[Message, ...]]).validate_python(tasks)
+        completions = self._models.with_model(model, prompts, Sampling(max_tokens=self._room))
+        return dict(self._ask("fitness", [row[0].text for row in completions]))
+
+
+class Timer:
+    """Seconds spent in the model, for the compute share."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def __enter__(self) -> "Timer":
+        self._start = time.perf_counter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.seconds += time.perf_counter() - self._start
+
+
+__all__ = ["PROBES", "DevFitness", "Timer", "TrlWeights"]

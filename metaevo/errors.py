@@ -1,0 +1,82 @@
+"""Every error metaevo raises on purpose.
+
+    MetaevoError
+      BadInput          what a person gave is wrong: one line with place, value and way out; nothing ran (exit 2)
+        UnknownModule   a step names a module that is not installed
+      Busy              somebody else holds the home (exit 3)
+      ModuleFailed      a module broke its slot's contract or raised
+      CodeChanged       a module was edited while a cycle ran: the cycle ends as void, the next one runs
+      ReplayError       the journal and the code disagree about a decided cycle
+      StoreError        an artifact is missing or does not match its digest
+      EngineError       infrastructure, never a candidate's score
+        EngineDied      the process is gone
+        EngineTimeout   no answer within the deadline
+        OutOfMemory     memory did not suffice, also after the batch was halved
+        NotFinite       a loss or a weight became NaN or infinite: the recipe failed, nothing was published
+      Refused           the gate or a rule says no (exit 4)
+
+One `except` per process boundary turns any other exception into one of these.
+"""
+
+
+class MetaevoError(Exception):
+    """Catch this to catch everything metaevo raises on purpose."""
+
+
+class BadInput(MetaevoError, ValueError):
+    """What a person gave is wrong; nothing ran."""
+
+
+class UnknownModule(BadInput):
+    """A step names a module that is not installed."""
+
+
+class Busy(MetaevoError):
+    """Somebody else holds the home."""
+
+
+class ModuleFailed(MetaevoError):
+    """A module broke its slot's contract or raised."""
+
+
+class CodeChanged(MetaevoError):
+    """A module was edited while a cycle ran."""
+
+
+class ReplayError(MetaevoError):
+    """The journal and the code disagree about a decided cycle."""
+
+
+class StoreError(MetaevoError):
+    """An artifact is missing or does not match its digest."""
+
+
+class EngineError(MetaevoError):
+    """The model, the trainer or their process failed: infrastructure, never a candidate's score."""
+
+
+class EngineDied(EngineError):
+    """The engine's process is gone."""
+
+
+class EngineTimeout(EngineError):
+    """The engine did not answer within the deadline."""
+
+
+class OutOfMemory(EngineError):
+    """Memory did not suffice, also after the batch was halved."""
+
+
+class NotFinite(EngineError):
+    """A loss or a weight became NaN or infinite; nothing was published."""
+
+
+class Refused(MetaevoError):
+    """The gate or a rule says no."""
+
+
+KINDS: dict[str, type[MetaevoError]] = {
+    kind.__name__: kind
+    for kind in (BadInput, ModuleFailed, StoreError, EngineError, EngineDied, EngineTimeout, OutOfMemory, NotFinite)
+}
+"""The errors that may cross from an engine's process, by name."""

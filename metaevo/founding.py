@@ -1,0 +1,48 @@
+"""How a home begins: its secret, and generation 0, which is the base model as it was given."""
+
+import secrets
+from hashlib import blake2b
+
+from metaevo.artifacts.bodies import dump
+from metaevo.ledger.ledger import Ledger
+from metaevo.ledger.lineage import move
+from metaevo.ledger.tables import GenerationRow
+from metaevo.line.host import Host
+from metaevo.types import Generation
+
+
+def secret_of(ledger: Ledger, seed: int | None) -> str:
+    """Return the home's secret, made once: random, or from the operator's seed so that a run can be repeated.
+
+    Exam items are drawn from H(secret, cycle); nothing a recipe, module or kernel can read leads to it.
+    """
+    known = ledger.meta("secret")
+    if known is None:
+        made = secrets.token_hex(32) if seed is None else blake2b(f"metaevo seed {seed}".encode()).hexdigest()[:64]
+        ledger.set_meta("secret", made)
+        return made
+    return known
+
+
+def found(host: Host, base: str) -> Generation:
+    """Publish the base as generation 0 and make it champion and reference; return it."""
+    lineage = host.lineage
+    id_ = lineage.reserve(0, 0, 1, None)[0]
+    first = Generation(id_, None, {"policy": base})
+    probes = host.engine.probe(first)
+    manifest = {
+        "id": id_,
+        "parent": None,
+        "parts": dict(first.parts),
+        "runtime": host.engine.identity,
+        "probes": probes,
+    }
+    lineage.publish(first, manifest=host.store.put(dump(manifest)))
+    with host.ledger.write() as session:
+        row = session.get(GenerationRow, id_)
+        if row is not None:
+            row.status = "champion"
+            session.add(row)
+        for alias in ("champion", "reference"):
+            move(session, host.ledger, alias, None, id_, who="metaevo", why="the base model")
+    return first

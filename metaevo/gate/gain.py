@@ -1,0 +1,116 @@
+"""Is the gain real? A screen that spends no error, then one confirmation at a level the ledger gives.
+
+Endless cells: a betting e-process looked at after every block. Finite cells: the exact paired test on the whole
+fixed sample, screened on dev items because its gate items are few.
+"""
+
+import math
+from collections.abc import Sequence
+
+from sqlmodel import col, select
+
+from metaevo.gate.exam import Confirmed, Exam
+from metaevo.ledger.ledger import Ledger
+from metaevo.ledger.tables import ConfirmationRow, ReuseRow
+from metaevo.types import Generation
+from objectives.statistics import Interval, Wealth, exact_paired, level
+from objectives.types import Cell
+
+
+def screen(exam: Exam, candidate: Generation, parent: Generation, cells: Sequence[Cell], dev_gain: float) -> Interval:
+    """Return the screen's estimate of the gain. Finite cells are screened by the trial's dev estimate."""
+    if exam.finite(cells[0]):
+        return Interval(dev_gain, dev_gain, dev_gain, 0)
+    tasks = exam.items(cells, exam.at.cycle, exam.rules.screen_items)
+    found = exam.pairs("screen", 0, candidate, parent, tasks)
+    return Wealth().bet(found.differences).gain()
+
+
+def open_confirmation(ledger: Ledger, exam: Exam, epoch: int, candidate: str, cells: Sequence[Cell]) -> ConfirmationRow:
+    """Return the error-ledger row of this candidate's confirmation, written before its first item is looked at.
+
+    It is never refunded; a held candidate goes on with the row it has.
+    """
+    with ledger.write() as session:
+        rows = session.exec(
+            select(ConfirmationRow).where(ConfirmationRow.epoch == epoch).order_by(col(ConfirmationRow.k))
+        ).all()
+        known = next((row for row in rows if row.candidate == candidate), None)
+        if known is not None:
+            return known
+        k = len(rows) + 1
+        row = ConfirmationRow(
+            epoch=epoch,
+            k=k,
+            cycle=exam.at.cycle,
+            candidate=candidate,
+            level=level(exam.rules.alpha, k),
+            at=ledger.now(),
+        )
+        session.add(row)
+        for cell in cells:
+            if exam.finite(cell):
+                use = session.get(ReuseRow, (epoch, cell.environment, cell.level)) or ReuseRow(
+                    epoch=epoch, environment=cell.environment, level=cell.level, used=0
+                )
+                use.used += 1
+                session.add(use)
+        return row
+
+
+def confirm(
+    exam: Exam,
+    candidate: Generation,
+    parent: Generation,
+    cells: Sequence[Cell],
+    error: float,
+    *,
+    cycle: int,
+    before: Confirmed | None = None,
+) -> Confirmed:
+    """Return where the confirmation stands after at most ``max_items`` further items.
+
+    ``cycle`` names the item stream: a held candidate goes on in the one it began, with items it has not seen.
+    """
+    if exam.finite(cells[0]):
+        return _exact(exam, candidate, parent, cells, error)
+    wealth = before.wealth if before else Wealth()
+    skipped = exam.rules.screen_items
+    place = before.place if before else skipped
+    tasks = exam.items(cells, cycle, place + exam.rules.max_items)
+    threshold = math.log(1 / error)
+    position = 0
+    while place < len(tasks) and wealth.log_e < threshold:
+        block = tasks[place : place + exam.rules.block]
+        found = exam.pairs("confirm", position, candidate, parent, block)
+        wealth = wealth.bet(found.differences)
+        place, position = place + len(block), position + 1
+        exam.on_items(place - skipped, exam.rules.max_items)
+        if hopeless(wealth, threshold, len(tasks) - place):
+            break
+    return Confirmed(wealth, place, wealth.log_e >= threshold)
+
+
+def hopeless(wealth: Wealth, threshold: float, left: int) -> bool:
+    """Return whether even twice the present pace would not reach the threshold: items are better spent elsewhere.
+
+    Stopping early for futility never raises the error of an e-process.
+    """
+    if wealth.n < 256:
+        return False
+    return wealth.log_e <= 0 or wealth.log_e + 2 * left * wealth.log_e / wealth.n < threshold
+
+
+def _exact(exam: Exam, candidate: Generation, parent: Generation, cells: Sequence[Cell], error: float) -> Confirmed:
+    tasks = exam.items(cells, exam.at.cycle, 2000 * len(cells))
+    found = exam.pairs("confirm", 0, candidate, parent, tasks)
+    wealth = Wealth().bet(found.differences)
+    p = exact_paired(found.differences)
+    return Confirmed(wealth, len(tasks), p <= error, p)
+
+
+def uses_left(ledger: Ledger, epoch: int, cell: Cell, most: int) -> int:
+    """Return how many confirmations a finite cell's sample may still serve in this epoch."""
+    with ledger.read() as session:
+        row = session.get(ReuseRow, (epoch, cell.environment, cell.level))
+        return most - (row.used if row else 0)

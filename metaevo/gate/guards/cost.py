@@ -1,0 +1,49 @@
+"""A candidate whose answers cost more must be worth it: also better than its parent with the same tokens.
+
+The parent gets those tokens as self-consistency (Wang et al. 2022, arXiv:2203.11171): so many samples, majority.
+"""
+
+from collections import Counter
+from typing import Any
+
+from metaevo.artifacts.fingerprint import fingerprint
+from metaevo.engines.protocol import Sampling
+from metaevo.gate.exam import Exam, Pairs, paired
+from metaevo.line.answer import HeldExam, examined, measure_mark
+from metaevo.line.effects import with_system
+from metaevo.types import Attempt, Generation, Tasks, Turn, solved
+from objectives.statistics import Wealth
+from objectives.types import Split
+
+MOST_SAMPLES = 16
+
+
+def cost(exam: Exam, candidate: Generation, parent: Generation, tasks: Tasks) -> dict[str, Any]:
+    """Return {"ok", "ratio", ...} for the tokens both spend on the same items."""
+    both = exam.pairs("guard_cost", 0, candidate, parent, tasks)
+    ratio = both.tokens[0] / max(1, both.tokens[1])
+    if ratio <= exam.rules.answer_ratio:
+        return {"ok": True, "ratio": ratio}
+    samples = min(MOST_SAMPLES, max(2, round(ratio)))
+    mark = fingerprint(measure_mark(exam.host, candidate, tasks), measure_mark(exam.host, parent, tasks), samples)
+
+    def run() -> Pairs:
+        new, spent = examined(exam.host, exam.engine, candidate, tasks, Split.GATE)
+        held = HeldExam(exam.host, exam.engine, tasks, Split.GATE)
+        old = held.grade(parent, _majority(exam, parent, tasks, samples))
+        return paired(tasks, new, old, (spent, spent))
+
+    found: Pairs = exam.journal.step(exam.at.key("guard_cost", 1), mark, run, kind=Pairs, shelf=exam.shelf)
+    gain = Wealth().bet(found.differences).gain(0.90)
+    return {"ok": gain.low > 0, "ratio": ratio, "samples": samples, "gain": gain.mean, "low": gain.low, "n": gain.n}
+
+
+def _majority(exam: Exam, parent: Generation, tasks: Tasks, samples: int) -> tuple[Attempt, ...]:
+    """Return the parent's majority answer of several samples to every task."""
+    host = exam.host
+    how = Sampling(samples, 0.7, 1.0, max(host.max_tokens(task.environment) for task in tasks), (), exam.at.cycle)
+    made_P_k = exam.engine.sample(parent, [with_system(host, task.prompt) for task in tasks], how)
+    best = [min(Counter(m.text for m in made).items(), key=lambda item: (-item[1], item[0]))[0] for made in made_P_k]
+    return tuple(
+        Attempt(task, solved((Turn("assistant", text, parent.id),))) for task, text in zip(tasks, best, strict=True)
+    )

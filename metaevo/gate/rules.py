@@ -1,0 +1,42 @@
+"""What the gate decides by. The operator sets it; nothing a recipe, an objective or a module says reaches it."""
+
+import math
+from dataclasses import dataclass
+
+from metaevo.artifacts.fingerprint import fingerprint
+from objectives.goals import Rule
+
+
+@dataclass(frozen=True, slots=True)
+class GateRules:
+    """The gate's settings; their hash stands in every verdict."""
+
+    alpha: float = 0.05
+    """Error of a whole evaluator epoch: the k-th confirmation has level alpha / (k (k + 1))."""
+    screen_items: int = 240
+    screen_bar: float = 0.015
+    """Mean paired gain on the screen below which no confirmation is spent."""
+    max_items: int = 1500
+    """Items of one confirmation."""
+    block: int = 64
+    none_share: float = 0.05
+    """Share of items that could not be graded above which a decision is void."""
+    hold_tries: int = 3
+    reuse: int = 10
+    """Confirmations a finite cell's fixed sample may serve in one epoch."""
+    protect_share: float = 0.6
+    """Half-width of a protection's bound as a share of its margin, which sets how many items it takes."""
+    discordant: float = 0.08
+    """Share of discordant pairs that this count is planned for."""
+    answer_ratio: float = 1.25
+    """Tokens per answer against the parent's above which a candidate must also beat the parent at equal tokens."""
+
+    @property
+    def hash(self) -> str:
+        """Return the rules' identity."""
+        return fingerprint(self)
+
+    def protection_items(self, rule: Rule) -> int:
+        """Return how many paired items one protected rule takes, all its cells together."""
+        width = self.protect_share * (rule.margin if rule.margin is not None else 0.02)
+        return math.ceil(self.discordant * (1.645 / width) ** 2)

@@ -1,0 +1,1 @@
+"""What the modules that train share: loading weights, rows for TRL, one guarded run. Torch lives here."""

@@ -1,0 +1,81 @@
+"""GRPOTrainer whose rewards come from the stage's feedback steps, over the engine's pipe."""
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+from datasets import Dataset
+from trl import GRPOConfig, GRPOTrainer
+
+from metaevo.effects import Weights
+from metaevo.errors import ModuleFailed
+from metaevo.learning import training
+from metaevo.learning.model import Learner, context
+from metaevo.learning.rows import prompt_ids
+from metaevo.types import Attempt, Completion, Tasks, TrainSpec, answered
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The knobs of one online run."""
+
+    lr: float
+    steps: int
+    prompts: int
+    group: int
+    temperature: float
+    beta: float
+    scale: str
+    seed: int
+
+
+def run(learner: Learner, tasks: Tasks, weights: Weights, spec: TrainSpec, how: Settings) -> Any:
+    """Return the model after ``how.steps`` optimiser steps.
+
+    Raises:
+        ModuleFailed: No task leaves room for an answer.
+    """
+    limit = context(learner.model)
+    room = weights.answer_tokens
+    fitting = [task for task in tasks if len(prompt_ids(learner.tokenizer, task.prompt)) + room <= limit]
+    if not fitting:
+        raise ModuleFailed(f"none of {len(tasks)} tasks leaves room for an answer of {room} tokens")
+    by_id = {task.id: task for task in fitting}
+    data = Dataset.from_list(
+        [{"prompt": [{"role": m.role, "content": m.content} for m in t.prompt], "task": t.id} for t in fitting]
+    )
+
+    def reward(completions: list[Any], task: list[str], **_: Any) -> list[float | None]:
+        texts = [completion[0]["content"] for completion in completions]
+        attempts = tuple(
+            Attempt(by_id[id_], answered(Completion(text, 0), "online", number))
+            for number, (id_, text) in enumerate(zip(task, texts, strict=True))
+        )
+        judged = {(row.attempt.task.id, row.attempt.solution.id): row.score for row in weights.feedback(attempts)}
+        return [judged.get((attempt.task.id, attempt.solution.id)) for attempt in attempts]
+
+    def make(size: int, accumulate: int) -> Any:
+        common = training.arguments(
+            weights, lr=training.width_scaled(learner, spec, how.lr), steps=how.steps, batch=size, seed=how.seed
+        )
+        config = GRPOConfig(
+            **common,
+            gradient_accumulation_steps=accumulate,
+            num_generations=how.group,
+            max_completion_length=room,
+            temperature=how.temperature,
+            beta=how.beta,
+            scale_rewards=how.scale,
+            log_completions=False,
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            return GRPOTrainer(
+                model=learner.model,
+                reward_funcs=reward,
+                args=config,
+                train_dataset=data,
+                processing_class=learner.tokenizer,
+            )
+
+    return training.run(make, weights, how.prompts * how.group)

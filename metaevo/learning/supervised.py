@@ -1,0 +1,99 @@
+"""SFTTrainer on rows made ready: weighted where weights differ, sorted into batches of like length."""
+
+import warnings
+from typing import Any
+
+from datasets import Dataset, disable_progress_bars
+from trl import SFTConfig, SFTTrainer
+
+from metaevo.effects import Weights
+from metaevo.errors import ModuleFailed
+from metaevo.learning import rows, training
+from metaevo.learning.model import Learner, context
+from metaevo.learning.training import run
+from metaevo.types import Experiences, TrainSpec
+
+__all__ = ["run", "trainer"]
+
+disable_progress_bars()
+
+
+class WeightedSFTTrainer(SFTTrainer):
+    """SFT in which every row's loss is scaled by its weight."""
+
+    def _set_signature_columns_if_needed(self) -> None:
+        self._signature_columns = ["input_ids", "labels", "weight"]
+
+    def compute_loss(
+        self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        """Return the weighted mean of the trained tokens' losses."""
+        weight = inputs.pop("weight").unsqueeze(1)
+        logits = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).logits[:, :-1].float()
+        labels = inputs["labels"][:, 1:]
+        mask = (labels != rows.IGNORED).float() * weight
+        values = logits.log_softmax(-1).gather(2, labels.clamp(min=0).unsqueeze(-1)).squeeze(-1)
+        loss = -(values * mask).sum() / mask.sum().clamp(min=1e-6)
+        return (loss, None) if return_outputs else loss
+
+
+def trainer(
+    learner: Learner,
+    experiences: Experiences,
+    weights: Weights,
+    spec: TrainSpec,
+    lr: float,
+    steps: int,
+    batch: int,
+    accumulate: int,
+    seed: int,
+) -> Any:
+    """Return a trainer over the experiences' trained turns.
+
+    Raises:
+        ModuleFailed: No row fits the model's context.
+    """
+    limit = context(learner.model)
+    made = rows.supervised(learner.tokenizer, experiences, limit)
+    if not made:
+        raise ModuleFailed(f"none of {len(experiences)} rows fits the context of {limit} tokens")
+    weighted = len({row["weight"] for row in made}) > 1
+    kept = ("input_ids", "labels", "weight") if weighted else ("input_ids", "labels")
+    data = Dataset.from_list([{name: row[name] for name in kept} for row in made])
+    common = training.arguments(
+        weights, lr=training.width_scaled(learner, spec, lr), steps=steps, batch=batch, seed=seed
+    )
+    config = SFTConfig(
+        **common,
+        gradient_accumulation_steps=accumulate,
+        max_length=None,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        train_sampling_strategy="group_by_length",
+    )
+    kind = WeightedSFTTrainer if weighted else SFTTrainer
+    collator = _Weighted(learner.tokenizer.pad_token_id) if weighted else None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        return kind(
+            model=learner.model,
+            args=config,
+            train_dataset=data,
+            processing_class=learner.tokenizer,
+            data_collator=collator,
+        )
+
+
+class _Weighted:
+    """TRL's collator, and the weights beside it."""
+
+    def __init__(self, pad: int) -> None:
+        from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+
+        self.inner = DataCollatorForLanguageModeling(pad_token_id=pad)
+
+    def __call__(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
+        import torch
+
+        made = dict(self.inner(examples))
+        made["weight"] = torch.tensor([example["weight"] for example in examples])
+        return made

@@ -1,0 +1,116 @@
+"""One guarded TRL run: finite losses, memory halved on demand, progress reported, long runs resumed from scratch.
+
+What every update shares and no paper decides: schedule by steps, fused AdamW, no telemetry, no files but the
+checkpoint folder it was given.
+"""
+
+import math
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import TrainerCallback
+
+from metaevo.effects import Weights
+from metaevo.errors import NotFinite, OutOfMemory
+from metaevo.learning.model import Learner
+from metaevo.types import TrainSpec
+
+CHECKPOINT_EVERY = 100
+"""Optimiser steps between checkpoints: a run shorter than this is simply run again after a crash."""
+
+
+def arguments(weights: Weights, *, lr: float, steps: int, batch: int, seed: int, warmup: int = 0) -> dict[str, Any]:
+    """Return the keyword arguments every TRL config gets."""
+    return {
+        "output_dir": str(weights.scratch),
+        "learning_rate": lr,
+        "max_steps": steps,
+        "per_device_train_batch_size": batch,
+        "warmup_steps": warmup,
+        "seed": seed % 2**31,
+        "optim": "adamw_torch_fused",
+        "use_cpu": not torch.cuda.is_available(),
+        "bf16": False,
+        "gradient_checkpointing": torch.cuda.is_available(),
+        "report_to": "none",
+        "logging_strategy": "steps",
+        "logging_steps": 10,
+        "save_strategy": "steps" if steps > CHECKPOINT_EVERY else "no",
+        "save_steps": CHECKPOINT_EVERY,
+        "save_total_limit": 1,
+        "disable_tqdm": True,
+        "dataloader_num_workers": 0,
+        "max_grad_norm": 1.0,
+    }
+
+
+def width_scaled(learner: Learner, spec: TrainSpec, lr: float) -> float:
+    """Return the learning rate for this model's width: recipes quote it for a width of 128.
+
+    It falls with the square root of the width for adapters and in proportion for full training, the usual rule of
+    thumb between tiny models (1e-3) and 4 B ones (2e-4 with LoRA, 5e-5 in full).
+    """
+    shrink = 128 / max(128, int(getattr(learner.model.config, "hidden_size", 128)))
+    return float(lr * (shrink**0.5 if spec.lora is not None else shrink))
+
+
+def run(make: Callable[[int, int], Any], weights: Weights, batch: int) -> Any:
+    """Train to the end and return the trained model.
+
+    ``make(batch, accumulate)`` builds a fresh trainer. Where memory does not suffice the batch is halved and
+    accumulated twice as often, at most three times, so that the effective batch stays what the recipe says.
+
+    Raises:
+        NotFinite: A loss became NaN or infinite.
+        OutOfMemory: Memory did not suffice three times.
+    """
+    accumulate = 1
+    for attempt in range(4):
+        trainer = make(max(1, batch // accumulate), accumulate)
+        trainer.add_callback(Guard(weights))
+        try:
+            trainer.train(resume_from_checkpoint=_latest(weights.scratch))
+            seen = getattr(trainer, "_total_train_tokens", 0) or trainer.state.num_input_tokens_seen
+            weights.spend(int(seen))
+            return trainer.accelerator.unwrap_model(trainer.model)
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
+                raise
+            if attempt == 3 or batch // accumulate <= 1:
+                raise OutOfMemory(
+                    f"training does not fit in memory, also with a batch of {batch // accumulate}"
+                ) from error
+            accumulate *= 2
+            del trainer
+            torch.cuda.empty_cache()
+    raise AssertionError("the loop returns or raises")
+
+
+class Guard(TrainerCallback):
+    """Stops a run whose loss is not finite, and reports how far it is."""
+
+    def __init__(self, weights: Weights) -> None:
+        self.weights = weights
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        """Check the logged losses and gradient norms."""
+        for name in ("loss", "grad_norm"):
+            value = (logs or {}).get(name)
+            if value is not None and not math.isfinite(float(value)):
+                raise NotFinite(f"{name} is {value} at step {state.global_step}")
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Report progress; the control plane's deadline counts from the last report."""
+        self.weights.progress(state.global_step, state.max_steps)
+
+
+def _latest(scratch: Path) -> str | None:
+    """Return the newest whole checkpoint; broken ones are removed, the run falls back to the one before."""
+    for folder in sorted(scratch.glob("checkpoint-*"), key=lambda path: -int(path.name.split("-")[1])):
+        if (folder / "trainer_state.json").is_file():
+            return str(folder)
+        shutil.rmtree(folder)
+    return None

@@ -1,0 +1,145 @@
+"""The journal: a finished step is read, never run again; an unfinished one is run again with the same seed.
+
+`mark` is a checked column, never part of the key: a row whose mark differs from what the code would do now ends
+an undecided cycle as void (`CodeChanged`) and is a `ReplayError` in a decided one.
+"""
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from random import Random
+from typing import Any
+
+from sqlalchemy import update
+
+from metaevo.artifacts.bodies import Shelf, count
+from metaevo.artifacts.store import Store
+from metaevo.errors import CodeChanged, ReplayError
+from metaevo.ledger.ledger import Ledger
+from metaevo.ledger.tables import StepRow
+
+StepKey = tuple[int, int, int, int, str, int]
+"""(cycle, trial, stage, round, step, position)."""
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """Where in a cycle a step stands. `at` moves it; every step has its own random stream."""
+
+    cycle: int
+    trial: int = 0
+    stage: int = 0
+    round: int = 0
+
+    def key(self, step: str, position: int = 0) -> StepKey:
+        """Return the primary key of a step that stands here."""
+        return (self.cycle, self.trial, self.stage, self.round, step, position)
+
+
+@dataclass(slots=True)
+class Journal:
+    """The steps of one cycle. ``decided`` forbids running anything: it is how a replay is checked."""
+
+    ledger: Ledger
+    store: Store
+    seed: int
+    decided: bool = False
+    on_step: Callable[[StepKey, bool], None] = lambda _key, _done: None
+    """Called with (key, done) when a step opens and when it is finished; `metaevo.testing` kills here."""
+
+    def shelf(self) -> Shelf:
+        """Return a new shelf for one line of steps."""
+        return Shelf(self.store)
+
+    def stream(self, key: StepKey) -> Random:
+        """Return the step's own random stream: a shared one would make a resumed cycle differ from an unbroken one."""
+        return Random(self.stream_seed(key))
+
+    def stream_seed(self, key: StepKey) -> int:
+        """Return the 63-bit seed of the step's stream."""
+        text = "/".join(str(part) for part in (self.seed, *key))
+        return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+    def step(
+        self,
+        key: StepKey,
+        mark: str,
+        run: Callable[[], Any],
+        *,
+        kind: Any = None,
+        shelf: Shelf | None = None,
+        module: str = "",
+        counts: Callable[[Any], Mapping[str, Any]] = count,
+    ) -> Any:
+        """Return the step's result: read back where the row is finished, produced and recorded otherwise.
+
+        ``kind`` is the type of a result that is no batch of tasks, attempts or experiences.
+
+        Raises:
+            CodeChanged: The row was written by other code, and the cycle is still open.
+            ReplayError: The same in a decided cycle, or a row of it is missing.
+        """
+        shelf = shelf or self.shelf()
+        row = self._row(key)
+        if row is not None and row.mark != mark:
+            where = "/".join(str(part) for part in key)
+            if self.decided:
+                raise ReplayError(f"step {where} was made by other code (mark {row.mark}, now {mark})")
+            raise CodeChanged(f"step {where}: {module or key[4]} changed while the cycle ran")
+        if row is not None and row.digest is not None:
+            return shelf.read(row.digest, kind)
+        if self.decided:
+            raise ReplayError(f"step {'/'.join(str(part) for part in key)} is missing from a decided cycle")
+        self._open(key, mark, module, again=row is not None)
+        self.on_step(key, False)
+        value = run()
+        digest = shelf.write(value)
+        self._close(key, digest, counts(value))
+        self.on_step(key, True)
+        return value
+
+    def digest(self, key: StepKey) -> str | None:
+        """Return the digest of a finished step's body."""
+        row = self._row(key)
+        return row.digest if row else None
+
+    def _row(self, key: StepKey) -> StepRow | None:
+        with self.ledger.read() as session:
+            return session.get(StepRow, key)
+
+    def _open(self, key: StepKey, mark: str, module: str, *, again: bool) -> None:
+        with self.ledger.write() as session:
+            if again:
+                session.execute(update(StepRow).where(*_is(key)).values(runs=StepRow.runs + 1))
+                return
+            cycle, trial, stage, round_, step, position = key
+            session.add(
+                StepRow(
+                    cycle=cycle,
+                    trial=trial,
+                    stage=stage,
+                    round=round_,
+                    step=step,
+                    position=position,
+                    mark=mark,
+                    module=module,
+                    counts={},
+                    opened_at=self.ledger.now(),
+                )
+            )
+
+    def _close(self, key: StepKey, digest: str, counts: Mapping[str, Any]) -> None:
+        at: datetime = self.ledger.now()
+        with self.ledger.write() as session:
+            session.execute(update(StepRow).where(*_is(key)).values(digest=digest, counts=dict(counts), closed_at=at))
+
+
+def _is(key: StepKey) -> tuple[Any, ...]:
+    columns = (StepRow.cycle, StepRow.trial, StepRow.stage, StepRow.round, StepRow.step, StepRow.position)
+    return tuple(column == part for column, part in zip(columns, key, strict=True))
+
+
+def moved(at: At, **changes: int) -> At:
+    """Return the place with some of its parts changed."""
+    return replace(at, **changes)

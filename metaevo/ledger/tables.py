@@ -1,0 +1,255 @@
+"""The ledger's tables. Append-only but for open rows, aliases and statuses, each change of which has its own row.
+
+Choices are stored as text with a CHECK, never as enums (a bad enum value poisons every later read). JSON columns
+are written whole, never mutated in place.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import JSON, CheckConstraint, Column, UniqueConstraint
+from sqlmodel import Field, SQLModel
+
+STATUSES = ("champion", "retired", "candidate", "held", "rejected", "quarantined", "intermediate")
+OUTCOMES = ("open", "promote", "hold", "reject", "none", "void", "abandoned")
+VERSION = 1
+"""Version of this schema, kept in the table `meta`. A newer ledger is refused."""
+
+JsonMap = dict[str, Any]
+
+
+def _json(**options: Any) -> Any:
+    return Field(sa_column=Column(JSON, **options))
+
+
+def _one_of(column: str, choices: tuple[str, ...]) -> CheckConstraint:
+    return CheckConstraint(f"{column} in ({', '.join(repr(choice) for choice in choices)})")
+
+
+class Meta(SQLModel, table=True):
+    """One fact about the home: schema version, secret, runtime, base."""
+
+    key: str = Field(primary_key=True)
+    value: str
+
+
+class CycleRow(SQLModel, table=True):
+    """One cycle: open until it is decided or ends for another reason."""
+
+    __tablename__ = "cycle"
+    __table_args__ = (_one_of("outcome", OUTCOMES),)
+    number: int = Field(primary_key=True)
+    outcome: str = "open"
+    why: str = ""
+    parent: str
+    epoch: int
+    seed: int
+    commitment: str
+    """Hash of the exam's seed, written before anything is trained."""
+    runtime: str
+    fixed: JsonMap | None = _json(nullable=True)
+    """What the operator pinned: {"objective", "recipe"}."""
+    objective: JsonMap | None = _json(nullable=True)
+    candidate: str | None = None
+    verdict: JsonMap | None = _json(nullable=True)
+    tokens: int = 0
+    opened_at: datetime
+    closed_at: datetime | None = None
+
+
+class StepRow(SQLModel, table=True):
+    """One journal row. The cycle's own steps have trial 0; a row without ``digest`` is open."""
+
+    __tablename__ = "step"
+    cycle: int = Field(primary_key=True)
+    trial: int = Field(primary_key=True)
+    stage: int = Field(primary_key=True)
+    round: int = Field(primary_key=True)
+    step: str = Field(primary_key=True)
+    position: int = Field(primary_key=True)
+    module: str = ""
+    mark: str
+    digest: str | None = None
+    counts: JsonMap = _json(nullable=False)
+    runs: int = 1
+    opened_at: datetime
+    closed_at: datetime | None = None
+
+
+class GenerationRow(SQLModel, table=True):
+    """One generation. The key of the step that publishes it reserves its id, so a resumed step gets the same one."""
+
+    __tablename__ = "generation"
+    __table_args__ = (_one_of("status", STATUSES), UniqueConstraint("cycle", "trial", "place"))
+    id: str = Field(primary_key=True)
+    number: int = Field(unique=True)
+    parent: str | None = None
+    status: str = "intermediate"
+    cycle: int
+    trial: int
+    place: int
+    parts: JsonMap | None = _json(nullable=True)
+    answer: list[Any] = _json(nullable=False)
+    recipe: str | None = None
+    data: str | None = None
+    """Digest of the rows its last update was trained on."""
+    objective: JsonMap | None = _json(nullable=True)
+    manifest: str | None = None
+    epoch: int | None = None
+    verdict: JsonMap | None = _json(nullable=True)
+    created_at: datetime
+
+
+class AliasRow(SQLModel, table=True):
+    """Where champion, previous, reference and pinned point now."""
+
+    __tablename__ = "alias"
+    name: str = Field(primary_key=True)
+    generation: str
+
+
+class MoveRow(SQLModel, table=True):
+    """One move of an alias: append-only."""
+
+    __tablename__ = "move"
+    seq: int | None = Field(default=None, primary_key=True)
+    alias: str
+    before: str | None = None
+    after: str | None = None
+    who: str
+    why: str
+    evidence: JsonMap = _json(nullable=False)
+    at: datetime
+
+
+class ScoreRow(SQLModel, table=True):
+    """What one generation scored on one cell of one split, in one evaluator epoch."""
+
+    __tablename__ = "score"
+    generation: str = Field(primary_key=True)
+    split: str = Field(primary_key=True)
+    environment: str = Field(primary_key=True)
+    level: int = Field(primary_key=True)
+    epoch: int = Field(primary_key=True)
+    n: int
+    mean: float
+    low: float
+    high: float
+    latent: float | None = None
+    cycle: int
+
+
+class RecipeRow(SQLModel, table=True):
+    """A recipe that was run, whole; its hash is never recomputed."""
+
+    __tablename__ = "recipe"
+    hash: str = Field(primary_key=True)
+    name: str
+    body: JsonMap = _json(nullable=False)
+    modules: list[Any] = _json(nullable=False)
+
+
+class TrialRow(SQLModel, table=True):
+    """One trial: the evidence that search is built from."""
+
+    __tablename__ = "trial"
+    cycle: int = Field(primary_key=True)
+    number: int = Field(primary_key=True)
+    study: str
+    recipe: str
+    fidelity: float
+    params: JsonMap = _json(nullable=False)
+    score: float | None = None
+    constraints: JsonMap = _json(nullable=False)
+    tokens: int = 0
+    failure: str = ""
+    generation: str | None = None
+
+
+class EpochRow(SQLModel, table=True):
+    """An evaluator epoch: as long as tasks, graders, decoding and libraries are what ``evaluator`` hashes."""
+
+    __tablename__ = "epoch"
+    number: int = Field(primary_key=True)
+    evaluator: str
+    why: str
+    opened_at: datetime
+
+
+class ConfirmationRow(SQLModel, table=True):
+    """The error ledger: the k-th confirmation of an epoch, written before its first item is looked at."""
+
+    __tablename__ = "confirmation"
+    epoch: int = Field(primary_key=True)
+    k: int = Field(primary_key=True)
+    cycle: int
+    candidate: str
+    level: float
+    at: datetime
+
+
+class HoldRow(SQLModel, table=True):
+    """A held candidate: its wealth, its level and its place in the item order."""
+
+    __tablename__ = "hold"
+    candidate: str = Field(primary_key=True)
+    parent: str
+    epoch: int
+    k: int
+    cycle: int
+    tries: int = 0
+    open: bool = True
+    exam: JsonMap = _json(nullable=False)
+
+
+class ReuseRow(SQLModel, table=True):
+    """How often a finite cell's fixed gate sample has been used for confirmations in an epoch."""
+
+    __tablename__ = "reuse"
+    epoch: int = Field(primary_key=True)
+    environment: str = Field(primary_key=True)
+    level: int = Field(primary_key=True)
+    used: int
+
+
+class ConfigRow(SQLModel, table=True):
+    """Every accepted version of metaevo.toml."""
+
+    __tablename__ = "config"
+    digest: str = Field(primary_key=True)
+    text: str
+    at: datetime
+
+
+class EventRow(SQLModel, table=True):
+    """Something a person may want to know: one code, one sentence, its data."""
+
+    __tablename__ = "event"
+    seq: int | None = Field(default=None, primary_key=True)
+    code: str
+    sentence: str
+    data: JsonMap = _json(nullable=False)
+    cycle: int | None = None
+    at: datetime
+
+
+__all__ = [
+    "OUTCOMES",
+    "STATUSES",
+    "VERSION",
+    "AliasRow",
+    "ConfigRow",
+    "ConfirmationRow",
+    "CycleRow",
+    "EpochRow",
+    "EventRow",
+    "GenerationRow",
+    "HoldRow",
+    "Meta",
+    "MoveRow",
+    "RecipeRow",
+    "ReuseRow",
+    "ScoreRow",
+    "StepRow",
+    "TrialRow",
+]

@@ -1,0 +1,177 @@
+"""Run one module as one journalled step: effects injected by type, the mark computed, failures attributed once."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from metaevo.artifacts.bodies import Shelf
+from metaevo.artifacts.fingerprint import fingerprint
+from metaevo.effects import (
+    Archive,
+    Past,
+    Policies,
+    Policy,
+    Prompts,
+    Reference,
+    Reward,
+    Start,
+)
+from metaevo.engines.protocol import Engine
+from metaevo.errors import BadInput, CodeChanged, EngineDied, EngineTimeout, MetaevoError, ModuleFailed
+from metaevo.ledger.journal import At, Journal, StepKey
+from metaevo.line.effects import (
+    CycleArchive,
+    EnginePolicy,
+    KnownPolicies,
+    Meter,
+    PoolReward,
+    RoundsPast,
+    StageStart,
+    TableReference,
+)
+from metaevo.line.host import Host, TaskTable
+from metaevo.modules.slots import Module
+from metaevo.types import Generation, StepSpec, TrainSpec
+
+TRIES = 3
+"""How often a step is started when its engine dies or hangs; after that the trial ends as infrastructure."""
+
+
+@dataclass(slots=True)
+class Line:
+    """One trial's line of steps. ``known`` are the generations by role; ``current`` is the one that samples."""
+
+    host: Host
+    journal: Journal
+    engine: Engine
+    table: TaskTable
+    known: dict[str, Generation]
+    archive: CycleArchive
+    shelf: Shelf
+    past: RoundsPast = field(default_factory=RoundsPast)
+    meter: Meter = field(default_factory=Meter)
+    start: StageStart | None = None
+    digests: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """Every module's digest when the cycle began: a module edited since then ends the cycle."""
+
+    def module(self, slot: str, spec: StepSpec) -> Module:
+        """Return the module of a step.
+
+        Raises:
+            CodeChanged: Its file was edited since the cycle began.
+        """
+        module = self.host.registry.get(slot, spec.use)
+        known = self.digests.get((slot, spec.use))
+        if known is not None and known != module.digest:
+            raise CodeChanged(f"module {slot}.{spec.use} was edited while the cycle ran")
+        return module
+
+    def step(
+        self, at: At, slot: str, position: int, spec: StepSpec, batch: Any, after: Callable[[Any], Any] | None = None
+    ) -> Any:
+        """Return what the module makes of the batch; ``after`` is the host's own part of the same step."""
+        module = self.module(slot, spec)
+        key = at.key(slot, position)
+
+        def run() -> Any:
+            made = call(module, batch, self.effects(module, key), spec.knobs)
+            return after(made) if after is not None else made
+
+        kind = TrainSpec if slot == "stability" else Generation if slot in ("update", "consolidation") else None
+        mark = self.mark(module, spec, key, batch)
+        return retried(
+            lambda: self.journal.step(key, mark, run, kind=kind, shelf=self.shelf, module=f"{slot}.{spec.use}")
+        )
+
+    def mark(self, module: Module, spec: StepSpec, key: StepKey, batch: Any) -> str:
+        """Return the hash of all that can change the step's result."""
+        return fingerprint(
+            module.digest,
+            dict(spec.knobs),
+            self.journal.stream_seed(key),
+            _identity(batch),
+            {name: self.identity(kind) for name, kind in module.effects.items()},
+        )
+
+    def identity(self, kind: type) -> Any:
+        """Return what an effect's answers depend on."""
+        if kind in (Policy, Policies):
+            return [{role: dict(generation.parts) for role, generation in self.known.items()}, self.engine.identity]
+        if kind in (Reward, Reference):
+            return {name: environment.version for name, environment in self.host.environments.items()}
+        if kind is Prompts:
+            return self.host.dialect.digest
+        if kind is Archive:
+            return self.archive.digest
+        if kind is Start and self.start is not None:
+            return self.start
+        return kind.__name__
+
+    def effects(self, module: Module, key: StepKey) -> dict[str, Any]:
+        """Return the effects a module asks for.
+
+        Raises:
+            BadInput: It asks for one that this place does not offer.
+        """
+        seed = self.journal.stream_seed(key)
+        offered: dict[Any, Callable[[], Any]] = {
+            Policy: lambda: EnginePolicy(self.host, self.engine, self.known["current"], seed, self.meter),
+            Policies: lambda: KnownPolicies(self.host, self.engine, self.known, seed, self.meter),
+            Reward: lambda: PoolReward(self.host, self.table),
+            Reference: lambda: TableReference(self.table),
+            Prompts: lambda: self.host.dialect,
+            Past: lambda: self.past,
+            Archive: lambda: self.archive,
+            Start: lambda: self.start,
+            Random: lambda: Random(seed),
+        }
+        missing = [kind.__name__ for kind in module.effects.values() if kind not in offered]
+        if missing:
+            raise BadInput(
+                f"{module.slot}.{module.name} asks for {', '.join(missing)}, which {module.slot} cannot have"
+            )
+        return {name: offered[kind]() for name, kind in module.effects.items()}
+
+
+def call(module: Module, batch: Any, effects: Mapping[str, Any], knobs: Mapping[str, Any]) -> Any:
+    """Return what a module makes of a batch; whatever it raises becomes one error with its name."""
+    try:
+        return module.call(batch, **effects, **knobs)
+    except MetaevoError:
+        raise
+    except Exception as error:
+        raise ModuleFailed(f"{module.slot}.{module.name} failed: {type(error).__name__}: {error}") from error
+
+
+def retried(run: Callable[[], Any]) -> Any:
+    """Return what ``run`` returns; an engine that dies or hangs is started again, at most `TRIES` times."""
+    for attempt in range(TRIES):
+        try:
+            return run()
+        except (EngineDied, EngineTimeout):
+            if attempt == TRIES - 1:
+                raise
+    raise AssertionError("the loop returns or raises")
+
+
+def _identity(batch: Any) -> Any:
+    """Return a cheap identity of a batch: rows are named by ids, which are made from their content."""
+    if not isinstance(batch, tuple):
+        return batch
+    return [_row(record) for record in batch]
+
+
+def _row(record: Any) -> Any:
+    if hasattr(record, "attempt"):
+        rejected = record.rejected.solution.id if record.rejected is not None else None
+        notes = [(f.score, f.verdict, f.critique) for f in record.feedback]
+        return [_row(record.attempt), record.score, record.weight, rejected, notes]
+    if hasattr(record, "solution"):
+        return [record.task.id, record.solution.id]
+    return record.id if hasattr(record, "id") else record
+
+
+def specs(steps: Sequence[Any], slot: str) -> tuple[StepSpec, ...]:
+    """Return recipe steps as plain records."""
+    return tuple(StepSpec(slot, step.use, dict(step.knobs)) for step in steps)

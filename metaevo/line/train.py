@@ -1,0 +1,137 @@
+"""The step that trains: run inside the engine, journalled and published by the control plane."""
+
+from collections import Counter
+from collections.abc import Mapping
+from statistics import fmean
+from typing import Any
+
+from metaevo.artifacts.bodies import adapter, dump
+from metaevo.artifacts.fingerprint import fingerprint
+from metaevo.engines.protocol import Job, Published
+from metaevo.errors import MetaevoError
+from metaevo.ledger.journal import At
+from metaevo.line.effects import PoolReward
+from metaevo.line.host import TaskTable
+from metaevo.line.rows import combined
+from metaevo.line.steps import Line, call, retried, specs
+from metaevo.modules.slots import Module
+from metaevo.recipes.schema import Stage
+from metaevo.types import Attempt, Attempts, Experience, Generation, StepSpec, Tasks, TrainSpec, Turn, solved
+
+
+def train(
+    line: Line,
+    at: At,
+    position: int,
+    update: StepSpec,
+    batch: Any,
+    spec: TrainSpec,
+    id_: str,
+    counts: Counter[str],
+    *,
+    feedback: Stage | None = None,
+    slot: str = "update",
+    ask: Any = None,
+) -> Generation:
+    """Run a step that trains, inside the engine, and publish what it wrote."""
+    module = line.module(slot, update)
+    key = at.key(slot, position)
+    start = line.start.generation if line.start is not None else line.known["current"]
+    mark = fingerprint(line.mark(module, update, key, batch), dict(start.parts), spec, line.engine.identity, id_)
+    job = Job(
+        slot=slot,
+        module=update.use,
+        digest=module.digest,
+        knobs=update.knobs,
+        seed=line.journal.stream_seed(key),
+        id=id_,
+        parent=line.known["parent"].id,
+        start=start,
+        scratch=mark,
+        answer_tokens=line.host.answer_tokens,
+        spec=spec,
+        others=dict(line.known),
+    )
+
+    def execute() -> Published:
+        return line.engine.train(job, batch, ask or StageFeedback(line, feedback, at))
+
+    done: Published = retried(
+        lambda: line.journal.step(
+            key, mark, execute, kind=Published, shelf=line.shelf, module=f"{slot}.{update.use}", counts=_costs
+        )
+    )
+    counts["trained_tokens"] += done.tokens
+    made = Generation(id_, line.known["parent"].id, done.parts, start.answer)
+    publish(line, made, start, update, batch=batch, probes=done.probes)
+    return made
+
+
+def _costs(done: Published) -> Mapping[str, Any]:
+    return {"tokens": done.tokens, "model_s": round(done.model_s, 3)}
+
+
+def publish(
+    line: Line, made: Generation, start: Generation, step: StepSpec, *, batch: Any = (), probes: Any = ()
+) -> None:
+    """Write the manifest and the row of a new generation. Doing it twice changes nothing."""
+    data = line.shelf.write(batch) if isinstance(batch, tuple) and batch and isinstance(batch[0], Experience) else None
+    manifest = {
+        "id": made.id,
+        "parent": made.parent,
+        "start": start.id,
+        "parts": dict(made.parts),
+        "answer": made.answer,
+        "step": step,
+        "data": data,
+        "runtime": line.engine.identity,
+        "seed": line.journal.seed,
+        "probes": probes,
+    }
+    digest = line.host.store.put(dump(manifest))
+    line.host.lineage.publish(made, manifest=digest, data=data)
+
+
+class StageFeedback:
+    """Answers an online update: its samples are judged by the stage's feedback steps, in this process."""
+
+    def __init__(self, line: Line, stage: Stage | None, at: At) -> None:
+        self.line, self.stage, self.at = line, stage, at
+
+    def __call__(self, what: str, payload: Any) -> Any:
+        """Return the judged experiences for a batch of attempts."""
+        if what != "feedback" or self.stage is None:
+            raise MetaevoError(f"the update asked for {what!r}, which it cannot have")
+        attempts: Attempts = adapter(Attempts).validate_python(payload)
+        each = []
+        for position, step in enumerate(specs(self.stage.feedback, "feedback")):
+            module: Module = self.line.module("feedback", step)
+            effects = self.line.effects(module, self.at.key("feedback", position))
+            each.append(call(module, attempts, effects, step.knobs))
+        return combined(attempts, each, self.stage.combine)
+
+
+class DevScores:
+    """Answers a consolidation step: how good merged weights are on the trial's dev items."""
+
+    def __init__(self, line: Line, dev: Tasks, aimed: frozenset[str]) -> None:
+        self.line, self.dev, self.aimed = line, dev, aimed
+
+    def __call__(self, what: str, payload: Any) -> Any:
+        """Return the dev prompts, or the fitness of given completions."""
+        host, dev = self.line.host, self.dev
+        if what == "dev_tasks":
+            return [task.prompt for task in dev]
+        if what != "fitness":
+            raise MetaevoError(f"the consolidation asked for {what!r}, which it cannot have")
+        table = TaskTable()
+        table.add(dev)
+        attempts = tuple(
+            Attempt(task, solved((Turn("assistant", text),))) for task, text in zip(dev, payload, strict=True)
+        )
+        graded = zip(attempts, PoolReward(host, table)(attempts), strict=True)
+        scores = [(attempt.task.id in self.aimed, feedback.score) for attempt, feedback in graded]
+        return {
+            "gain": fmean([s for aimed, s in scores if aimed and s is not None] or [0.0]),
+            "kept": fmean([s for aimed, s in scores if not aimed and s is not None] or [0.0]),
+        }

@@ -1,0 +1,1 @@
+"""Modules: one plain function a file, in the folder of its slot. The file's stem is its name."""

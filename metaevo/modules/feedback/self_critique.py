@@ -1,0 +1,26 @@
+"""The model criticises its own answers in its dialect; the critique carries a verdict and a score.
+
+Madaan et al. 2023, Self-Refine, arXiv:2303.17651; Lu et al. 2023, SELF, arXiv:2310.00533.
+A critique that cannot be read gives a score of None: "cannot say", never "wrong".
+"""
+
+from typing import Annotated
+
+from metaevo import Attempts, Experience, Experiences, Feedback, Knob, Policy, Prompts, passing
+
+
+def self_critique(
+    attempts_R: Attempts,
+    *,
+    policy: Policy,
+    prompts: Prompts,
+    temperature: Annotated[float, Knob(0.0, 0.7, least=0.0, most=2.0)] = 0.0,
+) -> Experiences:
+    """Return one experience per attempt with the critique and, as score, what it says of the answer."""
+    asked_R = [prompts.ask("critique", task=a.task.text, answer=a.solution.text) for a in attempts_R]
+    rows = []
+    for attempt, made in zip(attempts_R, policy.sample(asked_R, n=1, temperature=temperature), strict=True):
+        score, passes = prompts.judge(made[0].text)
+        feedback = Feedback(score, passing(passes), "model", {"tokens": made[0].tokens}, made[0].text)
+        rows.append(Experience(attempt, (feedback,), score))
+    return tuple(rows)

@@ -1,0 +1,75 @@
+"""What the trials of a cycle stand on: train tasks, dev items, and the rows that may be replayed."""
+
+from metaevo.artifacts.bodies import Shelf
+from metaevo.artifacts.fingerprint import fingerprint
+from metaevo.diagnose import Diagnosis, probe_items
+from metaevo.ledger.journal import At
+from metaevo.line.answer import answer, measure_mark
+from metaevo.line.effects import CycleArchive, PoolReward, redacted
+from metaevo.line.host import Host, TaskTable
+from metaevo.terms import State, Tools
+from metaevo.trial import Ground
+from metaevo.types import Attempt, Experience, Experiences, Generation, Tasks, Turn, solved
+from objectives.capability import MASTERED
+from objectives.types import Objective, Split
+
+
+def prepare(tools: Tools, state: State, objective: Objective, found: Diagnosis) -> Ground:
+    """Return what the cycle's trials stand on."""
+    host, settings, journal = tools.host, tools.settings, tools.journal
+    seed = journal.stream_seed(At(state.number).key("pool")) % 2**31
+    cells = list(objective.cells)
+    seeds = probe_items(host, seed, -(-settings.pool // len(cells)), cells, Split.TRAIN)
+    aimed = probe_items(host, seed, -(-settings.dev // len(cells)), cells, Split.DEV)
+    protected = sorted({c for rule in settings.goals.rules(host.environments) for c in rule.cells} - set(cells))
+    kept = probe_items(host, seed, -(-settings.dev // max(1, len(protected))), protected, Split.DEV)
+    dev = tuple(task for group in (*aimed.values(), *kept.values()) for task in group)
+    ids = frozenset(task.id for group in aimed.values() for task in group)
+    archive = _archive(tools, state, objective, found, seed)
+    pool = tuple(task for group in seeds.values() for task in group)
+    return Ground(state.champion, state.base, pool, archive, dev, ids, tools.digests)
+
+
+def _archive(tools: Tools, state: State, objective: Objective, found: Diagnosis, seed: int) -> CycleArchive:
+    """Return the rows that may be replayed: seed data, promoted generations' rows, rehearsed mastered tasks."""
+    host, key = tools.host, At(state.number).key("archive")
+    mastered = [looked.cell for looked in found.cells if looked.mean >= MASTERED and looked.cell not in objective.cells]
+    each = -(-tools.settings.rehearsal // max(1, len(mastered)))
+    items = probe_items(host, seed, each, mastered, Split.TRAIN)
+    tasks = tuple(task for group in items.values() for task in group)
+    mark = fingerprint(measure_mark(host, state.champion, tasks), [row.attempt.solution.id for row in host.seed_data])
+
+    def gather() -> Experiences:
+        return (*host.seed_data, *_promoted_rows(host, state, objective), *_rehearsed(host, state.champion, tasks))
+
+    rows: Experiences = tools.journal.step(key, mark, gather, shelf=Shelf(host.store))
+    return CycleArchive(host, rows, tools.journal.digest(key) or "")
+
+
+def _rehearsed(host: Host, champion: Generation, tasks: Tasks) -> Experiences:
+    """Return the champion's own right answers to mastered train tasks."""
+    if not tasks:
+        return ()
+    attempts, _ = answer(host, host.engine, champion, tasks)
+    table = TaskTable()
+    table.add(tasks)
+    clean = {task.id: task for task in redacted(tasks)}
+    graded = zip(attempts, PoolReward(host, table)(attempts), strict=True)
+    rows = [
+        Attempt(clean[a.task.id], solved((Turn("assistant", a.solution.text, champion.id),)))
+        for a, f in graded
+        if f.verdict == "pass"
+    ]
+    return tuple(Experience(attempt, (), 1.0, tags=("rehearsed",)) for attempt in rows)
+
+
+def _promoted_rows(host: Host, state: State, objective: Objective, most: int = 5) -> Experiences:
+    """Return what the last promoted generations were trained on, their own replayed rows left out."""
+    rows: dict[tuple[str, str], Experience] = {}
+    for id_ in host.lineage.ancestors(state.champion.id)[:most]:
+        digest = host.lineage.row(id_).data
+        for row in Shelf(host.store).read(digest, None) if digest else ():
+            plain_row = row.rejected is None and not {"replayed", "meta_skill"} & set(row.tags)
+            if plain_row and row.attempt.task.cell not in objective.cells:
+                rows[row.attempt.task.id, row.attempt.solution.id] = row
+    return tuple(rows.values())

@@ -1,0 +1,61 @@
+"""Dialects: how a base model is asked to critique, refine, rationalize and pose. Data, one TOML file a dialect."""
+
+import hashlib
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from metaevo.errors import BadInput
+from objectives.types import Message, Messages
+
+FOLDER = Path(__file__).parent
+KINDS = ("critique", "refine", "rationalize", "pose")
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """The prompts of one dialect, and how its critiques are read. It is the effect `Prompts`."""
+
+    name: str
+    tables: Mapping[str, Mapping[str, str]]
+    digest: str
+
+    def ask(self, kind: str, **fields: Any) -> Messages:
+        """Return the prompt of this kind with its fields filled in.
+
+        Raises:
+            BadInput: The dialect has no such kind, or a field is missing.
+        """
+        try:
+            template = self.tables[kind]["prompt"]
+            return (Message("user", template.strip("\n").format(**fields)),)
+        except KeyError as error:
+            raise BadInput(f"dialect {self.name}: {kind} needs {error}; it knows {', '.join(self.tables)}") from error
+
+    def judge(self, critique: str) -> tuple[float | None, bool | None]:
+        """Return (score in [0, 1], passes) as read from a critique; None where it cannot be read."""
+        table = self.tables["critique"]
+        passes = re.search(table["passes"], critique.strip()) is not None
+        if "marks" in table:
+            marks = critique.strip()
+            return (sum(mark in table["marks"] for mark in marks) / len(marks), passes) if marks else (None, None)
+        if not passes and re.search(table["fails"], critique) is None:
+            return None, None
+        return float(passes), passes
+
+
+def load(name: str) -> Dialect:
+    """Return a dialect by name.
+
+    Raises:
+        BadInput: There is none of that name.
+    """
+    path = FOLDER / f"{name}.toml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in FOLDER.glob("*.toml")))
+        raise BadInput(f"model.dialect = {name!r}: no such dialect; known: {known}")
+    data = path.read_bytes()
+    return Dialect(name, tomllib.loads(data.decode()), hashlib.sha256(data).hexdigest()[:16])

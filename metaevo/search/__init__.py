@@ -1,0 +1,1 @@
+"""Search: which recipe pursues an objective. A bounded map of trials; Optuna proposes, in a process of its own."""

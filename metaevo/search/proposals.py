@@ -1,0 +1,128 @@
+"""What to try next: evidence from the ledger, a window of it, and Optuna's proposal under a few fixed rules.
+
+At most two presets are enqueued per objective, at least a third of the trials is no preset, recipes that failed
+twice for the same reason are left out (the failure library).
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any
+
+from sqlmodel import col, select
+
+from metaevo.engines.process import Child
+from metaevo.errors import KINDS, EngineError
+from metaevo.ledger.ledger import Ledger
+from metaevo.ledger.tables import TrialRow
+from metaevo.modules.registry import Registry
+from metaevo.search.skeletons import Skeleton
+from metaevo.search.space import default_params, space
+
+WINDOW = 128
+ENQUEUED = 2
+STARTUP = 4
+DEADLINE_S = 60.0
+
+
+@dataclass(slots=True)
+class Sampler:
+    """The process that runs Optuna."""
+
+    child: Child = field(default_factory=lambda: Child("metaevo.search.sampler"))
+
+    def propose(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the parameters of the next trial.
+
+        Raises:
+            EngineError: The process failed or did not answer in time.
+        """
+        if not self.child.running:
+            self.child.kill()
+            self.child.start()
+        self.child.send(request)
+        frame = self.child.receive(DEADLINE_S)
+        if "ok" not in frame:
+            raise KINDS.get(frame["error"], EngineError)(frame["text"])
+        return dict(frame["ok"])
+
+    def close(self) -> None:
+        """End the process."""
+        self.child.kill()
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """The evidence on one ability and direction, and what may be tried."""
+
+    name: str
+    choices: Mapping[str, Skeleton]
+    rows: tuple[dict[str, Any], ...]
+    registry: Registry
+
+    def proposal(self, sampler: Sampler, number: int, total: int, seed: int, chosen: Sequence[str]) -> dict[str, Any]:
+        """Return the parameters of trial ``number`` (from 0) of ``total``; ``chosen`` are the skeletons so far."""
+        presets = self.ranked_presets()
+        if number < min(ENQUEUED, len(presets), max(1, total // 3)):
+            recipe = presets[number].recipe
+            return {"skeleton": presets[number].id, **default_params(recipe, self.registry)}
+        spaces = {id_: space(s.recipe, self.registry) for id_, s in self.choices.items()}
+        others = sum(self.choices[id_].preset is None for id_ in chosen if id_ in self.choices)
+        wanted = -(-total // 3)
+        if wanted - others >= total - number:
+            spaces = {id_: knobs for id_, knobs in spaces.items() if self.choices[id_].preset is None} or spaces
+        return sampler.propose({"seed": seed % 2**31, "startup": STARTUP, "rows": self.rows, "spaces": spaces})
+
+    def ranked_presets(self) -> list[Skeleton]:
+        """Return the presets, best mean record in this study first, untried ones in a fixed order of promise."""
+        record: dict[str, list[float]] = {}
+        for row in self.rows:
+            if row["score"] is not None:
+                record.setdefault(row["params"].get("skeleton", ""), []).append(row["score"])
+        presets = [s for s in self.choices.values() if s.preset is not None and _affordable(s)]
+
+        def key(s: Skeleton) -> tuple[float, int, str]:
+            known = record.get(s.id)
+            return (-(sum(known) / len(known)) if known else -0.05, _PRIOR.get(s.preset or "", 9), s.id)
+
+        return sorted(presets, key=key)
+
+
+_PRIOR = {"rft": 0, "star": 1, "rest_em": 2, "grpo": 3}
+"""Which untried preset first: the ones that read the environment's verdict, cheapest first."""
+
+
+def _affordable(skeleton: Skeleton) -> bool:
+    """Return whether a preset is one to start with: several stages are for a search that found nothing shorter."""
+    return len(skeleton.recipe.stage) == 1 and skeleton.recipe.stage[0].update.use != "adopt"
+
+
+def study(ledger: Ledger, name: str, choices: Mapping[str, Skeleton], registry: Registry, before: int) -> Study:
+    """Return the study of this ability and direction from the trials of earlier cycles, newest `WINDOW` rows."""
+    with ledger.read() as session:
+        query = select(TrialRow).where(TrialRow.study == name, TrialRow.cycle < before)
+        rows = list(session.exec(query.order_by(col(TrialRow.cycle), col(TrialRow.number))))
+    failures = Counter(row.params.get("skeleton") for row in rows if row.failure)
+    kept = {id_: s for id_, s in choices.items() if failures[id_] < 2}
+    return Study(name, kept or dict(choices), tuple(evidence(row) for row in rows[-WINDOW:]), registry)
+
+
+def evidence(row: TrialRow) -> dict[str, Any]:
+    """Return a trial as Optuna sees it."""
+    return {"params": row.params, "score": row.score, "constraints": row.constraints, "fidelity": row.fidelity}
+
+
+def shorter_within_noise(scores: Sequence[tuple[float, int, int]], noise: float) -> int:
+    """Return the number of the trial to take: within noise of the best the one with fewest modules.
+
+    ``scores`` are (score, modules, trial number).
+    """
+    best = max(score for score, _, _ in scores)
+    near = [entry for entry in scores if entry[0] >= best - noise]
+    return min(near, key=lambda entry: (entry[1], -entry[0], entry[2]))[2]
+
+
+def drawn_at_random(seed: int, numbers: Sequence[int]) -> int | None:
+    """Return one of the trials, by a stream of its own: every fourth promotion to full fidelity is random."""
+    return Random(seed).choice(list(numbers)) if numbers else None

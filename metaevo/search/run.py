@@ -1,0 +1,287 @@
+"""Search one objective: a bounded map of trials at low fidelity, the best again in full, the better of those wins.
+
+Trials of a batch run side by side, one engine each; what is proposed depends only on batches that are finished,
+so a resumed search takes the same decisions. An engine that dies is infrastructure: no score is told.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from statistics import fmean
+from typing import Any
+
+from metaevo import trial
+from metaevo.artifacts.bodies import Shelf
+from metaevo.artifacts.fingerprint import fingerprint
+from metaevo.engines.protocol import Engine
+from metaevo.errors import EngineError, ModuleFailed
+from metaevo.ledger.journal import At, Journal
+from metaevo.ledger.tables import RecipeRow, TrialRow
+from metaevo.line.answer import examined, measure_mark
+from metaevo.line.host import Host
+from metaevo.recipes.schema import Recipe
+from metaevo.search.proposals import Sampler, Study, drawn_at_random, shorter_within_noise, study
+from metaevo.search.skeletons import Skeleton
+from metaevo.search.space import with_knobs
+from metaevo.trial import Ground
+from metaevo.types import Generation, Trial
+from objectives.statistics import rank_correlation
+from objectives.types import Direction, Report, Split
+
+PAIRS = 12
+TRUSTED = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class SearchRules:
+    """How large a search is. The operator sets it."""
+
+    trials: int = 6
+    """Trials at low fidelity per cycle."""
+    fidelity: float = 0.5
+    """Share of the budget knobs a low-fidelity trial gets while the two fidelities are not known to agree."""
+    finals: int = 2
+    """Trials run again in full."""
+    token_limit: int | None = None
+    margin: float = 0.05
+    """Loss on the protected dev sample above which a trial is infeasible."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search found: the trial to examine (None if nothing gained), and all trials."""
+
+    best: Trial | None
+    recipe: Recipe | None
+    trials: tuple[Trial, ...]
+    why: str = ""
+
+
+@dataclass(slots=True)
+class Search:
+    """One search. ``pinned`` is the operator's fixed recipe: it is run once, in full."""
+
+    host: Host
+    journal: Journal
+    sampler: Sampler
+    rules: SearchRules
+    ground: Ground
+    choices: Mapping[str, Skeleton]
+    cycle: int
+    ability: str
+    direction: Direction
+    pinned: Recipe | None = None
+    on_trial: Callable[[int, int], None] = lambda _done, _total: None
+
+    def run(self) -> Found:
+        """Return the best trial in full fidelity, or why there is none."""
+        parent = self._dev(self.ground.parent, 0, self.host.engine)
+        if self.pinned is not None:
+            trials = [self._trial(1, self.pinned, {"skeleton": "pinned"}, 1.0, self.host.engine, parent)]
+            return self._chosen(trials, {1: self.pinned}, parent)
+        evidence = study(self.host.ledger, self._name(), self.choices, self.host.registry, self.cycle)
+        fidelity, count = self._fidelity(evidence)
+        low, params = self._map(evidence, count, fidelity, parent)
+        ranked = [t for t in sorted(low, key=lambda t: (-(t.score or -9.0), t.number)) if t.score is not None]
+        if not ranked:
+            return Found(None, None, tuple(low), _failures(low))
+        finals = self._finals(ranked)
+        recipes = {count + i + 1: self._recipe(params[t.number]) for i, t in enumerate(finals)}
+        jobs = [(number, params[t.number], 1.0) for number, t in zip(recipes, finals, strict=True)]
+        full = self._batch(jobs, parent)
+        return self._chosen(full, recipes, parent, tuple(low))
+
+    def scored(self, made: Trial, engine: Engine) -> Trial:
+        """Return a trial run outside of a search with its dev score."""
+        if made.generation is None:
+            return made
+        parent = self._dev(self.ground.parent, 0, engine)
+        return self._scored(made, self._dev(made.generation, made.number, engine), parent)
+
+    def _map(
+        self, evidence: Study, count: int, fidelity: float, parent: Report
+    ) -> tuple[list[Trial], dict[int, dict[str, Any]]]:
+        """Run ``count`` proposed trials at low fidelity, one batch of engines after the other."""
+        done: list[Trial] = []
+        params: dict[int, dict[str, Any]] = {}
+        width = max(1, len(self.host.engines))
+        for first in range(0, count, width):
+            jobs = []
+            for number in range(first, min(first + width, count)):
+                chosen = [p["skeleton"] for p in params.values()]
+                params[number + 1] = self._proposal(evidence, number, count, chosen)
+                jobs.append((number + 1, params[number + 1], fidelity))
+            batch = self._batch(jobs, parent)
+            done += batch
+            fresh = [self._evidence(t, params[t.number]) for t in batch]
+            evidence = replace(evidence, rows=(*evidence.rows, *(row for row in fresh if row is not None)))
+            self.on_trial(len(done), count + self.rules.finals)
+        return done, params
+
+    def _proposal(self, evidence: Study, number: int, count: int, chosen: Sequence[str]) -> dict[str, Any]:
+        """Return a proposal as a journalled step: what Optuna said once stays said."""
+        key = At(self.cycle).key("search.ask", number)
+        seed = self.journal.stream_seed(key)
+        mark = fingerprint(seed, [row["params"] for row in evidence.rows], sorted(self.choices), count)
+        return dict(
+            self.journal.step(
+                key,
+                mark,
+                lambda: evidence.proposal(self.sampler, number, count, seed, chosen),
+                kind=dict[str, Any],
+                counts=lambda p: {"skeleton": p["skeleton"]},
+            )
+        )
+
+    def _batch(self, jobs: Sequence[tuple[int, dict[str, Any], float]], parent: Report) -> list[Trial]:
+        """Run trials side by side; ids are reserved in order first, so that they do not depend on timing."""
+        recipes = {number: self._recipe(params) for number, params, _ in jobs}
+        for number, _, fidelity in jobs:
+            scaled = trial.at_fidelity(recipes[number], self.host, fidelity)
+            self.host.lineage.reserve(self.cycle, number, scaled.publishes, self.ground.parent.id)
+        with ThreadPoolExecutor(len(jobs)) as threads:
+            running = [
+                threads.submit(self._trial, number, recipes[number], params, fidelity, engine, parent)
+                for (number, params, fidelity), engine in zip(jobs, self._engines(len(jobs)), strict=True)
+            ]
+            return [job.result() for job in running]
+
+    def _engines(self, n: int) -> list[Engine]:
+        return [self.host.engines[i % len(self.host.engines)] for i in range(n)]
+
+    def _trial(
+        self, number: int, recipe: Recipe, params: dict[str, Any], fidelity: float, engine: Engine, parent: Report
+    ) -> Trial:
+        """Run one trial and score it on dev items; an engine that died leaves no score and no blame."""
+        try:
+            made = trial.run(
+                self.host, self.journal, engine, recipe, self.ground, cycle=self.cycle, number=number, fidelity=fidelity
+            )
+            if made.generation is not None:
+                made = self._scored(made, self._dev(made.generation, number, engine), parent)
+        except ModuleFailed as error:
+            made = Trial(number, recipe.hash, fidelity, None, failure=f"ModuleFailed: {error}"[:300])
+        except EngineError as error:
+            made = Trial(number, recipe.hash, fidelity, None, failure=f"infrastructure: {error}"[:300])
+            self.host.ledger.event("trial_infrastructure", f"trial {number}: {error}", self.cycle)
+        self._record(made, recipe, params)
+        return made
+
+    def _dev(self, generation: Generation, number: int, engine: Engine) -> Report:
+        """Return the report on the cycle's dev items, journalled with the trial (the parent's under trial 0)."""
+        key = At(self.cycle, number, stage=99).key("score")
+        mark = measure_mark(self.host, generation, self.ground.dev)
+        report: Report = self.journal.step(
+            key,
+            mark,
+            lambda: examined(self.host, engine, generation, self.ground.dev, Split.DEV)[0],
+            kind=Report,
+            shelf=Shelf(self.host.store),
+            counts=lambda r: {"items": len(r.outcomes), "tokens": sum(o.tokens for o in r.outcomes)},
+        )
+        return report
+
+    def _scored(self, made: Trial, report: Report, parent: Report) -> Trial:
+        aimed, kept = self._gains(report, parent)
+        worst = min(kept.values(), default=0.0)
+        constraints = {"retention": -worst - self.rules.margin}
+        if self.rules.token_limit is not None:
+            constraints["cost"] = made.tokens / self.rules.token_limit - 1.0
+        return replace(made, score=aimed, constraints=constraints)
+
+    def _gains(self, report: Report, parent: Report) -> tuple[float, dict[str, float]]:
+        """Return the mean gain over the objective's cells, and the mean change of every protected ability."""
+        aimed: dict[Any, list[float]] = {}
+        kept: dict[str, list[float]] = {}
+        for new, old in zip(report.outcomes, parent.outcomes, strict=True):
+            if new.score is None or old.score is None:
+                continue
+            if new.task in self.ground.aimed:
+                aimed.setdefault(new.cell, []).append(new.score - old.score)
+            else:
+                ability = self.host.environments[new.cell.environment].ability
+                kept.setdefault(ability, []).append(new.score - old.score)
+        return fmean([fmean(v) for v in aimed.values()] or [0.0]), {a: fmean(v) for a, v in kept.items()}
+
+    def _chosen(
+        self, full: Sequence[Trial], recipes: Mapping[int, Recipe], parent: Report, low: tuple[Trial, ...] = ()
+    ) -> Found:
+        """Return the best feasible trial in full, the shorter one within noise."""
+        every = (*low, *full)
+        fine = [t for t in full if t.score is not None and all(v <= 0 for v in t.constraints.values())]
+        if not fine:
+            known = [t for t in full if t.score is not None]
+            why = f"every trial loses more than {self.rules.margin:.0%} elsewhere" if known else _failures(full)
+            return Found(None, None, every, why)
+        items = sum(outcome.task in self.ground.aimed for outcome in parent.outcomes)
+        noise = (0.2 / max(1, items)) ** 0.5
+        scores = [(t.score or 0.0, len(recipes[t.number].modules), t.number) for t in fine]
+        number = shorter_within_noise(scores, noise)
+        best = next(t for t in fine if t.number == number)
+        if (best.score or 0.0) <= 0:
+            return Found(None, None, every, f"no trial gained on dev items (best {best.score:+.3f})")
+        return Found(best, recipes[number], every)
+
+    def _finals(self, ranked: Sequence[Trial]) -> list[Trial]:
+        """Return the trials to run in full: the best, and every fourth cycle a random one instead of the last."""
+        finals = list(ranked[: self.rules.finals])
+        rest = [t.number for t in ranked[self.rules.finals :]]
+        if self.cycle % 4 == 0 and rest and len(finals) > 1:
+            number = drawn_at_random(self.journal.stream_seed(At(self.cycle).key("search.random")), rest)
+            finals[-1] = next(t for t in ranked if t.number == number)
+        return finals
+
+    def _fidelity(self, evidence: Study) -> tuple[float, int]:
+        """Return (fidelity, trials): halving is on only once low fidelity is known to rank like full fidelity."""
+        by_params: dict[str, dict[bool, float]] = {}
+        for row in evidence.rows:
+            if row["score"] is not None:
+                by_params.setdefault(fingerprint(row["params"]), {})[row["fidelity"] >= 1] = row["score"]
+        both = [pair for pair in by_params.values() if len(pair) == 2]
+        if len(both) >= PAIRS:
+            agreement = rank_correlation([p[False] for p in both], [p[True] for p in both])
+            if agreement is not None and agreement >= TRUSTED:
+                return self.rules.fidelity / 2, 2 * self.rules.trials
+        return self.rules.fidelity, self.rules.trials
+
+    def _recipe(self, params: Mapping[str, Any]) -> Recipe:
+        skeleton = self.choices[params["skeleton"]]
+        made = with_knobs(skeleton.recipe, params).filled(self.host.registry)
+        return made if skeleton.preset else made.model_copy(update={"name": f"proposed_{made.hash[:6]}"})
+
+    def _evidence(self, made: Trial, params: dict[str, Any]) -> dict[str, Any] | None:
+        if made.failure.startswith("infrastructure"):
+            return None
+        return {"params": params, "score": made.score, "constraints": dict(made.constraints), "fidelity": made.fidelity}
+
+    def _name(self) -> str:
+        return f"{self.ability}/{self.direction.value}"
+
+    def _record(self, made: Trial, recipe: Recipe, params: dict[str, Any]) -> None:
+        """Write the recipe and the trial; writing them twice changes nothing. Infrastructure leaves no evidence."""
+        with self.host.ledger.write() as session:
+            body = recipe.model_dump(mode="json")
+            session.merge(RecipeRow(hash=recipe.hash, name=recipe.name, body=body, modules=list(recipe.modules)))
+            if made.failure.startswith("infrastructure"):
+                return
+            session.merge(
+                TrialRow(
+                    cycle=self.cycle,
+                    number=made.number,
+                    study=self._name(),
+                    recipe=recipe.hash,
+                    fidelity=made.fidelity,
+                    params=params,
+                    score=made.score,
+                    constraints=dict(made.constraints),
+                    tokens=made.tokens,
+                    failure=made.failure,
+                    generation=made.generation.id if made.generation else None,
+                )
+            )
+
+
+def _failures(trials: Sequence[Trial]) -> str:
+    """Return why no trial came to a score."""
+    first = next((t.failure for t in trials if t.failure), "no trial was run")
+    return f"no trial came to an end: {first}"

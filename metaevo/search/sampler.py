@@ -1,0 +1,76 @@
+"""Optuna in a process of its own: ``python -m metaevo.search.sampler``. One request, one answer, no state.
+
+Every ask builds a fresh in-memory study from the rows it is given and a seed, so that a resumed search repeats its
+decisions and nothing but the ledger is the truth. Retention and cost are constraints, never penalties.
+"""
+
+import os
+import sys
+import warnings
+from typing import Any
+
+from metaevo.engines.protocol import receive, send
+from metaevo.engines.worker_life import die_with_parent
+from metaevo.errors import EngineDied
+
+
+def propose(request: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters of the next trial: {"skeleton": id, "slot.module.knob": value, ...}."""
+    import optuna
+
+    sampler = optuna.samplers.TPESampler(seed=request["seed"], n_startup_trials=request["startup"])
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    spaces: dict[str, Any] = request["spaces"]
+    for row in request["rows"]:
+        if row["params"].get("skeleton") not in spaces:
+            continue
+        study.enqueue_trial(row["params"])
+        trial = study.ask()
+        suggest(trial, spaces)
+        if row["score"] is None:
+            study.tell(trial, state=optuna.trial.TrialState.FAIL)
+            continue
+        for name, value in row["constraints"].items():
+            trial.set_constraint(name, value)
+        study.tell(trial, row["score"])
+    if request.get("fixed"):
+        study.enqueue_trial(request["fixed"])
+    trial = study.ask()
+    return suggest(trial, spaces)
+
+
+def suggest(trial: Any, spaces: dict[str, Any]) -> dict[str, Any]:
+    """Ask the trial for a skeleton, then for that skeleton's knobs; return all of them."""
+    skeleton = trial.suggest_categorical("skeleton", sorted(spaces))
+    for name, entry in spaces[skeleton].items():
+        if entry["kind"] == "choice":
+            trial.suggest_categorical(name, entry["choices"])
+        elif entry["kind"] == "int":
+            trial.suggest_int(name, entry["low"], entry["high"], log=entry["log"])
+        else:
+            trial.suggest_float(name, entry["low"], entry["high"], log=entry["log"])
+    return dict(trial.params)
+
+
+def main() -> None:
+    """Take over stdin and stdout, answer requests."""
+    die_with_parent(int(sys.argv[1]))
+    into, out = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    warnings.simplefilter("ignore")
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    while True:
+        try:
+            request = receive(into)
+        except EngineDied:
+            return
+        try:
+            send(out, {"ok": propose(request)})
+        except Exception as error:  # noqa: BLE001 - the process boundary
+            send(out, {"error": "EngineError", "text": f"{type(error).__name__}: {error}"})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""The combinations of modules a search may try: presets, their one-step mutations and recombinations.
+
+A skeleton is a recipe with every knob at its default. New modules (an operator's, a package's) take part without a
+word anywhere else: whatever a slot lists may be added to it or swapped in.
+"""
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from metaevo.errors import MetaevoError
+from metaevo.modules.registry import Registry
+from metaevo.recipes.schema import Recipe, Stage, Step, load, names
+from metaevo.search.rules import broken
+
+MOST = 64
+"""Skeletons in one study: more would only thin the evidence."""
+LEVERS = ("low_rank_adaptation",)
+REPLACEABLE = ("tasks", "refinement", "stability")
+
+
+@dataclass(frozen=True, slots=True)
+class Skeleton:
+    """One combination: its id, the recipe it stands for, and the preset it is, if it is one."""
+
+    id: str
+    recipe: Recipe
+    preset: str | None = None
+
+
+def skeletons(
+    registry: Registry, *, forbidden: Sequence[str] = (), references: bool = True, most: int = MOST
+) -> dict[str, Skeleton]:
+    """Return the legal skeletons by id: every preset, then proposals in an order that depends on nothing else."""
+    found: dict[str, Skeleton] = {}
+    presets = [recipe for recipe in _presets(registry) if not _forbidden(recipe, forbidden)]
+    for recipe in presets:
+        found[identify(recipe)] = Skeleton(identify(recipe), recipe, recipe.name)
+    proposed: dict[str, Skeleton] = {}
+    for recipe in [*_mutations(presets, registry), *_recombinations(presets)]:
+        id_ = identify(recipe)
+        fine = not _forbidden(recipe, forbidden) and broken(recipe, registry, references=references) is None
+        if id_ not in found and fine:
+            proposed[id_] = Skeleton(id_, recipe)
+    ordered = sorted(proposed, key=lambda id_: (len(proposed[id_].recipe.modules), _order(id_)))
+    return found | {id_: proposed[id_] for id_ in _spread(ordered, most - len(found))}
+
+
+def identify(recipe: Recipe) -> str:
+    """Return a skeleton's id: the modules by stage, with rounds and start where they are not the default."""
+    stages = []
+    for stage in recipe.stage:
+        parts = [step.use for _, _, step in stage.steps()]
+        head = "" if (stage.rounds, stage.start) == (1, "previous") else f"{stage.rounds}x{stage.start}:"
+        stages.append(head + "+".join(parts))
+    merges = "".join(f" ~ {step.use}" for step in recipe.consolidation)
+    return " | ".join(stages) + merges
+
+
+def _presets(registry: Registry) -> list[Recipe]:
+    found = []
+    for name in names(registry.home):
+        try:
+            found.append(load(name, registry))
+        except MetaevoError:
+            continue  # an operator's broken recipe is reported by `recipes list`, it does not stop a search
+    return found
+
+
+def _forbidden(recipe: Recipe, forbidden: Sequence[str]) -> bool:
+    uses = {module.partition(".")[2] for module in recipe.modules} | {recipe.name}
+    return bool(uses & set(forbidden))
+
+
+def _mutations(presets: Sequence[Recipe], registry: Registry) -> Iterator[Recipe]:
+    """Yield every recipe one step away from a single-stage preset."""
+    for preset in presets:
+        if len(preset.stage) != 1 or preset.stage[0].update.use == "adopt":
+            continue
+        stage = preset.stage[0]
+        online = registry.get("update", stage.update.use).online
+        for changed in [*_added(stage, registry, online), *_removed(stage), *_other(stage)]:
+            yield _named(preset, changed)
+        for merge in registry.names("consolidation"):
+            yield _named(preset, stage, (Step(use=merge),))
+
+
+def _added(stage: Stage, registry: Registry, online: bool) -> Iterator[Stage]:
+    """Yield the stage with one module more."""
+    for slot in REPLACEABLE:
+        if online and slot == "refinement":
+            continue
+        present = [step.use for step in getattr(stage, slot)]
+        for name in registry.names(slot):
+            if name not in present:
+                yield stage.model_copy(update={slot: _placed(slot, getattr(stage, slot), Step(use=name))})
+
+
+def _placed(slot: str, steps: tuple[Step, ...], new: Step) -> tuple[Step, ...]:
+    """Return the steps with a new one where it makes sense: replay last, corrections first, filters in between."""
+    if slot != "refinement" or new.use.endswith("_replay") or new.use == "only_answers":
+        return (*steps, new)
+    if new.use in ("rationalization", "revision"):
+        return (new, *steps)
+    last = [i for i, step in enumerate(steps) if step.use.endswith("_replay")]
+    at = last[0] if last else len(steps)
+    return (*steps[:at], new, *steps[at:])
+
+
+def _removed(stage: Stage) -> Iterator[Stage]:
+    """Yield the stage with one module less."""
+    for slot in REPLACEABLE:
+        steps = getattr(stage, slot)
+        for i in range(len(steps)):
+            yield stage.model_copy(update={slot: (*steps[:i], *steps[i + 1 :])})
+
+
+def _other(stage: Stage) -> Iterator[Stage]:
+    """Yield the stage with one round more or less, or another start."""
+    for rounds in (stage.rounds - 1, stage.rounds + 1):
+        if 1 <= rounds <= 3:
+            yield stage.model_copy(update={"rounds": rounds})
+    for start in ("previous", "parent", "base"):
+        if start != stage.start and stage.rounds > 1:
+            yield stage.model_copy(update={"start": start})
+
+
+def _recombinations(presets: Sequence[Recipe]) -> Iterator[Recipe]:
+    """Yield how one single-stage preset gets its data, with how another one learns."""
+    single = [recipe for recipe in presets if len(recipe.stage) == 1]
+    for a in single:
+        for b in single:
+            if a.name == b.name:
+                continue
+            first, second = a.stage[0], b.stage[0]
+            if (first.solutions is None) != (second.solutions is None):
+                continue
+            tail = tuple(step for step in second.refinement if step.use.endswith("_replay"))
+            made = first.model_copy(
+                update={
+                    "refinement": (*_data_for(second, first), *tail),
+                    "stability": second.stability,
+                    "update": second.update,
+                }
+            )
+            yield _named(a, made)
+            if not tail:
+                yield _named(
+                    a, made.model_copy(update={"refinement": (*made.refinement, Step(use="experience_replay"))})
+                )
+
+
+def _data_for(learner: Stage, source: Stage) -> tuple[Step, ...]:
+    """Return the source's refinement in the form the learner's update takes: pairs for preferences, rows otherwise."""
+    body = tuple(step for step in source.refinement if not step.use.endswith("_replay"))
+    pairs = [step for step in body if step.use == "preference_pairs"]
+    if learner.update.use == "preference_optimization" and not pairs:
+        return (Step(use="preference_pairs"),)
+    if learner.update.use != "preference_optimization" and pairs:
+        return (Step(use="metric_filter"),)
+    return body
+
+
+def _named(preset: Recipe, stage: Stage, merges: tuple[Step, ...] | None = None) -> Recipe:
+    made = Recipe(name="proposed", stage=(stage,), consolidation=preset.consolidation if merges is None else merges)
+    return made.model_copy(update={"name": f"near_{preset.name}"})
+
+
+def _order(id_: str) -> str:
+    return hashlib.blake2b(id_.encode(), digest_size=4).hexdigest()
+
+
+def _spread(ordered: Sequence[str], most: int) -> list[str]:
+    """Return at most ``most`` ids, evenly over the order, so that short and long ones are both there."""
+    if len(ordered) <= most:
+        return list(ordered)
+    return [ordered[i * len(ordered) // most] for i in range(most)]
+
+
+def described(found: Mapping[str, Skeleton]) -> list[dict[str, object]]:
+    """Return the skeletons as rows for a listing."""
+    return [{"id": s.id, "preset": s.preset, "modules": list(s.recipe.modules)} for s in found.values()]

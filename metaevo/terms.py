@@ -1,0 +1,87 @@
+"""The terms of a cycle: what the operator set, what it starts from, and the instruments it has."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from metaevo.diagnose import ProbeRules
+from metaevo.errors import ModuleFailed
+from metaevo.gate.exam import Exam
+from metaevo.gate.rules import GateRules
+from metaevo.ledger.journal import At, Journal
+from metaevo.ledger.tables import HoldRow
+from metaevo.line.host import Host
+from metaevo.modules.slots import SLOTS
+from metaevo.recipes.schema import Recipe
+from metaevo.search.proposals import Sampler
+from metaevo.search.run import SearchRules
+from metaevo.types import Generation
+from objectives.goals import Goals
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the operator set for all cycles. Nothing in a recipe, an objective or a module reaches it."""
+
+    goals: Goals
+    gate: GateRules = field(default_factory=GateRules)
+    search: SearchRules = field(default_factory=SearchRules)
+    probe: ProbeRules = field(default_factory=ProbeRules)
+    rule: str = "learning_progress"
+    fixed_recipe: Recipe | None = None
+    fixed_objective: tuple[str, str] | None = None
+    """(ability, direction) that the operator pinned."""
+    pool: int = 1024
+    """Train tasks drawn for an objective."""
+    rehearsal: int = 640
+    """Train tasks of mastered cells whose right answers may be replayed."""
+    dev: int = 256
+    """Dev items for the objective, and as many for what is protected."""
+    anchor: int = 16
+    """Anchor items per cell."""
+    approval: bool = False
+    observe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a cycle starts from: the fold over all cycles before it."""
+
+    number: int
+    champion: Generation
+    base: Generation
+    reference: Generation
+    epoch: int
+    pinned: bool = False
+    hold: HoldRow | None = None
+
+
+@dataclass(slots=True)
+class Tools:
+    """The instruments of a cycle."""
+
+    host: Host
+    journal: Journal
+    sampler: Sampler
+    settings: Settings
+    secret: str
+    digests: Mapping[tuple[str, str], str]
+    on_phase: Callable[[str, str], None] = lambda _phase, _detail: None
+    on_count: Callable[[int, int], None] = lambda _done, _most: None
+
+    def exam(self, number: int) -> Exam:
+        """Return the examination of this cycle."""
+        made = Exam(self.host, self.journal, self.host.engine, At(number), self.settings.gate, self.secret)
+        made.on_items = self.on_count
+        return made
+
+
+def module_digests(host: Host) -> dict[tuple[str, str], str]:
+    """Return every installed module's digest: what a cycle was begun with. A broken one is left out and told."""
+    found: dict[tuple[str, str], str] = {}
+    for slot in SLOTS:
+        for name in host.registry.names(slot):
+            try:
+                found[slot, name] = host.registry.get(slot, name).digest
+            except ModuleFailed as error:
+                host.ledger.event("module_broken", str(error)[:300])
+    return found

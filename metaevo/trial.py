@@ -1,0 +1,175 @@
+"""One trial: a recipe run once, from a parent to a new generation. A straight line; loops live in the recipe.
+
+For each stage and round: tasks, solutions, feedback, refinement, stability, update; then consolidation.
+Everything a step produced is in the journal, so a trial that died goes on where it stopped.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from metaevo.artifacts.bodies import Shelf
+from metaevo.effects import Weights
+from metaevo.engines.protocol import Engine
+from metaevo.errors import BadInput, ModuleFailed, NotFinite, OutOfMemory
+from metaevo.ledger.journal import At, Journal
+from metaevo.line.answer import check_procedure
+from metaevo.line.effects import CycleArchive, StageStart, admitted, redacted
+from metaevo.line.host import Host, TaskTable
+from metaevo.line.rows import combined, references
+from metaevo.line.steps import Line, specs
+from metaevo.line.train import DevScores, publish, train
+from metaevo.recipes.schema import Recipe, Stage
+from metaevo.types import Attempts, Experiences, Generation, Knob, StepSpec, Tasks, TrainSpec, Trial
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What all trials of a cycle stand on: parent, base, the objective's train tasks, the archive, dev items."""
+
+    parent: Generation
+    base: Generation
+    seeds: Tasks
+    """Whole train tasks of the objective's cells."""
+    archive: CycleArchive
+    dev: Tasks = ()
+    """Whole dev tasks: the objective's first, then the protected sample."""
+    aimed: frozenset[str] = frozenset()
+    """Ids of the dev tasks that belong to the objective."""
+    digests: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+
+def run(
+    host: Host,
+    journal: Journal,
+    engine: Engine,
+    recipe: Recipe,
+    ground: Ground,
+    *,
+    cycle: int,
+    number: int,
+    fidelity: float = 1.0,
+) -> Trial:
+    """Run ``recipe`` once and return what came of it.
+
+    A module that fails, weights that are not finite and memory that does not suffice end the trial with its
+    reason; an engine that dies again and again is infrastructure and is raised.
+
+    Raises:
+        EngineError: Infrastructure failed; nothing can be said about the recipe.
+        CodeChanged: A module was edited while the cycle ran.
+    """
+    scaled = at_fidelity(recipe, host, fidelity)
+    ids = host.lineage.reserve(cycle, number, scaled.publishes, ground.parent.id)
+    table = TaskTable()
+    table.add(ground.seeds)
+    known = {"parent": ground.parent, "base": ground.base, "current": ground.parent, "previous": ground.parent}
+    line = Line(host, journal, engine, table, known, ground.archive, Shelf(host.store), digests=ground.digests)
+    counts: Counter[str] = Counter()
+    at = At(cycle, number)
+    try:
+        for stage_number, stage in enumerate(scaled.stage):
+            for round_number in range(stage.rounds):
+                place = replace(at, stage=stage_number, round=round_number)
+                made = _round(line, stage, place, redacted(ground.seeds), ids.pop(0), counts, ground)
+                line.known["previous"], line.known["current"] = line.known["current"], made
+        for position, step in enumerate(specs(scaled.consolidation, "consolidation")):
+            made = _consolidate(line, replace(at, stage=len(scaled.stage)), position, step, ids.pop(0), ground)
+            line.known["previous"], line.known["current"] = line.known["current"], made
+    except (ModuleFailed, NotFinite, OutOfMemory, BadInput) as error:
+        why = f"{type(error).__name__}: {error}"[:500]
+        return Trial(number, recipe.hash, fidelity, None, tokens=line.meter.tokens, failure=why, counts=dict(counts))
+    tokens = line.meter.tokens + counts.pop("trained_tokens", 0)
+    return Trial(number, recipe.hash, fidelity, line.known["current"], tokens=tokens, counts=dict(counts))
+
+
+def at_fidelity(recipe: Recipe, host: Host, fidelity: float) -> Recipe:
+    """Return the recipe with every budget knob scaled, no lower than its least value."""
+    if fidelity >= 1:
+        return recipe
+    stages = []
+    for stage in recipe.stage:
+        done: dict[str, Any] = {}
+        for slot, position, step in stage.steps():
+            module = host.registry.get(slot, step.use)
+            knobs = {name: _scaled(module.space[name], value, fidelity) for name, value in step.knobs.items()}
+            cheaper = step.model_copy(update={"knobs": knobs})
+            if isinstance(getattr(stage, slot), tuple):
+                done[slot] = (*done.get(slot, ()), cheaper)
+            else:
+                done[slot] = cheaper
+            del position
+        stages.append(stage.model_copy(update=done))
+    return recipe.model_copy(update={"stage": tuple(stages)})
+
+
+def _scaled(knob: Any, value: Any, fidelity: float) -> Any:
+    if not isinstance(knob, Knob) or not knob.budget:
+        return value
+    least = knob.low if knob.least is None else knob.least
+    return type(value)(min(value, max(least, value * fidelity)))
+
+
+def _round(
+    line: Line, stage: Stage, at: At, seeds: Tasks, id_: str, counts: Counter[str], ground: Ground
+) -> Generation:
+    tasks = seeds
+    for position, step in enumerate(specs(stage.tasks, "tasks")):
+        tasks = line.step(at, "tasks", position, step, tasks, lambda made: admitted(line.host, line.table, made)[0])
+    counts["tasks"] += len(tasks)
+    spec = TrainSpec()
+    start = {"previous": line.known["current"], "parent": ground.parent, "base": ground.base}[stage.start]
+    line.start = StageStart(start, _procedure(stage))
+    for position, step in enumerate(specs(stage.stability, "stability")):
+        spec = line.step(at, "stability", position, step, spec)
+    update = StepSpec("update", stage.update.use, dict(stage.update.knobs))
+    module = line.module("update", update)
+    if module.online:
+        return train(line, at, 0, update, tasks, spec, id_, counts, feedback=stage)
+    rows = _experiences(line, stage, at, tasks, counts)
+    line.past.trained.append(rows)
+    if Weights in module.effects.values():
+        if not rows:
+            raise ModuleFailed(f"nothing left to learn from after refinement ({counts['attempts']} attempts)")
+        return train(line, at, 0, update, rows, spec, id_, counts)
+    if len({row.attempt.task.id for row in rows}) < len(rows):
+        raise ModuleFailed(f"an answering procedure ends in one attempt a task, this one gave {len(rows)} (set k = 1)")
+    check_procedure(line.start.steps, [line.module(s.slot, s) for s in line.start.steps])
+    made: Generation = line.step(
+        at, "update", 0, update, rows, lambda got: replace(got, id=id_, parent=ground.parent.id)
+    )
+    publish(line, made, start, update)
+    return made
+
+
+def _procedure(stage: Stage) -> tuple[StepSpec, ...]:
+    solutions = (stage.solutions,) if stage.solutions is not None else ()
+    return (*specs(solutions, "solutions"), *specs(stage.feedback, "feedback"), *specs(stage.refinement, "refinement"))
+
+
+def _experiences(line: Line, stage: Stage, at: At, tasks: Tasks, counts: Counter[str]) -> Experiences:
+    attempts: Attempts
+    if stage.solutions is not None:
+        attempts = line.step(at, "solutions", 0, specs((stage.solutions,), "solutions")[0], tasks)
+    else:
+        attempts = references(line.table, tasks)
+    line.past.attempted.append(attempts)
+    counts["attempts"] += len(attempts)
+    each = [line.step(at, "feedback", i, s, attempts) for i, s in enumerate(specs(stage.feedback, "feedback"))]
+    rows = combined(attempts, each, stage.combine)
+    counts["cannot_say"] += len(attempts) - len(rows)
+    for position, step in enumerate(specs(stage.refinement, "refinement")):
+        rows = line.step(at, "refinement", position, step, rows)
+    counts["rows"] += len(rows)
+    counts["replayed"] += sum("replayed" in row.tags for row in rows)
+    return rows
+
+
+def _consolidate(line: Line, at: At, position: int, step: StepSpec, id_: str, ground: Ground) -> Generation:
+    """Run one consolidation step on the trial's generation so far."""
+    line.start = StageStart(line.known["current"], ())
+    ask = DevScores(line, ground.dev, ground.aimed)
+    counts: Counter[str] = Counter()
+    batch = line.known["current"]
+    return train(line, at, position, step, batch, TrainSpec(), id_, counts, slot="consolidation", ask=ask)

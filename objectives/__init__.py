@@ -1,0 +1,1 @@
+"""What "better" means: abilities, environments, measuring, goals, objectives. Imports nothing of ours."""

@@ -1,0 +1,1 @@
+"""Adapters: other people's environments and data, as programs of our contract."""

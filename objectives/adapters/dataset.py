@@ -1,0 +1,126 @@
+"""`use = "dataset"`: a JSONL file with a column for the prompt and one for the answer, and a reward by name.
+
+    [environments.support]
+    use = "dataset"
+    path = "data/support.jsonl"
+    prompt = "question"                 # column names; these are the defaults: prompt, answer, level
+    answer = "answer"
+    reward = "exact"                    # exact | numeric | regex
+    pattern = 'answer:\\s*(.+)'          # regex: its first group is compared with the answer
+
+exact compares after folding white space; numeric compares the last number of the completion within 1e-6.
+"""
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from objectives.environment import BadEnvironment, Program, Row, messages
+from objectives.types import Direction
+
+NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
+MOST_BYTES = 1 << 20
+"""Bytes of one line: a longer one is a broken file."""
+
+
+def load(name: str, options: Mapping[str, Any], folder: Path) -> Program:
+    """Return the environment a JSONL file and a reward's name describe.
+
+    Raises:
+        BadEnvironment: The file is missing or a line is broken; the message names the file, the line and the fault.
+    """
+    if "path" not in options:
+        raise BadEnvironment(f'environments.{name}: use = "dataset" needs path = "FILE.jsonl"')
+    path = folder / str(options["path"])
+    if not path.is_file():
+        raise BadEnvironment(f"environments.{name}.path = {str(options['path'])!r}: no file {path}")
+    columns = {key: str(options.get(key, key)) for key in ("prompt", "answer", "level")}
+    rows = tuple(_rows(name, path, columns))
+    kind = str(options.get("reward", "exact"))
+    return Program(
+        name=name,
+        ability="other",
+        direction=Direction.PERFORMANCE,
+        levels=tuple(sorted({row["level"] for row in rows})),
+        reward=_reward(name, kind, options),
+        version=hashlib.blake2b(path.read_bytes() + repr(sorted(options.items())).encode(), digest_size=8).hexdigest(),
+        rows=rows,
+        judged=kind == "judge",
+    )
+
+
+def _rows(name: str, path: Path, columns: Mapping[str, str]) -> list[Row]:
+    rows: list[Row] = []
+    seen: dict[str, tuple[int, Any]] = {}
+    for number, line in enumerate(path.open("rb"), 1):
+        at = f"environments.{name}: {path.name}:{number}"
+        if not line.strip():
+            continue
+        if len(line) > MOST_BYTES:
+            raise BadEnvironment(f"{at}: {len(line)} bytes on one line, at most {MOST_BYTES}")
+        try:
+            data = json.loads(line)
+        except ValueError as error:
+            raise BadEnvironment(f"{at}: no JSON ({error})") from error
+        rows.append(_row(at, data, columns))
+        text = json.dumps(rows[-1]["prompt"])
+        first = seen.setdefault(text, (number, rows[-1]["answer"]))
+        if first[1] != rows[-1]["answer"]:
+            raise BadEnvironment(f"{at}: the same prompt as line {first[0]} with another answer")
+    if not rows:
+        raise BadEnvironment(f"environments.{name}: {path} holds no rows")
+    if len(seen) == 1 and len(rows) > 1:
+        raise BadEnvironment(f"environments.{name}: {path} asks the same question in all {len(rows)} lines")
+    return rows
+
+
+def _row(at: str, data: Any, columns: Mapping[str, str]) -> Row:
+    if not isinstance(data, dict):
+        raise BadEnvironment(f"{at}: want an object with {columns['prompt']} and {columns['answer']}, got {data!r:.80}")
+    if not data.get(columns["prompt"]):
+        raise BadEnvironment(f"{at}: no {columns['prompt']!r}; columns are {', '.join(data) or 'none'}")
+    if columns["answer"] not in data:
+        raise BadEnvironment(f"{at}: no {columns['answer']!r}; columns are {', '.join(data)}")
+    messages(data[columns["prompt"]])
+    level = data.get(columns["level"], 1)
+    if isinstance(level, bool) or not isinstance(level, int):
+        raise BadEnvironment(f"{at}: {columns['level']} must be a whole number, got {level!r}")
+    return {"prompt": data[columns["prompt"]], "answer": data[columns["answer"]], "level": level}
+
+
+def _reward(name: str, kind: str, options: Mapping[str, Any]) -> Callable[..., float | None]:
+    if kind == "exact":
+        return _exact
+    if kind == "numeric":
+        return _numeric
+    if kind == "judge":
+        return lambda _completion, **_row: None
+    if kind != "regex":
+        raise BadEnvironment(f"environments.{name}.reward = {kind!r}: want exact, numeric, regex or judge")
+    try:
+        pattern = re.compile(str(options["pattern"]))
+    except (KeyError, re.error) as error:
+        raise BadEnvironment(f'environments.{name}.pattern: reward = "regex" needs a valid one ({error})') from error
+
+    def _matched(completion: str, answer: Any, **_row: Any) -> float:
+        found = pattern.search(completion)
+        return float(found is not None and _fold(found.group(found.lastindex or 0)) == _fold(str(answer)))
+
+    return _matched
+
+
+def _exact(completion: str, answer: Any, **_row: Any) -> float:
+    return float(_fold(completion) == _fold(answer if isinstance(answer, str) else json.dumps(answer, sort_keys=True)))
+
+
+def _numeric(completion: str, answer: Any, **_row: Any) -> float:
+    found = NUMBER.findall(completion.replace(",", ""))
+    return float(bool(found) and math.isclose(float(found[-1]), float(answer), rel_tol=1e-9, abs_tol=1e-6))
+
+
+def _fold(text: str) -> str:
+    return " ".join(text.split())

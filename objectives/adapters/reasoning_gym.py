@@ -1,0 +1,125 @@
+"""`use = "reasoning_gym:NAME"`: the procedural tasks of reasoning-gym (Stojanovski et al. 2025, arXiv:2505.24760).
+
+What its scorers do and we do not let through (measured on 0.1.25): nine run the answer through `eval` or
+`parse_expr`, so their answers must match a pattern of plain symbols first; two pay for anything and are refused;
+partial credit for padding counts as wrong (a score below 0.99 is 0).
+"""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from importlib.metadata import version
+from typing import Any
+
+from objectives.environment import BadEnvironment, Program, Row
+from objectives.types import Direction
+
+BROKEN = {
+    "game_of_life_halting": "its scorer pays 1.0 for any non-empty answer",
+    "coin_flip": "its scorer pays 1.0 for the constant 0 in 95 % of items",
+    "composite": "it is a mixture of others; name them one by one",
+}
+ARITHMETIC = re.compile(r"(?!.*\*\*)[0-9+\-*/(). ]*")
+CELLS = re.compile(r"[0-9A-Z_\[\], \n]*")
+FORMULA = re.compile(r"(?:[0-9+\-*/^(). ]|\b(?:x|y|z|C|sin|cos|tan|exp|log|sqrt|pi|E|asin|acos|atan)\b)*")
+LETTERS = re.compile(r"[A-Za-z\[\]', ]*")
+EXECUTES: Mapping[str, re.Pattern[str]] = {
+    "countdown": ARITHMETIC,
+    "puzzle24": ARITHMETIC,
+    "binary_matrix": CELLS,
+    "spiral_matrix": CELLS,
+    "n_queens": CELLS,
+    "polynomial_multiplication": FORMULA,
+    "simple_integration": FORMULA,
+    "intermediate_integration": FORMULA,
+    "string_insertion": LETTERS,
+}
+ABILITIES: Mapping[str, str] = {
+    "algebra": "math",
+    "arithmetic": "math",
+    "geometry": "math",
+    "probability": "math",
+    "code": "coding",
+    "logic": "reasoning",
+    "graphs": "reasoning",
+    "induction": "reasoning",
+    "cognition": "reasoning",
+    "arc": "reasoning",
+    "games": "planning",
+    "algorithmic": "other",
+}
+LEVELS = (1, 2, 3, 4, 5)
+STRIDE = 10_000_000
+"""Between two seeds: item i is drawn from Random(seed + i), so nearby seeds share items."""
+
+
+def load(name: str, dataset: str) -> Program:
+    """Return reasoning-gym's data set of that name; call it in a grader process only.
+
+    Raises:
+        BadEnvironment: There is none of that name, or its scorer is known to be broken.
+    """
+    import reasoning_gym
+    from reasoning_gym.factory import DATASETS
+
+    if dataset in BROKEN:
+        raise BadEnvironment(f"environments.{name}: reasoning_gym:{dataset} is refused: {BROKEN[dataset]}")
+    if dataset not in DATASETS:
+        raise BadEnvironment(f"environments.{name}: reasoning_gym has no data set {dataset!r}")
+    category = DATASETS[dataset][0].__module__.split(".")[1]
+    curriculum = _levels(dataset)
+
+    @lru_cache(maxsize=64)
+    def items(seed: int, level: int) -> Any:
+        config = curriculum[min(level, len(curriculum)) - 1]
+        return reasoning_gym.create_dataset(dataset, seed=seed * STRIDE % 2**31, size=STRIDE, **config)
+
+    def make(seed: int, index: int, level: int) -> Row:
+        entry = items(seed, level)[index]
+        return {"prompt": entry["question"], "answer": entry["answer"], "level": level, "entry": entry}
+
+    def reward(completion: str, entry: Any, level: int, **_row: Any) -> float:
+        answer = final(completion)
+        if dataset in EXECUTES and not EXECUTES[dataset].fullmatch(answer):
+            return 0.0
+        scorer = items(1, level)
+        return float(scorer.score_answer(answer, entry) >= 0.99)
+
+    return Program(
+        name=name,
+        ability=ABILITIES.get(category, "other"),
+        direction=Direction.PERFORMANCE,
+        levels=LEVELS[: len(curriculum)],
+        reward=reward,
+        version=f"reasoning_gym {version('reasoning_gym')} {dataset}",
+        make=make,
+    )
+
+
+def final(completion: str) -> str:
+    """Return the final answer of a completion: between answer tags, else after the last "answer:", else all."""
+    tagged = re.findall(r"<answer>(.*?)</answer>", completion, re.DOTALL)
+    if tagged:
+        return str(tagged[-1]).strip()
+    said = re.split(r"(?i)\banswer\s*:\s*", completion)
+    return said[-1].strip()
+
+
+def _levels(dataset: str) -> list[dict[str, Any]]:
+    """Return one configuration per level: the curriculum's easiest, then every attribute raised step by step."""
+    from reasoning_gym.factory import create_curriculum
+
+    try:
+        curriculum = create_curriculum(dataset)
+    except (ValueError, KeyError):
+        return [{}]
+    found: list[dict[str, Any]] = []
+    for _ in LEVELS:
+        config = curriculum.generate_configuration()
+        fields = {k: v for k, v in vars(config).items() if k not in ("seed", "size")}
+        if fields in found:
+            break
+        found.append(fields)
+        for attribute in curriculum.attributes:
+            curriculum.increment_attr_level(attribute)
+    return found

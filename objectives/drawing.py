@@ -1,0 +1,117 @@
+"""Draw tasks of one split from an environment, and measure how many distinct texts a cell has.
+
+A text outside its split is skipped, so the drawn items are disjoint between splits by construction.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count, islice
+
+from objectives.environment import Program, Row, identity, messages, own_answer
+from objectives.splits import canonical, share, split_of, task_id
+from objectives.types import Split, Task
+
+FINITE = 20_000
+"""Distinct texts below which a cell is finite: its gate share holds fewer than 2,000."""
+LOOKS = 1_500
+"""Texts looked at to estimate a size: a cell of 20,000 shows about 56 repeats in them."""
+QUIET = 400
+"""Expected items without a new text after which a stream counts as dry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Tasks and where to go on; ``dry`` when the stream has no more."""
+
+    tasks: tuple[Task, ...]
+    next: int
+    dry: bool
+
+
+def draw(program: Program, level: int, split: Split, seed: int, start: int, n: int) -> Drawn:
+    """Return the next ``n`` distinct tasks of one cell and split from the stream ``seed``, from place ``start`` on."""
+    tasks: list[Task] = []
+    seen: set[str] = set()
+    at = last = start
+    quiet = round(QUIET / share(split))
+    for at, origin, row in _stream(program, level, seed, start):
+        text = identity(row)
+        if text not in seen and split_of(program.name, text) is split:
+            seen.add(text)
+            last = at
+            tasks.append(task_of(program, row, origin, level, split, text))
+            if len(tasks) == n:
+                return Drawn(tuple(tasks), at + 1, dry=False)
+        if at - last > quiet:
+            break
+    return Drawn(tuple(tasks), at + 1, dry=True)
+
+
+def task_of(program: Program, row: Row, origin: str, level: int, split: Split, text: str) -> Task:
+    """Return the task a row is."""
+    return Task(
+        id=task_id(program.name, text),
+        environment=program.name,
+        level=level,
+        split=split,
+        prompt=messages(row["prompt"]),
+        answer=row.get("answer"),
+        reference=own_answer(row),
+        origin=origin,
+    )
+
+
+def posed(program: Program, text: str) -> Task | None:
+    """Return the train task that a text somebody posed is, with its row's answer; None where it is not one."""
+    row = program.read(text) if program.read is not None else None
+    if row is None or int(row.get("level", 1)) not in program.levels:
+        return None
+    spoken = canonical(messages(row["prompt"]))
+    if split_of(program.name, spoken) is not Split.TRAIN:
+        return None
+    return task_of(program, row, "posed", int(row.get("level", 1)), Split.TRAIN, spoken)
+
+
+def sizes(program: Program, patience_s: float = 2.0) -> dict[int, int | None]:
+    """Return each level's number of distinct texts; None where it is too large to matter (the cell is endless)."""
+    found: dict[int, int | None] = {}
+    for level in program.levels:
+        if program.rows is not None:
+            found[level] = len({identity(row) for row in program.rows if int(row.get("level", 1)) == level})
+            continue
+        until = time.monotonic() + patience_s
+        seen: set[str] = set()
+        looked = 0
+        for _, _, row in islice(_stream(program, level, 0, 0), LOOKS):
+            seen.add(identity(row))
+            looked += 1
+            if looked % 64 == 0 and time.monotonic() > until:
+                break
+        size = distinct(looked, len(seen))
+        found[level] = size if size is not None and size < FINITE else None
+    return found
+
+
+def distinct(looked: int, different: int) -> int | None:
+    """Return how many texts there are when ``looked`` random ones showed ``different`` ones; None without a repeat."""
+    if different >= looked:
+        return None
+    low, high = float(different), float(looked) ** 2
+    while high - low > 0.5:
+        middle = (low + high) / 2
+        low, high = (middle, high) if middle * -math.expm1(-looked / middle) < different else (low, middle)
+    return round(high)
+
+
+def _stream(program: Program, level: int, seed: int, start: int) -> Iterator[tuple[int, str, Row]]:
+    """Yield (place, origin, row) of one cell's stream; rows come in file order, each once."""
+    if program.rows is not None:
+        for index, row in enumerate(program.rows):
+            if index >= start and int(row.get("level", 1)) == level:
+                yield index, f"row:{index}", row
+        return
+    if program.make is not None:
+        for index in count(start):
+            yield index, f"made:{seed}:{index}", program.make(seed, index, level)

@@ -1,0 +1,195 @@
+"""One environment is one Python file (or one adapter). This file reads it; only the grader pool calls it.
+
+A file exports `rows` (finite: a list of dicts with `prompt`, optional `answer`, `level`, `id`, `reference`) or
+`make(seed, index, level) -> dict` (endless, a pure function), and `reward(completion, **row) -> float | None`.
+
+Optional: ABILITY, DIRECTION, LEVELS, PASS_MARK (1.0), TIMEOUT_S (2), ALPHABET (the characters an answer may
+hold: anything else scores 0 before the reward is called), ANSWER_TOKENS, `read(text) -> dict | None` (the row
+of a task text that somebody else posed), MISTAKES (a dict of a name and `wrong(**row) -> str`: the answer a
+well-known wrong procedure gives; diagnosis names weaknesses with it).
+
+`prompt` is a string or a list of {"role", "content"}. A row's own right answer is `reference`, else `answer`
+(as JSON where it is no string).
+"""
+
+import hashlib
+import importlib.util
+import inspect
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from objectives.splits import canonical
+from objectives.types import Direction, Message, Messages
+
+Row = dict[str, Any]
+
+
+class BadEnvironment(ValueError):
+    """An environment's file or options are wrong; the message names the place and the way out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """An environment's code, loaded. It lives in a grader process and nowhere else."""
+
+    name: str
+    ability: str
+    direction: Direction
+    levels: tuple[int, ...]
+    reward: Callable[..., float | None]
+    version: str
+    rows: tuple[Row, ...] | None = None
+    make: Callable[[int, int, int], Row] | None = None
+    read: Callable[[str], Row | None] | None = None
+    mistakes: Mapping[str, Callable[..., str]] = field(default_factory=dict)
+    pass_mark: float = 1.0
+    timeout_s: float = 2.0
+    alphabet: str | None = None
+    answer_tokens: int | None = None
+    judged: bool = False
+
+    def row(self, origin: str, level: int, text: str) -> Row:
+        """Return the row a task came from (``made:SEED:INDEX``, ``row:INDEX`` or ``posed``).
+
+        Raises:
+            BadEnvironment: The origin cannot be read back.
+        """
+        kind, _, rest = origin.partition(":")
+        if kind == "made" and self.make is not None:
+            seed, _, index = rest.partition(":")
+            return self.make(int(seed), int(index), level)
+        if kind == "row" and self.rows is not None:
+            return self.rows[int(rest)]
+        found = self.read(text) if kind == "posed" and self.read is not None else None
+        if found is None:
+            raise BadEnvironment(f"environment {self.name}: no row for origin {origin!r} and text {text[:80]!r}")
+        return found
+
+    def score(self, row: Row, completion: str) -> float | None:
+        """Return the reward of ``completion``, in [0, 1], or None for "cannot say".
+
+        Raises:
+            BadEnvironment: The reward is no number in [0, 1].
+        """
+        if self.alphabet is not None and not set(completion) <= set(self.alphabet):
+            return 0.0
+        value = self.reward(completion, **{k: v for k, v in row.items() if k != "completion"})
+        if value is None:
+            return None
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
+            raise BadEnvironment(f"environment {self.name}: reward() gave {value!r}, want a number in [0, 1] or None")
+        return float(value)
+
+
+def messages(prompt: str | Sequence[Mapping[str, str]]) -> Messages:
+    """Return a row's `prompt` as messages; a plain string is one user turn.
+
+    Raises:
+        BadEnvironment: It is neither a string nor a list of {role, content}.
+    """
+    if isinstance(prompt, str):
+        return (Message("user", prompt),)
+    try:
+        turns = tuple(Message(str(turn["role"]), str(turn["content"])) for turn in prompt)
+    except (TypeError, KeyError) as error:
+        raise BadEnvironment(f"prompt must be a string or a list of role and content, got {prompt!r}") from error
+    if not turns or any(turn.role not in ("system", "user", "assistant") for turn in turns):
+        raise BadEnvironment(f"prompt needs turns with role system, user or assistant, got {prompt!r}")
+    return turns
+
+
+def own_answer(row: Row) -> str | None:
+    """Return the completion that the row itself calls right, or None where it names none."""
+    if row.get("reference") is not None:
+        return str(row["reference"])
+    answer = row.get("answer")
+    if answer is None:
+        return None
+    return answer if isinstance(answer, str) else json.dumps(answer, ensure_ascii=False, sort_keys=True)
+
+
+def identity(row: Row) -> str:
+    """Return the canonical text of a row."""
+    return canonical(messages(row["prompt"]))
+
+
+def from_file(name: str, path: Path) -> Program:
+    """Return the environment a Python file holds. It executes the file: call it in a grader process only.
+
+    Raises:
+        BadEnvironment: The file is missing, does not import or breaks the contract.
+    """
+    if not path.is_file():
+        raise BadEnvironment(f"environment {name}: no file {path}")
+    spec = importlib.util.spec_from_file_location(f"metaevo_environment_{name}", path)
+    if spec is None or spec.loader is None:
+        raise BadEnvironment(f"environment {name}: {path} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise BadEnvironment(f"environment {name}: {path} fails to import: {type(error).__name__}: {error}") from error
+    return from_module(name, module, _version(path, module))
+
+
+def from_module(name: str, module: ModuleType, version: str) -> Program:
+    """Return the environment a loaded module exports.
+
+    Raises:
+        BadEnvironment: An export is missing or has the wrong form.
+    """
+    has = module.__dict__.get
+    if has("reset") is not None or has("step") is not None:
+        raise BadEnvironment(f"environment {name}: reset()/step() (interactive environments) come with a later part")
+    reward, rows, make = has("reward"), has("rows"), has("make")
+    if not callable(reward):
+        raise BadEnvironment(f"environment {name}: export reward(completion, **row) -> float | None")
+    if "run" in inspect.signature(reward).parameters:
+        raise BadEnvironment(f"environment {name}: a reward with a parameter `run` needs the sandbox, a later part")
+    if (rows is None) == (make is None):
+        raise BadEnvironment(f"environment {name}: export either rows or make(seed, index, level), not both or neither")
+    checked = None if rows is None else _checked_rows(name, rows)
+    found = sorted({int(row.get("level", 1)) for row in checked}) if checked is not None else [1]
+    return Program(
+        name=name,
+        ability=str(has("ABILITY") or "other"),
+        direction=Direction(has("DIRECTION") or "performance"),
+        levels=tuple(int(level) for level in has("LEVELS") or found),
+        reward=reward,
+        version=version,
+        rows=checked,
+        make=make,
+        read=has("read"),
+        mistakes=dict(has("MISTAKES") or {}),
+        pass_mark=float(has("PASS_MARK") or 1.0),
+        timeout_s=float(has("TIMEOUT_S") or 2.0),
+        alphabet=has("ALPHABET"),
+        answer_tokens=has("ANSWER_TOKENS"),
+    )
+
+
+def _checked_rows(name: str, rows: Any) -> tuple[Row, ...]:
+    if not isinstance(rows, list | tuple) or not rows:
+        raise BadEnvironment(f"environment {name}: rows must be a list with at least one dict")
+    for index, row in enumerate(rows):
+        if not isinstance(row, dict) or "prompt" not in row:
+            raise BadEnvironment(f"environment {name}: rows[{index}] needs a prompt, got {row!r:.120}")
+        messages(row["prompt"])
+        if not isinstance(row.get("level", 1), int):
+            raise BadEnvironment(f"environment {name}: rows[{index}].level must be a whole number")
+    return tuple(rows)
+
+
+def _version(path: Path, module: ModuleType) -> str:
+    """Return a digest of the file and of its rows, so that a changed .jsonl beside it is noticed too."""
+    digest = hashlib.blake2b(path.read_bytes(), digest_size=8)
+    rows = module.__dict__.get("rows")
+    if rows is not None:
+        digest.update(json.dumps(rows, sort_keys=True, default=repr).encode())
+    return digest.hexdigest()

@@ -1,0 +1,208 @@
+"""What a person wants: goals, protections, prohibitions. Contradictions and rules that nothing measures are refused.
+
+Everything here is outside of evolution: an objective is chosen inside the goals, never the other way round.
+"""
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+
+from objectives.types import ABILITIES, Cell, Direction, Environment
+
+EVERYTHING = "*"
+MEASURED = ("answer_tokens",)
+"""What a protection may name besides abilities, environments and cells."""
+LATER = ("latency_s", "refusal_rate")
+DEFAULT_MARGIN = 0.02
+
+
+class BadGoals(ValueError):
+    """A goal, protection or prohibition is contradictory or unmeasurable; one line with place and way out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """``[goals.NAME]``: what to raise. ``what`` is an ability, an environment, environment/level or ``*``."""
+
+    name: str
+    what: str = EVERYTHING
+    direction: Direction = Direction.PERFORMANCE
+    target: float | None = None
+    weight: float = 1.0
+    by: date | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """One line of ``[protect]``: exactly one of margin (loss against parent and reference), floor and at_most."""
+
+    what: str
+    margin: float | None = None
+    floor: float | None = None
+    at_most: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Forbidden:
+    """``[forbid]``: never an objective, never practised, never used."""
+
+    abilities: tuple[str, ...] = ()
+    methods: tuple[str, ...] = ()
+    data: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A protection made concrete: these cells together may not fall by more, or below."""
+
+    what: str
+    cells: tuple[Cell, ...]
+    margin: float | None
+    floor: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Goals:
+    """All a person said. No goal means one goal ``*``; no protection means ``* = { margin = 0.02 }``."""
+
+    goals: tuple[Goal, ...] = ()
+    protections: tuple[Protection, ...] = ()
+    protects_nothing: bool = False
+    forbidden: Forbidden = field(default_factory=Forbidden)
+
+    @property
+    def wanted(self) -> tuple[Goal, ...]:
+        """Return the goals, the implied one included."""
+        return self.goals or (Goal("everything", why="No goal is set: whatever is weakest."),)
+
+    def weights(self, environments: Mapping[str, Environment]) -> dict[Cell, tuple[float, float | None]]:
+        """Return for every cell that may be an objective its weight and its target (the most demanding goal's)."""
+        found: dict[Cell, tuple[float, float | None]] = {}
+        for goal in self.wanted:
+            for cell in cells_of(goal.what, environments, f"goals.{goal.name}.raise"):
+                environment = environments[cell.environment]
+                if environment.ability in self.forbidden.abilities or not environment.train:
+                    continue
+                if environment.direction is not goal.direction:
+                    continue
+                weight, target = found.get(cell, (0.0, None))
+                known = [t for t in (target, goal.target) if t is not None]
+                found[cell] = (max(weight, goal.weight), max(known) if known else None)
+        return found
+
+    def rules(self, environments: Mapping[str, Environment]) -> tuple[Rule, ...]:
+        """Return what is protected, ability by ability for ``*`` and as named otherwise."""
+        if self.protects_nothing:
+            return ()
+        rules: dict[str, Rule] = {}
+        for line in self.protections or (Protection(EVERYTHING, margin=DEFAULT_MARGIN),):
+            if line.what in MEASURED:
+                continue
+            names = sorted({e.ability for e in environments.values()}) if line.what == EVERYTHING else [line.what]
+            for name in names:
+                cells = tuple(sorted(cells_of(name, environments, f"protect.{line.what}")))
+                rules[name] = Rule(name, cells, line.margin, line.floor)
+        return tuple(rules.values())
+
+    @property
+    def answer_tokens(self) -> float | None:
+        """Return how long answers may become, as a ratio to the reference generation; None without a rule."""
+        return next((line.at_most for line in self.protections if line.what == "answer_tokens"), None)
+
+
+def cells_of(what: str, environments: Mapping[str, Environment], place: str) -> set[Cell]:
+    """Return the cells a name covers.
+
+    Raises:
+        BadGoals: Nothing of that name is measured.
+    """
+    if what == EVERYTHING:
+        return {cell for environment in environments.values() for cell in environment.cells}
+    by_ability = {cell for env in environments.values() if env.ability == what for cell in env.cells}
+    if by_ability:
+        return by_ability
+    name, slash, level = what.partition("/")
+    if name in environments:
+        cells = environments[name].cells
+        chosen = {cell for cell in cells if not slash or str(cell.level) == level}
+        if chosen:
+            return chosen
+        raise BadGoals(f"{place} = {what!r}: {name} has levels {', '.join(str(c.level) for c in cells)}")
+    known = sorted({*environments, *(env.ability for env in environments.values())})
+    close = difflib.get_close_matches(what, known, n=1)
+    if what in ABILITIES:
+        raise BadGoals(f"{place} = {what!r}: no environment measures it; add one, or name one of {', '.join(known)}")
+    hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+    raise BadGoals(f"{place} = {what!r}: no such ability or environment; {hint}")
+
+
+def check(goals: Goals, environments: Mapping[str, Environment], methods: Iterable[str]) -> None:
+    """Refuse what cannot be: unknown or unmeasured names, goals against prohibitions, targets under floors.
+
+    Raises:
+        BadGoals: The first contradiction, by name.
+    """
+    for ability in goals.forbidden.abilities:
+        cells_of(ability, environments, "forbid.abilities") if ability not in ABILITIES else None
+    _check_methods(goals.forbidden.methods, list(methods))
+    for goal in goals.goals:
+        _check_goal(goal, goals, environments)
+    for line in goals.protections:
+        _check_protection(line, environments)
+    if goals.protects_nothing and goals.protections:
+        raise BadGoals(
+            f'protect."*" = false protects nothing, but protect.{goals.protections[0].what} is set; drop one'
+        )
+    _check_floors(goals, environments)
+    if not goals.weights(environments):
+        raise BadGoals("goals: every cell they name is forbidden or has train = false, so nothing can be raised")
+
+
+def _check_goal(goal: Goal, goals: Goals, environments: Mapping[str, Environment]) -> None:
+    place = f"goals.{goal.name}.raise"
+    cells = cells_of(goal.what, environments, place)
+    abilities = {environments[cell.environment].ability for cell in cells}
+    if abilities <= set(goals.forbidden.abilities):
+        raise BadGoals(
+            f"{place} = {goal.what!r} contradicts forbid.abilities: {', '.join(sorted(abilities))}; drop one"
+        )
+    if all(not environments[cell.environment].train for cell in cells):
+        raise BadGoals(f"{place} = {goal.what!r}: environment {goal.what} has train = false, it is only measured")
+    if not any(environments[cell.environment].direction is goal.direction for cell in cells):
+        has = ", ".join(sorted({environments[cell.environment].direction for cell in cells}))
+        raise BadGoals(
+            f"goals.{goal.name}.direction = {goal.direction.value!r}: {goal.what} is measured for {has} only"
+        )
+
+
+def _check_methods(forbidden: Sequence[str], known: Sequence[str]) -> None:
+    for method in forbidden:
+        if method not in known and not method.startswith("generated:"):
+            close = difflib.get_close_matches(method, known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
+            raise BadGoals(f"forbid.methods: no recipe or module {method!r}; {hint}")
+
+
+def _check_protection(line: Protection, environments: Mapping[str, Environment]) -> None:
+    place = f"protect.{line.what}"
+    given = [name for name in ("margin", "floor", "at_most") if getattr(line, name) is not None]
+    if len(given) != 1:
+        raise BadGoals(f"{place}: give exactly one of margin, floor and at_most, got {', '.join(given) or 'none'}")
+    if line.what in LATER:
+        raise BadGoals(f"{place}: nothing measures it yet, it comes with a later part; drop the line")
+    if (line.what in MEASURED) != (line.at_most is not None):
+        raise BadGoals(
+            f"{place}: at_most is for {', '.join(MEASURED)}; abilities and environments take margin or floor"
+        )
+    if line.what not in MEASURED:
+        cells_of(line.what, environments, place)
+
+
+def _check_floors(goals: Goals, environments: Mapping[str, Environment]) -> None:
+    floors = {line.what: line.floor for line in goals.protections if line.floor is not None}
+    for goal in goals.goals:
+        floor = floors.get(goal.what)
+        if floor is not None and goal.target is not None and goal.target < floor:
+            raise BadGoals(f"goals.{goal.name}.target = {goal.target} lies below protect.{goal.what}.floor = {floor}")

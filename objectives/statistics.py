@@ -1,0 +1,198 @@
+"""The few statistics everything is decided with, each valid for scores in [0, 1], not only for pass and fail.
+
+Intervals: Wilson (1927). Gain: a paired betting e-process, wealth mixed over fixed betting fractions (Waudby-Smith
+and Ramdas 2024, arXiv:2010.09686), valid whenever one looks; on finite cells the exact paired sign-flip test
+(Fisher 1935; for pass and fail it is McNemar's exact test). Loss: stratified one-sided bounds; many cells: Holm (1979).
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+from typing import Any, NamedTuple
+
+FRACTIONS: tuple[float, ...] = tuple(round(0.04 + 0.06 * i, 2) for i in range(16))
+"""Betting fractions of the mixture, fixed beforehand: 0.04 to 0.94, equal weights."""
+GRID = 200
+"""Score differences are rounded to 1/200 for the exact test."""
+
+
+class Interval(NamedTuple):
+    """A mean with its bounds and how many items it rests on."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+def z(level: float) -> float:
+    """Return the standard normal quantile of ``level``."""
+    return NormalDist().inv_cdf(level)
+
+
+def interval(scores: Sequence[float], confidence: float = 0.95) -> Interval:
+    """Return the mean of scores in [0, 1] with its Wilson interval (conservative for partial credit)."""
+    n = len(scores)
+    if n == 0:
+        return Interval(0.0, 0.0, 1.0, 0)
+    return wilson(sum(scores), n, confidence)
+
+
+def wilson(hits: float, n: int, confidence: float = 0.95) -> Interval:
+    """Return ``hits / n`` with its Wilson interval."""
+    p, q = hits / n, z(0.5 + confidence / 2)
+    centre = (p + q * q / (2 * n)) / (1 + q * q / n)
+    half = q / (1 + q * q / n) * math.sqrt(max(0.0, p * (1 - p)) / n + q * q / (4 * n * n))
+    return Interval(p, max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half)), n)
+
+
+@dataclass(frozen=True, slots=True)
+class Wealth:
+    """The state of one betting e-process on paired differences in [-1, 1]; H0: their mean is at most 0."""
+
+    logs: tuple[float, ...] = (0.0,) * len(FRACTIONS)
+    n: int = 0
+    total: float = 0.0
+    squares: float = 0.0
+
+    def bet(self, differences: Sequence[float]) -> "Wealth":
+        """Return the wealth after these further items, in their fixed order."""
+        logs = [log + sum(math.log1p(f * d) for d in differences) for f, log in zip(FRACTIONS, self.logs, strict=True)]
+        squares = self.squares + sum(d * d for d in differences)
+        return Wealth(tuple(logs), self.n + len(differences), self.total + sum(differences), squares)
+
+    @property
+    def log_e(self) -> float:
+        """Return the logarithm of the e-value: under H0 the chance that it ever reaches log(1/a) is at most a."""
+        most = max(self.logs)
+        return most + math.log(sum(math.exp(log - most) for log in self.logs) / len(self.logs))
+
+    @property
+    def e_value(self) -> float:
+        """Return the e-value, capped where a float ends."""
+        return math.exp(min(self.log_e, 700.0))
+
+    def gain(self, confidence: float = 0.95) -> Interval:
+        """Return the mean difference with a normal interval (a description; the decision is the e-value's)."""
+        if self.n == 0:
+            return Interval(0.0, -1.0, 1.0, 0)
+        mean = self.total / self.n
+        spread = math.sqrt(max(self.squares / self.n - mean * mean, 0.0) / self.n + 0.25 / self.n**2)
+        half = z(0.5 + confidence / 2) * spread
+        return Interval(mean, max(-1.0, mean - half), min(1.0, mean + half), self.n)
+
+    def needed(self, threshold: float) -> int | None:
+        """Return about how many more items reach the threshold at the present pace; None if the pace is no gain."""
+        if self.n == 0 or self.log_e <= 0:
+            return None
+        return max(0, math.ceil((math.log(threshold) - self.log_e) / (self.log_e / self.n)))
+
+
+def level(alpha: float, k: int) -> float:
+    """Return the error level of an epoch's k-th confirmation: ``alpha / (k (k + 1))`` sums to alpha over all k."""
+    return alpha / (k * (k + 1))
+
+
+def exact_paired(differences: Sequence[float]) -> float:
+    """Return the one-sided p-value of "the mean difference is positive by chance" under random sign flips."""
+    import numpy as np
+
+    units = [round(abs(d) * GRID) for d in differences]
+    step = math.gcd(*units) if any(units) else 0
+    if step == 0:
+        return 1.0
+    steps = [unit // step for unit in units if unit]
+    observed = sum(round(d * GRID) for d in differences) // step
+    total = sum(steps)
+    chance = np.zeros(2 * total + 1)
+    chance[total] = 1.0
+    for size in steps:
+        chance = 0.5 * (np.roll(chance, size) + np.roll(chance, -size))
+    return float(min(1.0, chance[total + observed :].sum()))
+
+
+def difference(by_cell: Mapping[Any, Sequence[float]], confidence: float = 0.95) -> Interval:
+    """Return the mean over cells of the cells' mean differences, with one-sided bounds at ``confidence`` each.
+
+    Half a discordant pair is added to the whole, so that a sample without any is not taken for certainty.
+    """
+    cells = [values for values in by_cell.values() if values]
+    if not cells:
+        return Interval(0.0, -1.0, 1.0, 0)
+    means = [sum(values) / len(values) for values in cells]
+    variance = 0.0
+    for mean, values in zip(means, cells, strict=True):
+        spread = sum((value - mean) ** 2 for value in values) + 0.5 / len(cells)
+        variance += spread / len(values) / len(values)
+    mean = sum(means) / len(cells)
+    half = z(confidence) * math.sqrt(variance) / len(cells)
+    return Interval(mean, max(-1.0, mean - half), min(1.0, mean + half), sum(len(values) for values in cells))
+
+
+def harm(differences: Sequence[float]) -> float:
+    """Return the one-sided p-value of "the mean difference is negative by chance"."""
+    return exact_paired([-d for d in differences])
+
+
+def holm(p_values: Mapping[str, float], alpha: float = 0.05) -> list[str]:
+    """Return the names whose hypothesis falls at family-wise error ``alpha``, most significant first."""
+    found: list[str] = []
+    ordered = sorted(p_values.items(), key=lambda item: (item[1], item[0]))
+    for rank, (name, p) in enumerate(ordered):
+        if p > alpha / (len(ordered) - rank):
+            break
+        found.append(name)
+    return found
+
+
+def chance_corrected(score: float, chance: float) -> float:
+    """Return the score with the most common answer's share as zero."""
+    return max(0.0, (score - chance) / (1 - chance)) if chance < 1 else 0.0
+
+
+def provable_gain(items: int, error: float, discordant: float = 0.2) -> float:
+    """Return the smallest mean gain that ``items`` paired items of an endless cell would prove at this error.
+
+    ``discordant`` is the share of items on which the two differ. 1.0 means that no gain can be proven.
+    """
+    need = math.log(1 / error) + math.log(len(FRACTIONS)) / 2 + 1.0
+    for percent in range(1, 100):
+        gain = percent / 100
+        share = max(discordant, gain)
+        better = (share + gain) / (2 * share)
+        worse = 1 - better
+        growth = better * math.log(2 * better) + (worse * math.log(2 * worse) if worse > 0 else 0.0)
+        if items * share * growth >= need:
+            return gain
+    return 1.0
+
+
+def provable_gain_exact(items: int, error: float) -> float:
+    """Return the smallest gain that ``items`` items of a finite cell can prove: so many wins and no loss."""
+    wins = math.ceil(math.log2(1 / error))
+    return min(1.0, wins / items) if items else 1.0
+
+
+def rank_correlation(xs: Sequence[float], ys: Sequence[float]) -> float | None:
+    """Return Spearman's rank correlation, None for fewer than three pairs or a constant side."""
+    if len(xs) < 3 or len(set(xs)) == 1 or len(set(ys)) == 1:
+        return None
+    a, b = _ranks(xs), _ranks(ys)
+    mean = (len(xs) - 1) / 2
+    top = sum((i - mean) * (j - mean) for i, j in zip(a, b, strict=True))
+    return top / math.sqrt(sum((i - mean) ** 2 for i in a) * sum((j - mean) ** 2 for j in b))
+
+
+def _ranks(values: Sequence[float]) -> list[float]:
+    order = sorted(range(len(values)), key=lambda i: values[i])
+    ranks = [0.0] * len(values)
+    at = 0
+    while at < len(order):
+        end = at
+        while end + 1 < len(order) and values[order[end + 1]] == values[order[at]]:
+            end += 1
+        for i in order[at : end + 1]:
+            ranks[i] = (at + end) / 2
+        at = end + 1
+    return ranks

@@ -1,0 +1,173 @@
+"""The nouns of an objective E_t = (ability, direction) over cells (Tao et al. 2024, arXiv:2404.14387, section 3).
+
+All frozen. A cell is environment x level; a task is one item of a cell; an outcome is one graded answer.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+Json: TypeAlias = Any
+"""What `json.loads` may return: the type of an environment's own `answer` column."""
+
+
+class Direction(StrEnum):
+    """What about an ability is to improve (the survey's D)."""
+
+    PERFORMANCE = "performance"
+    ADAPTATION = "adaptation"
+    KNOWLEDGE = "knowledge"
+    SAFETY = "safety"
+
+
+class Split(StrEnum):
+    """Who may look at an item. Every text belongs to exactly one split (`objectives.splits`)."""
+
+    TRAIN = "train"
+    PROBE = "probe"
+    DEV = "dev"
+    GATE = "gate"
+    ANCHOR = "anchor"
+    VAULT = "vault"
+
+
+ABILITIES: tuple[str, ...] = (
+    "instruction_following",
+    "reasoning",
+    "math",
+    "coding",
+    "role_play",
+    "other",
+    "planning",
+    "tool_use",
+    "embodied_control",
+    "communication",
+)
+"""The survey's abilities. An environment may name another one; these are spelled once, here."""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Cell:
+    """One environment at one level: the unit that is measured, raised and protected."""
+
+    environment: str
+    level: int
+
+    def __str__(self) -> str:
+        """Return ``environment/level``, the way people and metaevo.toml write it."""
+        return f"{self.environment}/{self.level}"
+
+    @classmethod
+    def parse(cls, text: str) -> "Cell":
+        """Return the cell written as ``environment/level``.
+
+        Raises:
+            ValueError: The text has another form.
+        """
+        name, slash, level = text.rpartition("/")
+        if not slash or not level.isdigit():
+            raise ValueError(f"a cell is written environment/level, got {text!r}")
+        return cls(name, int(level))
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a chat: ``role`` is system, user or assistant."""
+
+    role: str
+    content: str
+
+
+Messages: TypeAlias = tuple[Message, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One item. In front of modules ``answer`` and ``reference`` are None: they come only through an effect.
+
+    ``origin`` says how the row is found again: ``made:SEED:INDEX``, ``row:INDEX`` or ``posed``.
+    """
+
+    id: str
+    environment: str
+    level: int
+    split: Split
+    prompt: Messages
+    answer: Json = None
+    reference: str | None = None
+    origin: str = "posed"
+    parents: tuple[str, ...] = ()
+
+    @property
+    def cell(self) -> Cell:
+        """Return the cell the task belongs to."""
+        return Cell(self.environment, self.level)
+
+    @property
+    def text(self) -> str:
+        """Return the last user turn: what a person would call the question."""
+        return next((m.content for m in reversed(self.prompt) if m.role == "user"), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What the control plane knows of an environment. Its code runs only in the grader pool.
+
+    ``texts`` maps a level to its number of distinct texts, None where the cell is endless.
+    ``version`` changes whenever the code, the rows or the options of the environment change.
+    """
+
+    name: str
+    ability: str
+    direction: Direction
+    levels: tuple[int, ...]
+    texts: Mapping[int, int | None]
+    pass_mark: float
+    timeout_s: float
+    version: str
+    train: bool = True
+    alphabet: str | None = None
+    reads: bool = False
+    """Whether it can grade a task text somebody else posed."""
+    judged: bool = False
+    """Whether its reward is only a model's judgement: it steers, it does not promote."""
+    answer_tokens: int | None = None
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """Return the environment's cells, lowest level first."""
+        return tuple(Cell(self.name, level) for level in self.levels)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One graded answer. ``score`` lies in [0, 1]; None is "cannot say" and is never counted as 0."""
+
+    task: str
+    cell: Cell
+    score: float | None
+    tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What one generation did on the items of one split, item by item."""
+
+    generation: str
+    split: Split
+    outcomes: tuple[Outcome, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """E_t: which cells of one ability to raise in which direction, and why. It holds nothing else.
+
+    No threshold, seed, item count or protected set can be said here (DESIGN section 4; an architecture test).
+    """
+
+    ability: str
+    direction: Direction
+    cells: tuple[Cell, ...]
+    reason: str
+    rule: str

@@ -1,0 +1,1 @@
+"""Services: who operates evolution. Settings, the home, operations, the command line, explanations."""

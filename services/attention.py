@@ -1,0 +1,55 @@
+"""What needs a person: one closed list of codes, each with a severity, a sentence and a command.
+
+A rejected candidate, a hold, "no improvement, because…" never call anyone.
+"""
+
+from typing import Any
+
+from sqlmodel import col, select
+
+from metaevo.ledger.ledger import Ledger
+from metaevo.ledger.tables import CycleRow, EventRow
+from services.home import LEAST_FREE, Home
+from services.later import refused
+from services.settings import Config
+
+CODES: dict[str, tuple[str, str]] = {
+    "disk_low": ("page", "metaevo doctor"),
+    "infrastructure": ("page", "metaevo doctor"),
+    "config_invalid": ("ticket", "metaevo config check"),
+    "module_broken": ("ticket", "metaevo modules list"),
+    "grader_failed": ("ticket", "metaevo environments check"),
+}
+"""Code to (severity, command)."""
+FAILED_IN_A_ROW = 3
+
+
+def needed(ledger: Ledger, config: Config, home: Home) -> list[dict[str, Any]]:
+    """Return what needs a person now."""
+    import shutil
+
+    found: list[dict[str, Any]] = []
+    free = shutil.disk_usage(home.path).free
+    if free < 2 * LEAST_FREE:
+        found.append(entry("disk_low", None, f"{free // 2**20} MiB are free in {home.path}"))
+    found += [entry("config_invalid", None, line) for line in refused(config, home.text)]
+    with ledger.read() as session:
+        closed = select(CycleRow).where(CycleRow.outcome != "open").order_by(col(CycleRow.number).desc())
+        recent = session.exec(closed.limit(FAILED_IN_A_ROW)).all()
+        if len(recent) == FAILED_IN_A_ROW and all(row.why.startswith("infrastructure") for row in recent):
+            since = recent[-1].closed_at
+            text = f"the last {FAILED_IN_A_ROW} cycles ended for infrastructure: {recent[0].why[:160]}"
+            found.append(entry("infrastructure", since.isoformat() if since else None, text))
+        last = recent[0].number if recent else 0
+        for code in ("module_broken", "grader_failed"):
+            query = select(EventRow).where(EventRow.code == code).order_by(col(EventRow.seq).desc())
+            row = session.exec(query).first()
+            if row is not None and (row.cycle is None or row.cycle >= last):
+                found.append(entry(code, row.at.isoformat(), row.sentence))
+    return found
+
+
+def entry(code: str, since: str | None, sentence: str) -> dict[str, Any]:
+    """Return one line of attention."""
+    severity, command = CODES[code]
+    return {"code": code, "severity": severity, "since": since, "sentence": sentence, "command": command}

@@ -1,0 +1,86 @@
+"""How a home begins: check the base and the environments first, then write metaevo.toml with comments."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from metaevo.artifacts import base as bases
+from metaevo.engines.grader import GraderPool
+from metaevo.errors import BadInput
+from metaevo.modules.registry import Registry
+from objectives.environment import BadEnvironment
+from objectives.finder import Source
+from services import config as configs
+from services.app import base_folder, wishes_checked
+from services.home import Home
+
+TINY = ("addition", "letter_count", "reversal", "sorting", "extremes", "grid_navigation", "block_unstacking")
+
+
+def begin(
+    home: Home, base: str, environments: list[str], goal: str | None, answer: int | None, seed: int | None
+) -> dict[str, Any]:
+    """Make a home and return what is in it.
+
+    Raises:
+        BadInput: The base, an environment or the goal is wrong, or there is a home already; nothing is left behind.
+    """
+    if not base.startswith("builtin:"):
+        base = str(Path(base).resolve())
+    chosen = environments or (list(TINY) if base.startswith("builtin:") else [])
+    if not chosen:
+        raise BadInput("--environment: name at least one, for example --environment my_environment.py")
+    files = {Path(use).stem: Path(use).resolve() for use in chosen if use.endswith(".py")}
+    for path in files.values():
+        if not path.is_file():
+            raise BadInput(f"--environment {path}: no such file")
+    text = _text(base, [_name(use) for use in chosen], list(chosen), goal, answer, seed)
+    settings = configs.parse(text)
+    bases.inspect(base_folder(home, settings), "--base")
+    described = _described(home, chosen, files)
+    try:
+        wishes_checked(settings, described, Registry(None))
+    except BadInput as error:
+        raise BadInput(str(error).replace("metaevo.toml: goals.mine.raise", "--goal")) from error
+    home.create(text)
+    for path in files.values():
+        shutil.copy2(path, home.path / "environments" / path.name)
+        for beside in path.parent.glob(f"{path.stem}.json*"):
+            shutil.copy2(beside, home.path / "environments" / beside.name)
+    return {"home": str(home.path), "base": base, "environments": list(described), "next": "metaevo plan"}
+
+
+def _described(home: Home, chosen: list[str], files: dict[str, Path]) -> dict[str, Any]:
+    """Return the environments as they describe themselves, from where they are now."""
+    wanted = [Source(_name(use), str(files.get(_name(use), use)), str(home.path)) for use in chosen]
+    pool = GraderPool(wanted, workers=1)
+    try:
+        return {environment.name: environment for environment in pool.describe()}
+    except BadEnvironment as error:
+        raise BadInput(f"--environment: {error}") from error
+    finally:
+        pool.close()
+
+
+def _name(use: str) -> str:
+    return Path(use).stem if use.endswith(".py") else use.partition(":")[2] or use
+
+
+def _text(base: str, names: list[str], uses: list[str], goal: str | None, answer: int | None, seed: int | None) -> str:
+    lines = ["# Everything about this home. `metaevo config show` prints the defaults of what is not said."]
+    if seed is not None:
+        lines.append(f"seed = {seed}")
+    lines += ['mode = "full"                             # observe | propose | gated | full', "", "[model]"]
+    lines.append(f'base = "{base}"')
+    if answer is not None:
+        lines.append(f"answer = {answer}                               # tokens an answer may have")
+    for name, use in zip(names, uses, strict=True):
+        where = f"environments/{Path(use).name}" if use.endswith(".py") else use
+        lines += ["", f"[environments.{name}]", f'use = "{where}"']
+    lines += [
+        "",
+        "[goals.mine]",
+        f'raise = "{goal or "*"}"                               # ability, environment, environment/level or *',
+    ]
+    lines += ["", "[protect]", '"*" = { margin = 0.02 }                   # no ability more than 2 points lower', ""]
+    return "\n".join(lines)

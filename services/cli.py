@@ -1,0 +1,162 @@
+"""The command line: one command per operation, made from its signature. Data to stdout, messages to stderr.
+
+Exit codes: 0 ok, 1 error, 2 usage or configuration, 3 unhealthy or busy, 4 refused by the gate, 5 needs approval.
+``--home``, ``--json`` and ``--yes`` may stand before or after the verb.
+"""
+
+import inspect
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
+
+import typer
+
+from services.operations import Operation, load
+from services.parameters import Argument, Option
+
+HOME = Annotated[Path | None, typer.Option("--home", help="The home folder.", envvar="METAEVO_HOME")]
+JSON = Annotated[bool, typer.Option("--json", help="Print data as JSON.")]
+YES = Annotated[bool, typer.Option("--yes", help="Answer yes to questions.")]
+DEMO_HOME = ".local/share/metaevo-demo"
+UNHEALTHY = ("healthy", "clean", "usable", "ok")
+"""Keys that make a check's exit code 3 when they are false."""
+
+
+def build() -> typer.Typer:
+    """Return the application with every operation as a command."""
+    app = typer.Typer(
+        name="metaevo",
+        help="Evolve a language model by itself; keep only what is statistically real, reversible and explained.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    groups: dict[str, typer.Typer] = {}
+
+    @app.callback()
+    def root(context: typer.Context, home: HOME = None, json: JSON = False, yes: YES = False) -> None:
+        context.obj = {"home": home, "json": json, "yes": yes}
+
+    for operation in load():
+        under = app
+        if operation.group:
+            if operation.group not in groups:
+                groups[operation.group] = typer.Typer(no_args_is_help=True, help=_GROUPS.get(operation.group))
+                app.add_typer(groups[operation.group], name=operation.group)
+            under = groups[operation.group]
+        under.command(operation.name)(_command(operation))
+    return app
+
+
+_GROUPS = {
+    "config": "Check, show or describe metaevo.toml.",
+    "goals": "What a person wants raised.",
+    "environments": "What the model is measured and trained on.",
+    "modules": "What recipes are made of.",
+    "recipes": "How a model is raised.",
+}
+
+
+def _command(operation: Operation) -> Any:
+    """Return a function with the operation's own parameters and the three common ones."""
+    hints = get_type_hints(operation.call, include_extras=True)
+    own = [p for p in inspect.signature(operation.call).parameters.values() if p.name != "home"]
+    parameters = [_parameter(parameter, hints[parameter.name]) for parameter in own]
+    common = [("home", HOME, None), ("json", JSON, False), ("yes", YES, False)]
+    parameters += [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+        for name, kind, default in common
+    ]
+    context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
+
+    def command(context: typer.Context, **given: Any) -> None:
+        before = context.obj or {}
+        home = given.pop("home") or before.get("home")
+        as_json = given.pop("json") or before.get("json")
+        given.pop("yes")
+        _run(operation, home, bool(as_json), given)
+
+    command.__doc__ = inspect.getdoc(operation.call)
+    command.__name__ = operation.key
+    ordered = sorted(parameters, key=lambda p: p.kind is inspect.Parameter.KEYWORD_ONLY)
+    command.__signature__ = inspect.Signature([context, *ordered])  # type: ignore[attr-defined]
+    return command
+
+
+def _parameter(parameter: inspect.Parameter, hint: Any) -> inspect.Parameter:
+    """Return a parameter as typer reads it."""
+    kind: Any = hint
+    marks: tuple[Any, ...] = ()
+    if get_origin(hint) is Annotated:
+        kind, *rest = get_args(hint)
+        marks = tuple(rest)
+    mark = next((m for m in marks if isinstance(m, Argument | Option)), None)
+    text = mark.help if mark else ""
+    made = typer.Argument(help=text) if isinstance(mark, Argument) else typer.Option(help=text)
+    return parameter.replace(annotation=Annotated[kind, made], kind=inspect.Parameter.KEYWORD_ONLY)
+
+
+def _run(operation: Operation, home: Path | None, as_json: bool, given: dict[str, Any]) -> None:
+    """Call the operation, print its result, and end with the right exit code."""
+    from metaevo.errors import BadInput, Busy, MetaevoError, Refused
+
+    try:
+        data = _called(operation, home, given)
+        _print(operation, data, as_json)
+    except Busy as error:
+        _fail(str(error), 3)
+    except Refused as error:
+        _fail(str(error), 4)
+    except BadInput as error:
+        _fail(str(error), 2)
+    except MetaevoError as error:
+        _fail(str(error), 1)
+    except KeyboardInterrupt:
+        _fail("interrupted; what was finished is kept, run the command again to go on", 130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        raise SystemExit(0) from None
+    if isinstance(data, dict) and any(data.get(key) is False for key in UNHEALTHY):
+        raise SystemExit(3)
+
+
+def _called(operation: Operation, home: Path | None, given: dict[str, Any]) -> Any:
+    from services.home import Home, default_path
+
+    if "home" not in inspect.signature(operation.call).parameters:
+        return operation.call(**given)
+    fallback = (
+        Path.home() / DEMO_HOME if operation.name == "demo" and "METAEVO_HOME" not in os.environ else default_path()
+    )
+    here = Home((home or fallback).expanduser().resolve())
+    if not operation.home:
+        return operation.call(home=here if home is not None or here.config_path.is_file() else None, **given)
+    return operation.call(here, **given)
+
+
+def _print(operation: Operation, data: Any, as_json: bool) -> None:
+    if as_json:
+        import json
+
+        print(json.dumps(data, ensure_ascii=False, default=str))
+    else:
+        from services.show import text
+
+        print(text(operation.key, data))
+    sys.stdout.flush()
+
+
+def _fail(text: str, code: int) -> None:
+    print(f"metaevo: {' '.join(text.split())}", file=sys.stderr)
+    raise SystemExit(code)
+
+
+def main() -> None:
+    """Run the command line."""
+    build()()
+
+
+if __name__ == "__main__":
+    main()

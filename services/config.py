@@ -1,0 +1,124 @@
+"""Read metaevo.toml, and say where it is wrong: file, line, key, value and the way out, in one line."""
+
+import difflib
+import re
+import tomllib
+from pathlib import Path
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from metaevo.errors import BadInput
+from services.settings import Config
+
+NAME = "metaevo.toml"
+HEADER = re.compile(r"^\s*\[\[?\s*([^\]]+?)\s*\]\]?")
+KEY = re.compile(r"""^\s*((?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+)(?:\s*\.\s*(?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+))*)\s*=""")
+
+
+def read(path: Path) -> Config:
+    """Return the configuration in a file.
+
+    Raises:
+        BadInput: It is missing, no TOML, or wrong at one place, which the message names.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise BadInput(f"{path}: no such file; create a home with `metaevo init`, or name it with --home") from error
+    except (UnicodeDecodeError, OSError) as error:
+        raise BadInput(f"{path}: cannot be read ({error})") from error
+    return parse(text, path.name)
+
+
+def parse(text: str, name: str = NAME) -> Config:
+    """Return the configuration a text describes. Raises BadInput like `read`."""
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise BadInput(f"{name}: {error}") from error
+    try:
+        return Config.model_validate(data)
+    except ValidationError as error:
+        first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+        place = [part for part in first["loc"] if not _is_branch(part)]
+        raise BadInput(at(text, place, name) + _sentence(first, place)) from error
+
+
+def at(text: str, place: list[Any], name: str = NAME) -> str:
+    """Return ``file:line: key.path`` for a key, as near as the text shows it."""
+    path = [str(part) for part in place]
+    line = next((found for n in range(len(path), 0, -1) if (found := _line(text, path[:n]))), None)
+    where = f"{name}:{line}" if line else name
+    return f"{where}: {'.'.join(path)}" if path else where
+
+
+def _line(text: str, path: list[str]) -> int | None:
+    """Return the line on which a key or table is written, None where it is not."""
+    table: list[str] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        header = HEADER.match(line)
+        if header:
+            table = _parts(header[1])
+            if table == path:
+                return number
+            continue
+        key = KEY.match(line)
+        if key and [*table, *_parts(key[1])] == path:
+            return number
+    return None
+
+
+def _parts(dotted: str) -> list[str]:
+    return [part.strip("\"'") for part in re.findall(r"""\"[^\"]*\"|'[^']*'|[A-Za-z0-9_-]+""", dotted)]
+
+
+def _is_branch(part: Any) -> bool:
+    """Return whether a location part is pydantic's name for a union's branch, not a key of the file."""
+    return isinstance(part, str) and (part.startswith(("literal[", "ProtectTable", "function-")) or part == "tuple")
+
+
+def _sentence(error: Any, place: list[Any]) -> str:
+    value = error.get("input")
+    if error["type"] == "extra_forbidden":
+        known = _known(place)
+        close = difflib.get_close_matches(str(place[-1]), known, n=1)
+        return ": unknown key, " + (f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}")
+    if error["type"] == "missing":
+        return ": is missing; every configuration needs it"
+    said = error["msg"].removeprefix("Value error, ")
+    said = said[0].lower() + said[1:]
+    return f" = {value!r:.120}: {said}"
+
+
+def _known(place: list[Any]) -> list[str]:
+    """Return the keys that are known where an unknown one stands."""
+    model: Any = Config
+    for part in place[:-1]:
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            field = model.model_fields.get("raise_" if part == "raise" else str(part))
+            model = field.annotation if field is not None else None
+            continue
+        model = _table(model)
+        model = model if model is not None else None
+    model = _table(model) or model
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        return [field.alias or name for name, field in model.model_fields.items()]
+    return []
+
+
+def _table(kind: Any) -> Any:
+    """Return the table class inside an annotation such as ``dict[str, T]`` or ``T | None``."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return kind
+    return next((found for inner in get_args(kind) if (found := _table(inner)) is not None), None)
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of metaevo.toml, for editors."""
+    return Config.model_json_schema()
+
+
+def shown(config: Config) -> dict[str, Any]:
+    """Return the configuration with every default, secrets only as where they are found."""
+    return config.model_dump(mode="json", by_alias=True, exclude_none=True)

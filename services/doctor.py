@@ -1,0 +1,95 @@
+"""Look at the machine and the home; every line says ok, warn or fail, and what to do."""
+
+import importlib.metadata
+import shutil
+import sqlite3
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from metaevo.engines.client import EngineClient
+from metaevo.engines.grader import GraderPool
+from metaevo.errors import MetaevoError
+from objectives.finder import Source
+from services.home import LEAST_FREE, Home
+
+PACKAGES = ("torch", "transformers", "trl", "peft", "optuna", "sqlmodel", "docker", "apscheduler", "prometheus-client")
+Check = tuple[str, str, str, str]
+"""(name, ok|warn|fail, what was found, what to do)."""
+
+
+def examined(home: Home | None) -> dict[str, Any]:
+    """Return every check; ``healthy`` is false where one failed."""
+    checks = [*_python(), *_packages(), *_engine(), *_graders(), *_disk(home), *_home(home)]
+    rows = [dict(zip(("name", "state", "found", "fix"), check, strict=True)) for check in checks]
+    return {"healthy": all(row["state"] != "fail" for row in rows), "checks": rows}
+
+
+def _python() -> Iterator[Check]:
+    version = ".".join(str(part) for part in sys.version_info[:3])
+    yield "python", "ok" if sys.version_info >= (3, 11) else "fail", version, "use Python 3.11 or newer"
+    old = sqlite3.sqlite_version_info < (3, 51, 3)
+    yield "sqlite", "ok", f"{sqlite3.sqlite_version}{' (one writer: safe)' if old else ''}", ""
+
+
+def _packages() -> Iterator[Check]:
+    for name in PACKAGES:
+        try:
+            yield name, "ok", importlib.metadata.version(name), ""
+        except importlib.metadata.PackageNotFoundError:
+            yield name, "fail", "not installed", f"pip install {name}"
+
+
+def _engine() -> Iterator[Check]:
+    import tempfile
+
+    from metaevo.artifacts.store import Store
+
+    with tempfile.TemporaryDirectory() as folder:
+        engine = EngineClient(Store(Path(folder)))
+        try:
+            yield "engine", "ok", engine.identity, ""
+        except MetaevoError as error:
+            yield "engine", "fail", str(error), "reinstall torch, transformers and trl"
+        finally:
+            engine.close()
+
+
+def _graders() -> Iterator[Check]:
+    pool = GraderPool([Source("addition", "addition", ".")], workers=1)
+    try:
+        pool.describe()
+        closed = pool.closed_doors
+        state = "ok" if closed.get("network") else "warn"
+        found = ", ".join(name for name, fine in closed.items() if fine)
+        yield "graders", state, f"closed: {found}", "" if state == "ok" else "allow user namespaces, or run as root"
+    except MetaevoError as error:
+        yield "graders", "fail", str(error), "reinstall metaevo"
+    finally:
+        pool.close()
+
+
+def _disk(home: Home | None) -> Iterator[Check]:
+    place = home.path if home is not None and home.path.is_dir() else Path.cwd()
+    free = shutil.disk_usage(place).free
+    state = "ok" if free > 10 * LEAST_FREE else "warn" if free > LEAST_FREE else "fail"
+    yield "disk", state, f"{free // 2**20} MiB free at {place}", "" if state == "ok" else "make room"
+
+
+def _home(home: Home | None) -> Iterator[Check]:
+    if home is None or not home.config_path.is_file():
+        yield "home", "ok", "none", "create one with `metaevo init`, or try `metaevo demo`"
+        return
+    try:
+        home.config()
+        yield "home", "ok", str(home.path), ""
+        if home.founded:
+            ledger = home.ledger()
+            try:
+                found = ledger.check()
+            finally:
+                ledger.close()
+            yield "ledger", "ok" if found == "ok" else "fail", found, "" if found == "ok" else "restore a backup"
+    except MetaevoError as error:
+        yield "home", "fail", str(error), "fix the configuration"

@@ -1,0 +1,127 @@
+"""A home on disk: one model lineage with its configuration, ledger and artifacts, held by one process at a time."""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from metaevo.errors import BadInput, Busy
+
+if TYPE_CHECKING:  # the command line imports this at every start: nothing heavy may come with it
+    from metaevo.artifacts.store import Store
+    from metaevo.ledger.ledger import Ledger
+    from services.settings import Config
+
+CONFIG_NAME = "metaevo.toml"
+LEAST_FREE = 64 * 2**20
+"""Bytes that must be free before anything that writes begins."""
+FOLDERS = ("artifacts", "models", "environments", "modules", "recipes")
+
+
+@dataclass(frozen=True, slots=True)
+class Home:
+    """The directory. Nothing is created or locked by making this object."""
+
+    path: Path
+
+    @property
+    def config_path(self) -> Path:
+        """Return where metaevo.toml is."""
+        return self.path / CONFIG_NAME
+
+    @property
+    def text(self) -> str:
+        """Return the text of metaevo.toml."""
+        return self.config_path.read_text(encoding="utf-8")
+
+    def config(self) -> "Config":
+        """Return the configuration.
+
+        Raises:
+            BadInput: There is no home here, or its configuration is wrong.
+        """
+        from services import config
+
+        if not self.path.is_dir():
+            raise BadInput(f"{self.path}: no home here; create one with `metaevo init --home {self.path}`")
+        return config.read(self.config_path)
+
+    def store(self) -> "Store":
+        """Return the artifact store."""
+        from metaevo.artifacts.store import Store
+
+        return Store(self.path / "artifacts")
+
+    def ledger(self, *, read_only: bool = True) -> "Ledger":
+        """Return the ledger; raises BadInput where there is none."""
+        from metaevo.ledger.ledger import open_ledger
+
+        return open_ledger(self.path / "metaevo.db", read_only=read_only)
+
+    @property
+    def founded(self) -> bool:
+        """Return whether the home has a ledger."""
+        return (self.path / "metaevo.db").is_file()
+
+    def create(self, text: str) -> None:
+        """Make the folders and write metaevo.toml, all or nothing.
+
+        Raises:
+            BadInput: A home is here already, or the place cannot be written.
+        """
+        from services import config
+
+        if self.config_path.exists():
+            raise BadInput(f"{self.config_path}: there is a home here already; edit it, or choose another --home")
+        config.parse(text)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            for name in FOLDERS:
+                (self.path / name).mkdir(exist_ok=True)
+            aside = self.path / ".metaevo.toml.new"
+            aside.write_text(text, encoding="utf-8")
+            aside.rename(self.config_path)
+        except OSError as error:
+            raise BadInput(f"--home {self.path}: cannot be written ({error.strerror}); choose another place") from error
+
+    @contextmanager
+    def held(self) -> Iterator["Home"]:
+        """Hold the home's lock while the block runs.
+
+        Raises:
+            Busy: Another process holds it; the message names that process.
+            BadInput: The place cannot be written or is full.
+        """
+        try:
+            handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise BadInput(
+                f"--home {self.path}: cannot be written ({error.strerror}); fix its owner or mode"
+            ) from error
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                holder = os.pread(handle, 64, 0).decode(errors="replace").strip() or "unknown"
+                raise Busy(f"{self.path}: held by process {holder}; wait for it, or stop it") from error
+            self._room()
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+            yield self
+            os.ftruncate(handle, 0)
+        finally:
+            os.close(handle)
+
+    def _room(self) -> None:
+        free = shutil.disk_usage(self.path).free
+        if free < LEAST_FREE:
+            raise BadInput(f"--home {self.path}: {free // 2**20} MiB free, {LEAST_FREE // 2**20} needed; make room")
+
+
+def default_path() -> Path:
+    """Return where a home is when nobody says otherwise."""
+    return Path(os.environ.get("METAEVO_HOME") or Path.home() / ".local" / "share" / "metaevo")

@@ -1,0 +1,51 @@
+"""One typed function per verb. Its signature is its command (and later its route and form); it returns plain data.
+
+Modules here import nothing heavy at the top: the command line reads their signatures at every start.
+"""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Scope = Literal["read", "operate", "admin"]
+NOUNS = ("evolution", "generations", "goals", "configuration", "environments", "modules", "recipes", "health", "models")
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """A verb: ``group`` is the noun it stands under on the command line, empty for the top level."""
+
+    name: str
+    group: str
+    scope: Scope
+    call: Callable[..., Any]
+    home: bool
+    """Whether it needs a home as its first parameter."""
+
+    @property
+    def key(self) -> str:
+        """Return what renders its result is found by."""
+        return f"{self.group}_{self.name}" if self.group else self.name
+
+
+OPERATIONS: list[Operation] = []
+
+
+def operation(
+    scope: Scope, group: str = "", *, name: str = "", home: bool = True
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Make a function an operation: of that scope, under that noun."""
+
+    def keep(call: Callable[..., Any]) -> Callable[..., Any]:
+        OPERATIONS.append(Operation(name or call.__name__.rstrip("_").replace("_", "-"), group, scope, call, home))
+        return call
+
+    return keep
+
+
+def load() -> list[Operation]:
+    """Return every operation."""
+    for noun in NOUNS:
+        importlib.import_module(f"services.operations.{noun}")
+    return OPERATIONS

@@ -1,0 +1,61 @@
+"""The configuration: begin a home, check, show, print the schema."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from services.home import Home
+from services.operations import operation
+from services.parameters import Option
+
+
+@operation("admin")
+def init(
+    home: Home,
+    *,
+    base: Annotated[str, Option("builtin:tiny, or the folder of a checkpoint with a chat template")] = "builtin:tiny",
+    environment: Annotated[
+        list[str] | None, Option("an environment: a .py file, a built-in's name, reasoning_gym:NAME; repeat for more")
+    ] = None,
+    goal: Annotated[str | None, Option("what to raise (default: whatever is weakest)")] = None,
+    answer: Annotated[int | None, Option("tokens an answer may have")] = None,
+    seed: Annotated[int | None, Option("make the run repeatable")] = None,
+) -> dict[str, Any]:
+    """Begin a home: check the base, copy the environments, write metaevo.toml."""
+    from services.beginning import begin
+
+    return begin(home, base, environment or [], goal, answer, seed)
+
+
+@operation("read", "config", name="check")
+def check_(home: Home) -> dict[str, Any]:
+    """Check metaevo.toml: keys, values, goals, environments, and what comes with a later part."""
+    from services.app import graders, wishes_checked
+    from services.later import refused
+
+    config = home.config()
+    problems = list(refused(config, home.text))
+    with graders(home.path, config) as (_, environments):
+        from metaevo.modules.registry import Registry
+
+        wishes_checked(config, environments, Registry(home.path))
+        names = sorted(environments)
+    return {"file": str(home.config_path), "environments": names, "later": problems, "ok": not problems}
+
+
+@operation("read", "config", name="show")
+def show_(home: Home) -> dict[str, Any]:
+    """Show the configuration with every default filled in."""
+    from services.config import shown
+
+    return shown(home.config())
+
+
+@operation("read", "config", home=False)
+def schema() -> dict[str, Any]:
+    """Print the JSON Schema of metaevo.toml, for editors."""
+    from services.config import schema as made
+
+    return made()
+
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "deploy" / "examples"

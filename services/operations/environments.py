@@ -1,0 +1,28 @@
+"""Environments: what is there, and whether one can be trusted."""
+
+from typing import Annotated, Any
+
+from services.home import Home
+from services.operations import operation
+from services.parameters import Argument, Option
+
+
+@operation("read", "environments", name="list", home=False)
+def list_(home: Home | None = None) -> list[dict[str, Any]]:
+    """List the environments that can be used by name, and those of the home's configuration."""
+    from services.views.environments import listed
+
+    return listed(home)
+
+
+@operation("read", "environments", home=False)
+def check(
+    environment: Annotated[str, Argument("a name from metaevo.toml, a .py file, a built-in, or reasoning_gym:NAME")],
+    home: Home | None = None,
+    *,
+    items: Annotated[int, Option("tasks looked at per level")] = 40,
+) -> dict[str, Any]:
+    """Audit an environment's reward; print its splits, the model's score and the smallest provable gain."""
+    from services.views.environments import checked
+
+    return checked(environment, home, items)

@@ -1,0 +1,41 @@
+"""Evolve: demo, run, plan, status."""
+
+from typing import Annotated, Any
+
+from services.home import Home
+from services.operations import operation
+from services.parameters import Option
+
+
+@operation("operate")
+def demo(home: Home, *, seed: Annotated[int, Option("another run, repeatable")] = 1) -> dict[str, Any]:
+    """Watch a small model find its own weaknesses and improve: no GPU, no key, no download, ten minutes."""
+    from services.running import demonstrated
+
+    return demonstrated(home, seed)
+
+
+@operation("operate")
+def run(
+    home: Home, *, cycles: Annotated[int | None, Option("how many at most (default: as the budget allows)")] = None
+) -> dict[str, Any]:
+    """Run cycles in the foreground until the budget is spent or nothing is left to raise."""
+    from services.running import ran
+
+    return ran(home, cycles)
+
+
+@operation("read")
+def plan(home: Home) -> dict[str, Any]:
+    """Say what the next cycle would do and what it could prove; writes nothing."""
+    from services.running import planned
+
+    return planned(home)
+
+
+@operation("read")
+def status(home: Home) -> dict[str, Any]:
+    """Is it alive, what is it doing, why, what is next, what does it need?"""
+    from services.views.status import now
+
+    return now(home)

@@ -1,0 +1,68 @@
+"""What exists and why: generations, show, why, rollback."""
+
+from typing import Annotated, Any
+
+from services.home import Home
+from services.operations import operation
+from services.parameters import Argument, Option
+
+
+@operation("read")
+def generations(home: Home, *, tree: Annotated[bool, Option("draw the lineage")] = False) -> list[dict[str, Any]]:
+    """List the generations: status, parent, objective, scores, verdict."""
+    from services.views.generations import generation_rows
+
+    rows = generation_rows(home)
+    for row in rows:
+        row["tree"] = tree
+    return rows
+
+
+@operation("read")
+def show(
+    home: Home, generation: Annotated[str, Argument("id or alias, for example g000007 or champion")]
+) -> dict[str, Any]:
+    """Show one generation: its scores per cell with intervals, its verdict, its parts."""
+    from services.views.generations import generation_detail
+
+    return generation_detail(home, generation)
+
+
+@operation("read")
+def why(
+    home: Home,
+    generation: Annotated[str | None, Argument("id or alias")] = None,
+    *,
+    latest: Annotated[bool, Option("the last decided one")] = False,
+) -> dict[str, Any]:
+    """Explain a decision in at most twelve lines, every number with its interval, limit and n."""
+    from services.explain import why_generation
+
+    return why_generation(home, None if latest else generation)
+
+
+@operation("operate")
+def rollback(
+    home: Home,
+    *,
+    reason: Annotated[str, Option("why; it is kept and shown")],
+    to: Annotated[str | None, Option("the ancestor to go back to (default: the previous champion)")] = None,
+) -> dict[str, Any]:
+    """Make an ancestor the champion again: weights, memory, prompts and objectives together."""
+    from metaevo.ledger.lineage import Lineage
+    from metaevo.ledger.lineage import rollback as roll_back
+    from services.views.generations import close_open_cycle, verified
+
+    with home.held():
+        ledger = home.ledger(read_only=False)
+        try:
+            target = to or Lineage(ledger).alias("previous")
+            if target is not None:
+                target = Lineage(ledger).row(target).id
+                verified(home, ledger, target)
+            left, goal = roll_back(ledger, target, who="operator", why=reason)
+            close_open_cycle(ledger, f"rolled back to {goal}")
+            ledger.event("rolled_back", f"rolled back from {left} to {goal}: {reason}")
+        finally:
+            ledger.close()
+    return {"left": left, "champion": goal, "reason": reason}

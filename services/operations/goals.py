@@ -1,0 +1,58 @@
+"""Goals: what a person wants, kept in metaevo.toml with its comments."""
+
+from typing import Annotated, Any
+
+from services.home import Home
+from services.operations import operation
+from services.parameters import Argument, Option
+
+What = Annotated[str, Argument("an ability, an environment, environment/level, or *")]
+
+
+@operation("read", "goals", name="list")
+def list_(home: Home, *, tree: Annotated[bool, Option("down to the cells")] = False) -> dict[str, Any]:
+    """List goals and protections: where they stand now, and the smallest gain one decision can prove."""
+    from services.views.goals import goals_now
+
+    return goals_now(home, tree=tree)
+
+
+@operation("operate", "goals")
+def add(
+    home: Home,
+    name: Annotated[str, Argument("the goal's name")],
+    what: What,
+    *,
+    target: Annotated[float | None, Option("reached when the interval's lower limit passes it")] = None,
+    weight: Annotated[float, Option("how much it counts beside other goals")] = 1.0,
+    why: Annotated[str, Option("kept and shown")] = "",
+) -> dict[str, Any]:
+    """Add a goal."""
+    from services.views.goals import edited
+
+    given = {"raise": what, "target": target, "weight": weight if weight != 1.0 else None, "why": why or None}
+    return edited(home, name, {key: value for key, value in given.items() if value is not None}, new=True)
+
+
+@operation("operate", "goals")
+def edit(
+    home: Home,
+    name: Annotated[str, Argument("the goal's name")],
+    *,
+    target: Annotated[float | None, Option("a new target")] = None,
+    weight: Annotated[float | None, Option("a new weight")] = None,
+    why: Annotated[str | None, Option("a new reason")] = None,
+) -> dict[str, Any]:
+    """Change a goal."""
+    from services.views.goals import edited
+
+    given = {"target": target, "weight": weight, "why": why}
+    return edited(home, name, {key: value for key, value in given.items() if value is not None}, new=False)
+
+
+@operation("operate", "goals")
+def remove(home: Home, name: Annotated[str, Argument("the goal's name")]) -> dict[str, Any]:
+    """Remove a goal."""
+    from services.views.goals import removed
+
+    return removed(home, name)

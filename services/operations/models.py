@@ -1,0 +1,49 @@
+"""Use a generation: ask it, measure it, export it."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from services.home import Home
+from services.operations import operation
+from services.parameters import Argument, Option
+
+Which = Annotated[str, Option("id or alias")]
+
+
+@operation("read")
+def ask(
+    home: Home,
+    prompt: Annotated[str, Argument("what to ask")],
+    *,
+    generation: Which = "champion",
+    refine: Annotated[int, Option("rounds of critique and revision")] = 0,
+) -> dict[str, Any]:
+    """Ask a generation, the way it answers when it is examined."""
+    from services.views.models import asked
+
+    return asked(home, prompt, generation, refine)
+
+
+@operation("read", name="eval")
+def eval_(
+    home: Home,
+    generation: Annotated[str, Argument("id or alias")],
+    *,
+    items: Annotated[int, Option("probe items per cell")] = 32,
+) -> dict[str, Any]:
+    """Measure a generation on fresh probe items; nothing is recorded."""
+    from services.views.models import evaluated
+
+    return evaluated(home, generation, items)
+
+
+@operation("read")
+def export(
+    home: Home,
+    generation: Annotated[str, Argument("id or alias")],
+    folder: Annotated[Path, Argument("an empty or new folder")],
+) -> dict[str, Any]:
+    """Write a generation as a plain Hugging Face checkpoint with a model card and checksums."""
+    from services.views.models import exported
+
+    return exported(home, generation, folder)

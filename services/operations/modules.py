@@ -1,0 +1,25 @@
+"""Modules: what a recipe can be made of."""
+
+from typing import Annotated, Any
+
+from services.home import Home
+from services.operations import operation
+from services.parameters import Argument, Option
+
+
+@operation("read", "modules", name="list", home=False)
+def list_(
+    home: Home | None = None, *, slot: Annotated[str | None, Option("only this slot")] = None
+) -> list[dict[str, Any]]:
+    """List every module of every slot: ours, the home's, installed packages'."""
+    from services.views.modules import listed
+
+    return listed(home, slot)
+
+
+@operation("read", "modules", home=False)
+def show(module: Annotated[str, Argument("slot.name, or the name alone")], home: Home | None = None) -> dict[str, Any]:
+    """Show one module: what it does, its paper, what it asks for, every knob with its range."""
+    from services.views.modules import detail
+
+    return detail(home, module)

@@ -1,0 +1,37 @@
+"""Recipes: the presets, the home's, and running one."""
+
+from typing import Annotated, Any
+
+from services.home import Home
+from services.operations import operation
+from services.parameters import Argument, Option
+
+
+@operation("read", "recipes", name="list", home=False)
+def list_(home: Home | None = None) -> list[dict[str, Any]]:
+    """List the recipes: system, paper, modules, what a reproduction must show."""
+    from services.views.recipes import listed
+
+    return listed(home)
+
+
+@operation("read", "recipes", home=False)
+def show(recipe: Annotated[str, Argument("a recipe's name or file")], home: Home | None = None) -> dict[str, Any]:
+    """Show one recipe, every knob filled in."""
+    from services.views.recipes import detail
+
+    return detail(home, recipe)
+
+
+@operation("operate", "recipes")
+def run(
+    home: Home,
+    recipe: Annotated[str, Argument("a recipe's name or file")],
+    *,
+    cells: Annotated[str | None, Option("environment/level,… (default: the next objective's)")] = None,
+    fidelity: Annotated[float, Option("share of the recipe's budget, up to 1")] = 1.0,
+) -> dict[str, Any]:
+    """Run one recipe once on the champion and score it on dev items; what it makes is never served."""
+    from services.views.recipes import ran
+
+    return ran(home, recipe, cells, fidelity)

@@ -1,0 +1,116 @@
+"""Run evolution in the foreground: the demo, `run`, and what the next cycle would do."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlmodel import select
+
+from metaevo.errors import BadInput
+from metaevo.evolve import Budget
+from metaevo.ledger.ledger import Ledger
+from metaevo.ledger.tables import CycleRow
+from metaevo.types import Cycle
+from services.app import App, opened
+from services.home import Home
+from services.progress import Progress
+
+EXAMPLES = (
+    Path(__file__).resolve().parents[1] / "deploy" / "examples",
+    Path(sys.prefix) / "share" / "metaevo" / "examples",
+)
+
+
+def demonstrated(home: Home, seed: int) -> dict[str, Any]:
+    """Run the demo in its own home: `deploy/examples/demo.toml` and nothing else.
+
+    Raises:
+        BadInput: A home with another configuration is there already.
+    """
+    text = demo_text(seed)
+    if not home.config_path.exists():
+        home.create(text)
+    elif home.text != text:
+        raise BadInput(f"{home.config_path}: another home is here; give --home another folder, or use `metaevo run`")
+    return ran(home, None)
+
+
+def demo_text(seed: int) -> str:
+    """Return demo.toml with its seed."""
+    for folder in EXAMPLES:
+        path = folder / "demo.toml"
+        if path.is_file():
+            return path.read_text(encoding="utf-8").replace("seed = 1\n", f"seed = {seed}\n", 1)
+    raise BadInput("demo.toml is not installed; reinstall metaevo")
+
+
+def ran(home: Home, cycles: int | None) -> dict[str, Any]:
+    """Run cycles until the budget is spent; return what was decided."""
+    if cycles is not None and cycles < 1:
+        raise BadInput(f"--cycles {cycles}: want at least 1")
+    progress = Progress()
+    with progress, opened(home) as app:
+        budget = left(app, cycles)
+        with driven(app, progress) as evolution:
+            done = evolution.run(budget)
+        return {"decided": [summary(made) for made in done], "champion": app.host.lineage.alias("champion")} | spent(
+            app.ledger
+        )
+
+
+@contextmanager
+def driven(app: App, progress: Progress) -> Iterator[Any]:
+    """Yield the home's evolution wired to a progress display; its helpers end with the block."""
+    evolution = app.evolution()
+    evolution.on_phase = progress.phase
+    evolution.on_count = progress.count
+    evolution.on_cycle = progress.cycle
+    try:
+        yield evolution
+    finally:
+        evolution.sampler.close()
+
+
+def left(app: App, cycles: int | None) -> Budget:
+    """Return what is left of the home's total budget, or of what was asked for.
+
+    Raises:
+        BadInput: The budget is spent.
+    """
+    total, used = app.config.budget.total, spent(app.ledger)
+    most = total.cycles - used["cycles"] if total.cycles is not None else None
+    wall = total.wall_clock - used["wall_s"] if total.wall_clock is not None else None
+    tokens = total.tokens - used["tokens"] if total.tokens is not None else None
+    for name, amount in (("cycles", most), ("wall_clock", wall), ("tokens", tokens)):
+        if amount is not None and amount <= 0:
+            raise BadInput(f"metaevo.toml: budget.total.{name} is spent ({used}); raise it to go on")
+    wanted = min((n for n in (most, cycles) if n is not None), default=None)
+    return Budget(wanted, wall, tokens)
+
+
+def spent(ledger: Ledger) -> dict[str, Any]:
+    """Return what all closed cycles took: cycles, seconds and tokens."""
+    with ledger.read() as session:
+        rows = [row for row in session.exec(select(CycleRow)) if row.closed_at is not None]
+    wall = sum((row.closed_at - row.opened_at).total_seconds() for row in rows if row.closed_at)
+    return {"cycles": len(rows), "wall_s": round(wall, 1), "tokens": sum(row.tokens for row in rows)}
+
+
+def summary(made: Cycle) -> dict[str, Any]:
+    """Return one cycle in a line's worth of data."""
+    return {
+        "cycle": made.number,
+        "outcome": made.outcome,
+        "candidate": made.candidate.id if made.candidate else None,
+        "objective": [str(cell) for cell in made.objective.cells] if made.objective else None,
+        "why": made.why,
+    }
+
+
+def planned(home: Home) -> dict[str, Any]:
+    """Return what the next cycle would do. Nothing is written: measuring goes through a ledger in memory."""
+    from services.planning import plan
+
+    return plan(home)

@@ -1,0 +1,203 @@
+"""An operation's data as text for a terminal. Lists become tables, the rest lines; JSON is for machines."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from services.words import thousands
+
+Data = Any
+
+
+def text(key: str, data: Data) -> str:
+    """Return the text of an operation's result."""
+    return SHOWN[key](data) if key in SHOWN else json.dumps(data, indent=2, ensure_ascii=False)
+
+
+def table(rows: Sequence[Mapping[str, Any]], columns: tuple[str, ...]) -> str:
+    """Return rows as aligned columns, the header first."""
+    cells = [[_cell(row.get(column)) for column in columns] for row in rows]
+    widths = [
+        max(len(column), *(len(line[i]) for line in cells)) if cells else len(column)
+        for i, column in enumerate(columns)
+    ]
+    lines = ["  ".join(column.ljust(width) for column, width in zip(columns, widths, strict=True)).rstrip()]
+    lines += ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]
+    return "\n".join(lines)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    if isinstance(value, list | tuple):
+        return " ".join(str(item) for item in value)
+    return str(value)
+
+
+def _generations(rows: list[dict[str, Any]]) -> str:
+    if rows and rows[0].get("tree"):
+        return _tree(rows)
+    shown = [
+        {
+            "id": row["id"],
+            "status": row["status"],
+            "parent": row["parent"],
+            "recipe": row["recipe"],
+            "objective": ", ".join((row["objective"] or {}).get("cells", [])),
+            "verdict": (row["verdict"] or {}).get("decision"),
+            "mean": sum(row["scores"].values()) / len(row["scores"]) if row["scores"] else None,
+        }
+        for row in rows
+    ]
+    return table(shown, ("id", "status", "parent", "recipe", "objective", "verdict", "mean"))
+
+
+def _tree(rows: list[dict[str, Any]]) -> str:
+    children: dict[str | None, list[dict[str, Any]]] = {}
+    known = {row["id"] for row in rows}
+    for row in rows:
+        children.setdefault(row["parent"] if row["parent"] in known else None, []).append(row)
+
+    def drawn(parent: str | None, depth: int) -> list[str]:
+        lines = []
+        for row in children.get(parent, []):
+            lines.append(f"{'   ' * depth}{'└─ ' if depth else ''}{row['id']}  {row['status']}")
+            lines += drawn(row["id"], depth + 1)
+        return lines
+
+    return "\n".join(drawn(None, 0))
+
+
+def _why(data: dict[str, Any]) -> str:
+    return "\n".join(data["lines"])
+
+
+def _status(data: dict[str, Any]) -> str:
+    last = data["last_decision"] or {}
+    objective = data["objective"] or {}
+    lines = [
+        f"State      {data['state']} ({data['reason']}){', phase ' + data['phase'] if data['phase'] else ''}",
+        f"Champion   {data['champion'] or 'none yet'}",
+        f"Cycle      {data['cycle']}, autonomy {data['autonomy'] or 'not measured'}, mode {data['mode']}",
+        f"Objective  {objective.get('ability', 'none')}: {', '.join(objective.get('cells', []))}".rstrip(": "),
+        f"Last       {_last(last)}" if last else "Last       nothing was decided yet",
+        f"Goals      {', '.join(data['goals'])}",
+    ]
+    for name, amounts in data["budgets"].items():
+        if amounts[1] is not None:
+            lines.append(f"Budget     {name}: {thousands(amounts[0])} of {thousands(amounts[1])}")
+    lines += [f"Attention  {a['severity']}: {a['sentence']} ({a['command']})" for a in data["attention"]]
+    return "\n".join([*lines, *([] if data["attention"] else ["Attention  nothing needs you"])])
+
+
+def _last(last: dict[str, Any]) -> str:
+    parts = (f"cycle {last['cycle']}:", last["outcome"], last["candidate"] or "", last["why"] or "")
+    return " ".join(part for part in parts if part)
+
+
+def _goals(data: dict[str, Any]) -> str:
+    columns = ("name", "raise", "now", "low", "high", "n", "target", "state", "smallest_provable_gain")
+    protected = table(data["protected"], ("what", "rule", "limit", "now", "state"))
+    return f"{table(data['goals'], columns)}\n\nprotected\n{protected}"
+
+
+def _checks(data: dict[str, Any]) -> str:
+    rows = [{**c, "state": "ok" if c["ok"] else "WRONG", "found": "; ".join(c["problems"][:3])} for c in data["checks"]]
+    return table(rows, ("name", "state", "found"))
+
+
+def _audit(data: dict[str, Any]) -> str:
+    rows = [{**f, "state": "ok" if f["ok"] else "FAILS" if f["severe"] else "note"} for f in data["findings"]]
+    cells = [{**c, **c["splits"], "texts": c["texts"] or "endless"} for c in data["cells"]]
+    model = data["model"]
+    score = (
+        f"{model['generation']} scores {model['mean']:.3f} ({model['low']:.3f}…{model['high']:.3f}, n {model['n']})"
+        if model
+        else "not measured (no home uses it)"
+    )
+    return "\n\n".join(
+        [
+            f"{data['environment']} ({data['ability']}): {'usable' if data['usable'] else 'REFUSED'}",
+            table(rows, ("name", "state", "detail")),
+            table(
+                cells, ("level", "texts", "train", "probe", "dev", "gate", "anchor", "vault", "constant", "provable")
+            ),
+            f"model      {score}",
+        ]
+    )
+
+
+def _run(data: dict[str, Any]) -> str:
+    lines = [f"{len(data['decided'])} cycles, champion {data['champion']}"]
+    return "\n".join([*lines, table(data["decided"], ("cycle", "outcome", "candidate", "objective", "why"))])
+
+
+def _demo(data: dict[str, Any]) -> str:
+    hint = (
+        "metaevo why --latest --home HOME · metaevo generations --home HOME · metaevo rollback --reason … --home HOME"
+    )
+    return f"{_run(data)}\n\nNext: {hint}"
+
+
+def _plan(data: dict[str, Any]) -> str:
+    if data["objective"] is None:
+        return f"cycle {data['cycle']} would do nothing: {data['why']}"
+    o, s = data["objective"], data["search"]
+    first = ", ".join(data["first_recipes"])
+    forecast = f"{data['forecast_s']:.0f} s" if data["forecast_s"] else "not measured"
+    lines = [
+        f"Next       cycle {data['cycle']} on {data['champion']}",
+        f"Objective  {o['ability']} / {o['direction']}: {', '.join(o['cells'])}; {o['reason']}",
+        f"Search     {s['trials']} trials, {s['finals']} in full, of {s['skeletons']} combinations; first {first}",
+        f"Exam       {data['exam']['screen']} items screen, at most {data['exam']['confirmation']} confirm",
+        f"Provable   {100 * data['smallest_provable_gain']:.0f} points is the smallest gain one decision can prove",
+        f"Forecast   {forecast}",
+    ]
+    lines += [
+        f"Weakness   {w['where']}: {w['name']} ({100 * w['share']:.0f} % of its errors)" for w in data["weaknesses"]
+    ]
+    lines += [f"Parked     {cell}: {why}" for cell, why in list(data["parked"].items())[:5]]
+    return "\n".join(lines)
+
+
+def _show_generation(data: dict[str, Any]) -> str:
+    head = f"{data['id']}  {data['status']}  parent {data['parent'] or 'none'}  recipe {data['recipe'] or 'none'}"
+    return f"{head}\n{table(data['cells'], ('cell', 'split', 'mean', 'low', 'high', 'n'))}"
+
+
+def _module(data: dict[str, Any]) -> str:
+    knobs = table(data["knobs"], ("name", "default", "may be", "searched", "budget"))
+    effects = ", ".join(data["effects"]) or "nothing"
+    head = f"{data['slot']}.{data['name']} ({data['from']})"
+    return "\n\n".join([head, data["doc"].strip(), data["returns"], f"asks for: {effects}", knobs])
+
+
+def _eval(data: dict[str, Any]) -> str:
+    rows = [{"what": name, **found} for part in ("abilities", "cells") for name, found in data[part].items()]
+    return f"{data['generation']}\n{table(rows, ('what', 'mean', 'low', 'high', 'n'))}"
+
+
+SHOWN: dict[str, Callable[[Any], str]] = {
+    "generations": _generations,
+    "show": _show_generation,
+    "why": _why,
+    "status": _status,
+    "goals_list": _goals,
+    "fsck": _checks,
+    "doctor": lambda d: table(d["checks"], ("name", "state", "found", "fix")),
+    "environments_check": _audit,
+    "environments_list": lambda rows: table(rows, ("name", "from", "used", "ability", "levels")),
+    "modules_list": lambda rows: table(rows, ("slot", "name", "from", "knobs", "summary", "broken")),
+    "modules_show": _module,
+    "recipes_list": lambda rows: table(rows, ("name", "system", "arxiv", "observable")),
+    "run": _run,
+    "demo": _demo,
+    "plan": _plan,
+    "eval": _eval,
+    "ask": lambda d: str(d["answer"]),
+    "rollback": lambda d: f"{d['champion']} is champion again; {d['left']} and its descendants are quarantined",
+    "init": lambda d: f"{d['home']} is ready: {', '.join(d['environments'])}. Next: {d['next']}",
+}
+"""How each operation's result is shown; others are printed as JSON."""

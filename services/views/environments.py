@@ -1,0 +1,110 @@
+"""Environments as data: a list, and the audit of one with what it could prove."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from metaevo.engines.grader import GraderPool
+from metaevo.errors import BadInput
+from metaevo.gate.rules import GateRules
+from metaevo.outlook import provable
+from objectives.audit import audit
+from objectives.environment import BadEnvironment
+from objectives.finder import Source, installed
+from objectives.types import Environment, Split, Task
+from services.home import Home
+
+
+def listed(home: Home | None) -> list[dict[str, Any]]:
+    """Return what can be used by name; with a home also what its configuration uses, described."""
+    names = installed(home.path if home else None)
+    rows: list[dict[str, Any]] = [{"name": name, "from": origin, "used": False} for name, origin in names.items()]
+    if home is None or not home.config_path.is_file():
+        return rows
+    from services.app import graders
+
+    config = home.config()
+    with graders(home.path, config) as (_, environments):
+        used = [_described(env, config.environments[name].use or name) for name, env in environments.items()]
+    return [row for row in rows if row["name"] not in environments] + used
+
+
+def _described(environment: Environment, use: str) -> dict[str, Any]:
+    return {
+        "name": environment.name,
+        "from": use,
+        "used": True,
+        "ability": environment.ability,
+        "direction": environment.direction.value,
+        "levels": list(environment.levels),
+        "texts": {str(level): size for level, size in environment.texts.items()},
+        "train": environment.train,
+    }
+
+
+def checked(name: str, home: Home | None, items: int) -> dict[str, Any]:
+    """Return the audit of one environment, the model's score where there is a home, and what could be proven."""
+    source = _source(name, home)
+    pool = GraderPool([source])
+    try:
+        environment = pool.describe()[0]
+        tasks = _tasks(pool, environment, items)
+        if not tasks:
+            raise BadInput(f"environment {name}: no task falls into the train split; it needs more rows")
+
+        def grade(which: str, batch: Any) -> list[float | None]:
+            return [graded.score for graded in pool.grade(which, batch)]
+
+        found = audit(environment, tasks, grade)
+    except BadEnvironment as error:
+        raise BadInput(str(error)) from error
+    finally:
+        pool.close()
+    rules = GateRules()
+    return {
+        "environment": environment.name,
+        "ability": environment.ability,
+        "usable": found.usable,
+        "findings": [asdict(finding) for finding in found.findings],
+        "cells": [asdict(cell) | {"provable": provable(cell.texts, rules, 1)} for cell in found.cells],
+        "isolation": pool.closed_doors,
+        "model": _model_score(source, home, items),
+    }
+
+
+def _source(name: str, home: Home | None) -> Source:
+    if home is not None and home.config_path.is_file():
+        from services.app import sources
+
+        known = {source.name: source for source in sources(home.path, home.config())}
+        if name in known:
+            return known[name]
+    folder = home.path if home is not None else Path.cwd()
+    if name.endswith(".py"):
+        path = Path(name).resolve()
+        return Source(path.stem, str(path), str(folder))
+    return Source(name.partition(":")[2] or name, name, str(folder))
+
+
+def _tasks(pool: GraderPool, environment: Environment, items: int) -> list[Task]:
+    wanted = [(environment.name, level, Split.TRAIN, 3, 0, items) for level in environment.levels]
+    return [task for drawn in pool.draw_many(wanted) for task in drawn.tasks]
+
+
+def _model_score(source: Source, home: Home | None, items: int) -> dict[str, Any] | None:
+    """Return the champion's (or base's) score on probe items; None without a home that uses the environment."""
+    if home is None or not home.config_path.is_file() or source.name not in home.config().environments:
+        return None
+    from metaevo.diagnose import probe_items
+    from metaevo.line.answer import measure
+    from objectives.statistics import interval
+    from services.app import opened
+
+    with opened(home, engines=1) as app:
+        cells = list(app.host.environments[source.name].cells)
+        groups = probe_items(app.host, 5, items, cells)
+        tasks = tuple(task for group in groups.values() for task in group)
+        champion = app.host.lineage.get("champion")
+        report = measure(app.host, app.host.engine, champion, tasks, Split.PROBE)
+        scores = [outcome.score for outcome in report.outcomes if outcome.score is not None]
+        return {"generation": champion.id, **interval(scores)._asdict()}

@@ -1,0 +1,60 @@
+"""Numbers as people read them, and the gate's reasons as sentences."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def signed(share: float | None) -> str:
+    """Return a difference of shares in points: +9.4."""
+    return "not measured" if share is None else f"{100 * share:+.1f}".replace("-", "−")
+
+
+def points(share: float) -> str:
+    """Return a difference of shares in points, without a sign: 3.1 points."""
+    return f"{100 * abs(share):.1f} points"
+
+
+def per_cent(share: float) -> str:
+    """Return a share in per cent: 61 %."""
+    return f"{100 * share:.0f} %"
+
+
+def thousands(number: float) -> str:
+    """Return a number with thousands separated; very large ones as a power."""
+    return f"{number:.1e}" if number >= 1e9 else f"{number:,.0f}"
+
+
+def bounded(n: Mapping[str, Any]) -> str:
+    """Return a difference with its interval, limit and n."""
+    return f"{signed(n['mean'])} ({signed(n['low'])}…{signed(n['high'])}, limit {signed(n['limit'])}, n {n['n']})"
+
+
+def reason_words(reason: Mapping[str, Any]) -> str:
+    """Return one of the gate's reasons as a sentence with its numbers."""
+    code, numbers = reason["code"], reason["numbers"]
+    made = WORDS.get(code, _facts)(numbers)
+    return f"{code}: {made}."
+
+
+def _needs(n: Mapping[str, Any]) -> str:
+    needed = n.get("needed")
+    if "what" in n:
+        more = f"; about {thousands(needed)} items would settle it" if needed else ""
+        return f"{n['what']} {bounded(n)} against {n['against']}{more}"
+    more = "no gain in sight" if needed is None else f"about {thousands(needed)} more items"
+    return f"{signed(n['mean'])} after {thousands(n['n'])} items, {more}, limit {thousands(n['limit'])}"
+
+
+def _facts(n: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}" for key, value in n.items())
+
+
+WORDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "screen failed": lambda n: f"{signed(n['mean'])} on {n['n']} items, {signed(n['bar'])} needed",
+    "ability harmed": lambda n: f"{n['what']} {bounded(n)} against {n['against']}",
+    "cell harmed": lambda n: f"{n['cell']}, p {n['p']:.2g} after Holm correction",
+    "needs more items": _needs,
+    "gain proven": lambda n: f"{signed(n['mean'])} on {thousands(n['n'])} items",
+    "awaits approval": lambda n: "the champion is pinned" if n.get("pinned") else "a person must approve",
+}
+"""The gate's closed list of reasons; guards say their own numbers."""
