@@ -8,7 +8,7 @@ from typing import Any
 
 from metaevo.artifacts.fingerprint import fingerprint
 from metaevo.diagnose import Diagnosis, diagnose, probe_items, record_scores
-from metaevo.errors import CodeChanged, EngineError
+from metaevo.errors import CodeChanged, EngineError, ModuleFailed
 from metaevo.gate.decision import Case, decide, resumed
 from metaevo.gate.exam import Void
 from metaevo.ledger.journal import At
@@ -39,6 +39,8 @@ def run(tools: Tools, state: State) -> Cycle:
         return Cycle(state.number, None, (), None, None, "void", str(error))
     except CodeChanged:
         raise
+    except ModuleFailed as error:
+        return Cycle(state.number, None, (), None, None, "void", str(error)[:300])
     except EngineError as error:
         return Cycle(state.number, None, (), None, None, "none", f"infrastructure: {error}")
 
@@ -94,23 +96,27 @@ def choose(tools: Tools, state: State, seen: History) -> Objective:
         module=f"objective.{settings.rule}",
         counts=lambda o: {"cells": len(o.cells)},
     )
+    if not made.cells:
+        raise LookupError(made.reason)
     return made
 
 
 def checked(objective: Objective, seen: History) -> Objective:
-    """Return the objective if it lies inside the goals and is of one kind.
+    """Return the objective if it lies inside the goals and is of one kind, or has no cells at all.
 
     Raises:
-        LookupError: It has no cell, too many, or one the goals do not cover.
+        ModuleFailed: It has too many cells, mixes them, or names one that is not open.
     """
+    if not objective.cells:
+        return objective
     known = {cell.cell: cell for cell in seen.cells}
     chosen = [
         known[cell] for cell in objective.cells if cell in known and (known[cell].weight > 0 or known[cell].drop > 0)
     ]
     if not 1 <= len(chosen) <= 4 or len(chosen) != len(objective.cells):
-        raise LookupError(f"rule {objective.rule} chose {len(objective.cells)} cells, want 1 to 4 of the open ones")
+        raise ModuleFailed(f"rule {objective.rule} chose {len(objective.cells)} cells, want 1 to 4 of the open ones")
     if len({(c.ability, c.direction, c.finite) for c in chosen}) != 1:
-        raise LookupError(f"rule {objective.rule} mixed abilities, directions or finite with endless cells")
+        raise ModuleFailed(f"rule {objective.rule} mixed abilities, directions or finite with endless cells")
     return objective
 
 

@@ -1,5 +1,7 @@
 """What the trials of a cycle stand on: train tasks, dev items, and the rows that may be replayed."""
 
+from dataclasses import replace
+
 from metaevo.artifacts.bodies import Shelf
 from metaevo.artifacts.fingerprint import fingerprint
 from metaevo.diagnose import Diagnosis, probe_items
@@ -11,7 +13,7 @@ from metaevo.terms import State, Tools
 from metaevo.trial import Ground
 from metaevo.types import Attempt, Experience, Experiences, Generation, Tasks, Turn, solved
 from objectives.capability import MASTERED
-from objectives.types import Objective, Split
+from objectives.types import Objective, Split, Task
 
 
 def prepare(tools: Tools, state: State, objective: Objective, found: Diagnosis) -> Ground:
@@ -22,7 +24,7 @@ def prepare(tools: Tools, state: State, objective: Objective, found: Diagnosis) 
     seeds = probe_items(host, seed, -(-settings.pool // len(cells)), cells, Split.TRAIN)
     aimed = probe_items(host, seed, -(-settings.dev // len(cells)), cells, Split.DEV)
     protected = sorted({c for rule in settings.goals.rules(host.environments) for c in rule.cells} - set(cells))
-    kept = probe_items(host, seed, -(-settings.dev // max(1, len(protected))), protected, Split.DEV)
+    kept = probe_items(host, seed, -(-2 * settings.dev // max(1, len(protected))), protected, Split.DEV)
     dev = tuple(task for group in (*aimed.values(), *kept.values()) for task in group)
     ids = frozenset(task.id for group in aimed.values() for task in group)
     archive = _archive(tools, state, objective, found, seed)
@@ -40,10 +42,22 @@ def _archive(tools: Tools, state: State, objective: Objective, found: Diagnosis,
     mark = fingerprint(measure_mark(host, state.champion, tasks), [row.attempt.solution.id for row in host.seed_data])
 
     def gather() -> Experiences:
-        return (*host.seed_data, *_promoted_rows(host, state, objective), *_rehearsed(host, state.champion, tasks))
+        kept = (*host.seed_data, *_promoted_rows(host, state, objective), *_rehearsed(host, state.champion, tasks))
+        return _one_task_each(kept)
 
     rows: Experiences = tools.journal.step(key, mark, gather, shelf=Shelf(host.store))
     return CycleArchive(host, rows, tools.journal.digest(key) or "")
+
+
+def _one_task_each(rows: Experiences) -> Experiences:
+    """Return the rows with one task record per id: one text drawn in two cycles differs in where it was drawn."""
+    first: dict[str, Task] = {}
+    made: dict[tuple[str, str], Experience] = {}
+    for row in rows:
+        task = first.setdefault(row.attempt.task.id, row.attempt.task)
+        key = (task.id, row.attempt.solution.id)
+        made.setdefault(key, replace(row, attempt=replace(row.attempt, task=task)))
+    return tuple(made.values())
 
 
 def _rehearsed(host: Host, champion: Generation, tasks: Tasks) -> Experiences:

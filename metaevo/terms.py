@@ -10,6 +10,7 @@ from metaevo.gate.rules import GateRules
 from metaevo.ledger.journal import At, Journal
 from metaevo.ledger.tables import HoldRow
 from metaevo.line.host import Host
+from metaevo.modules.contracts import unlawful
 from metaevo.modules.slots import SLOTS
 from metaevo.recipes.schema import Recipe
 from metaevo.search.proposals import Sampler
@@ -35,7 +36,7 @@ class Settings:
     rehearsal: int = 640
     """Train tasks of mastered cells whose right answers may be replayed."""
     dev: int = 256
-    """Dev items for the objective, and as many for what is protected."""
+    """Dev items for the objective; what is protected takes twice as many."""
     anchor: int = 16
     """Anchor items per cell."""
     approval: bool = False
@@ -84,4 +85,6 @@ def module_digests(host: Host) -> dict[tuple[str, str], str]:
                 found[slot, name] = host.registry.get(slot, name).digest
             except ModuleFailed as error:
                 host.ledger.event("module_broken", str(error)[:300])
+    for (slot, name), said in unlawful(host.registry).items():
+        host.ledger.event("module_broken", f"{slot}.{name} is left out of search: {said}"[:300])
     return found

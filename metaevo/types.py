@@ -203,6 +203,12 @@ class History:
     """(objective, decision) of former cycles, oldest first."""
 
 
+def nothing(rule: str) -> Objective:
+    """Return the objective of a rule that found no open cell: no cells, and why."""
+    why = "no cell is open: all are mastered, parked, forbidden or outside the goals"
+    return Objective("", Direction.PERFORMANCE, (), why, rule)
+
+
 Decision: TypeAlias = Literal["promote", "hold", "reject"]
 
 
@@ -279,6 +285,7 @@ __all__ = [
     "Turn",
     "Verdict",
     "answered",
+    "nothing",
     "passing",
     "solved",
 ]

@@ -7,6 +7,7 @@ passes, it is the completion's fault (0 and an event); otherwise the environment
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import RLock
 from typing import Any
 
 from metaevo.artifacts.bodies import adapter
@@ -45,6 +46,8 @@ class GraderPool:
         self.memory_mib = memory_mib
         environment = {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1", "HOME": "/nonexistent"}
         self._children = [Child("metaevo.engines.grader_worker", environment=environment) for _ in range(workers)]
+        self._locks = {id(child): RLock() for child in self._children}
+        """One request at a time per process: parallel trials share the pool."""
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="grader")
         self.on_event: OnEvent = lambda _code, _sentence, _data: None
         self.closed_doors: dict[str, bool] = {}
@@ -112,6 +115,10 @@ class GraderPool:
             child.kill()
 
     def _grade(self, child: Child, environment: str, items: list[Item]) -> list[Graded]:
+        with self._locks[id(child)]:
+            return self._graded(child, environment, items)
+
+    def _graded(self, child: Child, environment: str, items: list[Item]) -> list[Graded]:
         found: dict[int, tuple[float | None, str]] = {}
         self._pass(child, environment, items, list(range(len(items))), found, singly=False)
         broken = [i for i in range(len(items)) if i not in found or found[i][1]]
@@ -178,9 +185,10 @@ class GraderPool:
         return [parts[i % len(parts)][i // len(parts)] for i in range(len(requests))]
 
     def _call(self, child: Child, request: dict[str, Any], timeout_s: float) -> Any:
-        self._ready(child)
-        child.send(request)
-        return _told(child.receive(timeout_s))
+        with self._locks[id(child)]:
+            self._ready(child)
+            child.send(request)
+            return _told(child.receive(timeout_s))
 
     def _streamed(self, child: Child, request: dict[str, Any], timeout_s: float) -> Iterator[Any]:
         """Yield results as they come; a silence of ``timeout_s`` kills the process and raises."""

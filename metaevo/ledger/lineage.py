@@ -170,8 +170,9 @@ def rollback(ledger: Ledger, target: str | None, *, who: str, why: str) -> tuple
             raise BadInput(f"--to {goal}: not an ancestor of the champion {left}; ancestors: {known}")
         for id_ in (left, *_descendants(session, left)):
             gone = _need(session, id_)
-            gone.status = "quarantined"
-            session.add(gone)
+            if gone.status != "intermediate":
+                gone.status = "quarantined"
+                session.add(gone)
         row.status = "champion"
         session.add(row)
         move(session, ledger, "champion", left, goal, who=who, why=why, evidence={"rollback": True})

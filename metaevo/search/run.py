@@ -25,7 +25,7 @@ from metaevo.search.skeletons import Skeleton
 from metaevo.search.space import with_knobs
 from metaevo.trial import Ground
 from metaevo.types import Generation, Trial
-from objectives.statistics import rank_correlation
+from objectives.statistics import difference, rank_correlation
 from objectives.types import Direction, Report, Split
 
 PAIRS = 12
@@ -82,7 +82,7 @@ class Search:
         evidence = study(self.host.ledger, self._name(), self.choices, self.host.registry, self.cycle)
         fidelity, count = self._fidelity(evidence)
         low, params = self._map(evidence, count, fidelity, parent)
-        ranked = [t for t in sorted(low, key=lambda t: (-(t.score or -9.0), t.number)) if t.score is not None]
+        ranked = sorted((t for t in low if t.score is not None), key=_rank)
         if not ranked:
             return Found(None, None, tuple(low), _failures(low))
         finals = self._finals(ranked)
@@ -190,9 +190,12 @@ class Search:
         return replace(made, score=aimed, constraints=constraints)
 
     def _gains(self, report: Report, parent: Report) -> tuple[float, dict[str, float]]:
-        """Return the mean gain over the objective's cells, and the mean change of every protected ability."""
+        """Return the mean gain over the objective's cells, and how much every protected ability changed at best.
+
+        The sample is small: an ability counts as lost only where the upper end of its change lies below the margin.
+        """
         aimed: dict[Any, list[float]] = {}
-        kept: dict[str, list[float]] = {}
+        kept: dict[str, dict[Any, list[float]]] = {}
         for new, old in zip(report.outcomes, parent.outcomes, strict=True):
             if new.score is None or old.score is None:
                 continue
@@ -200,8 +203,9 @@ class Search:
                 aimed.setdefault(new.cell, []).append(new.score - old.score)
             else:
                 ability = self.host.environments[new.cell.environment].ability
-                kept.setdefault(ability, []).append(new.score - old.score)
-        return fmean([fmean(v) for v in aimed.values()] or [0.0]), {a: fmean(v) for a, v in kept.items()}
+                kept.setdefault(ability, {}).setdefault(new.cell, []).append(new.score - old.score)
+        gain = fmean([fmean(values) for values in aimed.values()] or [0.0])
+        return gain, {ability: difference(cells, 0.84).high for ability, cells in kept.items()}
 
     def _chosen(
         self, full: Sequence[Trial], recipes: Mapping[int, Recipe], parent: Report, low: tuple[Trial, ...] = ()
@@ -279,6 +283,11 @@ class Search:
                     generation=made.generation.id if made.generation else None,
                 )
             )
+
+
+def _rank(made: Trial) -> tuple[bool, float, int]:
+    """Order trials: feasible ones first, then by gain."""
+    return (any(value > 0 for value in made.constraints.values()), -(made.score or 0.0), made.number)
 
 
 def _failures(trials: Sequence[Trial]) -> str:

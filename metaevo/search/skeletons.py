@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from metaevo.errors import MetaevoError
+from metaevo.modules.contracts import unlawful
 from metaevo.modules.registry import Registry
 from metaevo.recipes.schema import Recipe, Stage, Step, load, names
 from metaevo.search.rules import broken
@@ -33,6 +34,8 @@ def skeletons(
 ) -> dict[str, Skeleton]:
     """Return the legal skeletons by id: every preset, then proposals in an order that depends on nothing else."""
     found: dict[str, Skeleton] = {}
+    broken_ones = {name for _, name in unlawful(registry)}
+    forbidden = (*forbidden, *broken_ones)
     presets = [recipe for recipe in _presets(registry) if not _forbidden(recipe, forbidden)]
     for recipe in presets:
         found[identify(recipe)] = Skeleton(identify(recipe), recipe, recipe.name)

@@ -167,9 +167,9 @@ def cells_table(speaker: Speaker, known: Mapping[str, Program], items: Sequence[
     scores = {cell: sum(hits) / len(hits) for cell, hits in once.items()}
     open_ = [score for score in scores.values() if 0.05 <= score <= 0.90]
     yield ""
-    yield f"{len(scores)} cells measured, mean greedy accuracy {sum(scores.values()) / len(scores):.3f}. "
-    yield f"Open (.05 to .90): {len(open_)}, their mean {sum(open_) / max(1, len(open_)):.3f}. "
-    yield f"Mastered (.85 and above): {sum(score >= 0.85 for score in scores.values())}. "
+    yield f"{len(scores)} cells measured, mean greedy accuracy {sum(scores.values()) / len(scores):.3f}."
+    yield f"Open (.05 to .90): {len(open_)}, their mean {sum(open_) / max(1, len(open_)):.3f}."
+    yield f"Mastered (.85 and above): {sum(score >= 0.85 for score in scores.values())}."
     yield f"Impossible (below .05): {sum(score < 0.05 for score in scores.values())}."
 
 
@@ -200,22 +200,28 @@ def pose_table(speaker: Speaker, known: Mapping[str, Program]) -> Iterable[str]:
             good.setdefault(name, []).append(row is not None and row["level"] == level)
         shown = ", ".join(f"{name} {_share(hits)}" for name, hits in good.items())
         total = _share(hit for hits in good.values() for hit in hits)
-        yield f"Posed tasks that are valid and of the level asked, T = {temperature}: {total} ({shown}); "
+        yield f"Posed tasks that are valid and of the level asked, T = {temperature}: {total} ({shown});"
         yield f"different ones {len(set(texts)) / len(texts):.2f}."
         yield ""
 
 
-def rationale_line(speaker: Speaker, items: Sequence[Item]) -> Iterable[str]:
-    """Yield how often the right working comes, given the answer, and how often it is shown unasked."""
-    own = [item for item in items if item.cell.environment == WITH_WORKING and 2 <= item.cell.level <= 7]
-    form = dialects()["rationalize"]
-    hinted = speaker.say([form.format(task=text_of(item.row), answer=item.row["answer"]) for item in own])
-    right = (said == own_answer(item.row) for said, item in zip(hinted, own, strict=True))
-    tasks = [text_of(item.row) for item in own]
-    shown = _share(len(said) > 1 for said in speaker.say(tasks))
-    sampled = _share(len(said) > 1 for said in speaker.say(tasks * K, temperature=1.0))
-    yield f"{WITH_WORKING}, levels 2 to 7: the right working given the answer {_share(right)}; working shown unasked: "
-    yield f"greedy {shown}, at T = 1 {sampled}."
+def working_table(speaker: Speaker, known: Mapping[str, Program], items: Sequence[Item]) -> Iterable[str]:
+    """Yield how often the right working comes, given the answer, and how often working is shown unasked and is right.
+
+    A rationale may pass, because it ends in the answer it was given, and still be no right working.
+    """
+    form, program = dialects()["rationalize"], known[WITH_WORKING]
+    yield f"| {WITH_WORKING} | given the answer: passes | right working | unasked, T = 1: shown | right where shown |"
+    yield "|---" * 5 + "|"
+    for level in program.levels[1:]:
+        rows = [item.row for item in items if item.cell == Cell(WITH_WORKING, level)]
+        hinted = speaker.say([form.format(task=text_of(row), answer=row["answer"]) for row in rows])
+        passing = _share(passes(program, row, said) for row, said in zip(rows, hinted, strict=True))
+        exact = _share(said == own_answer(row) for row, said in zip(rows, hinted, strict=True))
+        sampled = list(zip(rows * K, speaker.say([text_of(row) for row in rows] * K, temperature=1.0), strict=True))
+        shown = [(row, said) for row, said in sampled if len(said) > 1]
+        right = _share(passes(program, row, said) for row, said in shown)
+        yield f"| level {level} | {passing} | {exact} | {len(shown) / len(sampled):.2f} | {right} |"
 
 
 def main() -> None:
@@ -233,7 +239,7 @@ def main() -> None:
         cells_table(speaker, known, items),
         dialect_table(speaker, known, items),
         pose_table(speaker, known),
-        rationale_line(speaker, items),
+        working_table(speaker, known, items),
     ):
         sys.stdout.write("\n".join(part) + "\n\n")
 

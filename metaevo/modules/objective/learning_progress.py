@@ -9,7 +9,7 @@ from collections import defaultdict
 from typing import Annotated
 
 from metaevo import Cell, History, Knob, Objective
-from metaevo.types import CellState
+from metaevo.types import CellState, nothing
 
 DROPPED = 0.05
 
@@ -20,12 +20,11 @@ def learning_progress(
     cells: Annotated[int, Knob(1, 4, least=1, most=4)] = 4,
     hope: Annotated[float, Knob(0.01, 0.2, least=0.0, most=1.0)] = 0.05,
 ) -> Objective:
-    """Return the objective with the largest promise; ``hope`` is what a cell is worth whose samples show nothing.
+    """Return the objective with the largest promise, without cells where nothing is open.
 
-    Raises:
-        LookupError: No cell is open: everything is mastered, parked or outside the goals.
+    ``hope`` is what a cell is worth whose samples show nothing.
     """
-    lost = [cell for cell in history.cells if cell.drop > DROPPED and cell.weight > 0]
+    lost = [cell for cell in history.cells if cell.drop > DROPPED and cell.weight > 0 and not cell.parked]
     if lost:
         worst = max(lost, key=lambda cell: (cell.drop, str(cell.cell)))
         chosen = _together(worst, lost, cells)
@@ -37,7 +36,7 @@ def learning_progress(
         if promise > 0:
             groups[cell.ability, cell.direction.value, cell.finite].append((promise, cell))
     if not groups:
-        raise LookupError("no cell is open: all are mastered, parked, forbidden or outside the goals")
+        return nothing("learning_progress")
     sums = {key: sum(p for p, _ in _best(group, cells)) for key, group in groups.items()}
     key = max(sums, key=lambda k: (sums[k], k))
     best = _best(groups[key], cells)
