@@ -15,6 +15,7 @@ from metaevo.ledger.journal import At
 from metaevo.ledger.tables import HoldRow
 from metaevo.line.answer import measure, measure_mark
 from metaevo.line.steps import call
+from metaevo.modules.contracts import unlawful
 from metaevo.outlook import history, scores_of
 from metaevo.preparation import prepare
 from metaevo.search.run import Found, Search
@@ -80,6 +81,9 @@ def choose(tools: Tools, state: State, seen: History) -> Objective:
             tuple(c for c in seen.cells if (c.ability, c.direction.value) == (ability, direction)), seen.past
         )
     module = tools.host.registry.get("objective", settings.rule, "objective.rule")
+    said = unlawful(tools.host.registry).get(("objective", settings.rule))
+    if said is not None:
+        raise ModuleFailed(said)
     key = At(state.number).key("objective")
     mark = fingerprint(module.digest, seen)
 

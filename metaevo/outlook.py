@@ -1,14 +1,14 @@
 """What an objective rule may see: every cell's standing now, and how former objectives went."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 from sqlmodel import col, select
 
 from metaevo.diagnose import Diagnosis
-from metaevo.gate.gain import uses_left
+from metaevo.gate.gain import confirmations
 from metaevo.gate.rules import GateRules
-from metaevo.ledger.tables import ConfirmationRow, CycleRow, ScoreRow
+from metaevo.ledger.tables import CycleRow, ScoreRow
 from metaevo.line.host import Host
 from metaevo.types import CellState, History
 from objectives.capability import Score, drops, trend
@@ -33,7 +33,8 @@ def history(host: Host, goals: Goals, found: Diagnosis, rules: GateRules, *, epo
     weights = goals.weights(host.environments)
     lost = drops(anchor_history(host, epoch))
     tries = {cell: _tries(cell, past) for cell in (looked.cell for looked in found.cells)}
-    confirmations = _confirmations(host, epoch)
+    spent = confirmations(host.ledger, epoch, cycle)
+    uses = Counter(cell for row in spent for cell in row.cells)
     pooled = scores_of(host, found.generation, Split.PROBE, epoch)
     trends = {cell: trend(scores) for cell, scores in anchor_history(host, epoch).items()}
     cells = []
@@ -43,7 +44,7 @@ def history(host: Host, goals: Goals, found: Diagnosis, rules: GateRules, *, epo
         weight, target = weights.get(looked.cell, (0.0, None))
         score = pooled.get(looked.cell) or Score(found.generation, looked.cell, looked.n, looked.mean, looked.latent)
         vain, last, progress = tries[looked.cell]
-        parked = _parked(host, looked.cell, texts, rules, epoch, vain, last, cycle)
+        parked = _parked(rules.reuse - uses[str(looked.cell)], texts, vain, last, cycle)
         cells.append(
             CellState(
                 cell=looked.cell,
@@ -63,7 +64,7 @@ def history(host: Host, goals: Goals, found: Diagnosis, rules: GateRules, *, epo
                 parked=parked,
                 weight=0.0 if environment.judged else weight,
                 target=target if target is not None else TARGET,
-                provable=provable(texts, rules, confirmations + 1),
+                provable=provable(texts, rules, len(spent) + 1),
             )
         )
     return History(tuple(cells), tuple((objective, outcome) for _, objective, outcome, _ in past))
@@ -77,10 +78,8 @@ def provable(texts: int | None, rules: GateRules, k: int) -> float:
     return provable_gain_exact(int(texts * share(Split.GATE)), error)
 
 
-def _parked(
-    host: Host, cell: Cell, texts: int | None, rules: GateRules, epoch: int, vain: int, last: int | None, cycle: int
-) -> str:
-    if texts is not None and uses_left(host.ledger, epoch, cell, rules.reuse) <= 0:
+def _parked(left: int, texts: int | None, vain: int, last: int | None, cycle: int) -> str:
+    if texts is not None and left <= 0:
         return "its exam sample is used up in this epoch"
     if vain >= PARK_AFTER and last is not None and cycle - last < RETRY_AFTER:
         return f"{vain} tries brought no proven gain; tried again from cycle {last + RETRY_AFTER}"
@@ -152,8 +151,3 @@ def scores_of(host: Host, generation: str, split: Split, epoch: int) -> dict[Cel
         Cell(r.environment, r.level): Score(generation, Cell(r.environment, r.level), r.n, r.mean, r.latent)
         for r in rows
     }
-
-
-def _confirmations(host: Host, epoch: int) -> int:
-    with host.ledger.read() as session:
-        return len(session.exec(select(ConfirmationRow).where(ConfirmationRow.epoch == epoch)).all())

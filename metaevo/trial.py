@@ -79,9 +79,14 @@ def run(
             line.known["previous"], line.known["current"] = line.known["current"], made
     except (ModuleFailed, NotFinite, OutOfMemory, BadInput) as error:
         why = f"{type(error).__name__}: {error}"[:500]
-        return Trial(number, recipe.hash, fidelity, None, tokens=line.meter.tokens, failure=why, counts=dict(counts))
-    tokens = line.meter.tokens + counts.pop("trained_tokens", 0)
+        return Trial(number, recipe.hash, fidelity, None, tokens=_tokens(journal, at), failure=why, counts=dict(counts))
+    tokens = _tokens(journal, at)
     return Trial(number, recipe.hash, fidelity, line.known["current"], tokens=tokens, counts=dict(counts))
+
+
+def _tokens(journal: Journal, at: At) -> int:
+    """Return what the trial cost, from its journal: a resumed trial cost what its finished steps did."""
+    return journal.tokens(at.cycle, at.trial)
 
 
 def at_fidelity(recipe: Recipe, host: Host, fidelity: float) -> Recipe:

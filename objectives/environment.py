@@ -76,7 +76,7 @@ class Program:
         Raises:
             BadEnvironment: The reward is no number in [0, 1].
         """
-        if self.alphabet is not None and not set(completion) <= set(self.alphabet):
+        if self.alphabet is not None and not set(completion.strip()) <= set(self.alphabet):
             return 0.0
         value = self.reward(completion, **{k: v for k, v in row.items() if k != "completion"})
         if value is None:

@@ -11,7 +11,7 @@ from sqlmodel import col, select
 
 from metaevo.gate.exam import Confirmed, Exam
 from metaevo.ledger.ledger import Ledger
-from metaevo.ledger.tables import ConfirmationRow, ReuseRow
+from metaevo.ledger.tables import ConfirmationRow
 from metaevo.types import Generation
 from objectives.statistics import Interval, Wealth, exact_paired, level
 from objectives.types import Cell
@@ -45,16 +45,10 @@ def open_confirmation(ledger: Ledger, exam: Exam, epoch: int, candidate: str, ce
             cycle=exam.at.cycle,
             candidate=candidate,
             level=level(exam.rules.alpha, k),
+            cells=[str(cell) for cell in cells],
             at=ledger.now(),
         )
         session.add(row)
-        for cell in cells:
-            if exam.finite(cell):
-                use = session.get(ReuseRow, (epoch, cell.environment, cell.level)) or ReuseRow(
-                    epoch=epoch, environment=cell.environment, level=cell.level, used=0
-                )
-                use.used += 1
-                session.add(use)
         return row
 
 
@@ -109,8 +103,8 @@ def _exact(exam: Exam, candidate: Generation, parent: Generation, cells: Sequenc
     return Confirmed(wealth, len(tasks), p <= error, p)
 
 
-def uses_left(ledger: Ledger, epoch: int, cell: Cell, most: int) -> int:
-    """Return how many confirmations a finite cell's sample may still serve in this epoch."""
+def confirmations(ledger: Ledger, epoch: int, before: int) -> list[ConfirmationRow]:
+    """Return the epoch's confirmations of earlier cycles: what a cycle knows of them does not change while it runs."""
     with ledger.read() as session:
-        row = session.get(ReuseRow, (epoch, cell.environment, cell.level))
-        return most - (row.used if row else 0)
+        query = select(ConfirmationRow).where(ConfirmationRow.epoch == epoch, ConfirmationRow.cycle < before)
+        return list(session.exec(query.order_by(col(ConfirmationRow.k))))

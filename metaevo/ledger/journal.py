@@ -12,6 +12,7 @@ from random import Random
 from typing import Any
 
 from sqlalchemy import update
+from sqlmodel import select
 
 from metaevo.artifacts.bodies import Shelf, count
 from metaevo.artifacts.store import Store
@@ -103,6 +104,12 @@ class Journal:
         """Return the digest of a finished step's body."""
         row = self._row(key)
         return row.digest if row else None
+
+    def tokens(self, cycle: int, trial: int) -> int:
+        """Return the tokens a trial's finished steps cost, measuring left out."""
+        with self.ledger.read() as session:
+            query = select(StepRow).where(StepRow.cycle == cycle, StepRow.trial == trial, StepRow.step != "score")
+            return sum(int(row.counts.get("tokens", 0)) for row in session.exec(query))
 
     def _row(self, key: StepKey) -> StepRow | None:
         with self.ledger.read() as session:

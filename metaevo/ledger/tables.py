@@ -185,6 +185,8 @@ class ConfirmationRow(SQLModel, table=True):
     cycle: int
     candidate: str
     level: float
+    cells: list[Any] = _json(nullable=False)
+    """The objective's cells: a finite one's fixed sample may serve only so many confirmations."""
     at: datetime
 
 
@@ -200,16 +202,6 @@ class HoldRow(SQLModel, table=True):
     tries: int = 0
     open: bool = True
     exam: JsonMap = _json(nullable=False)
-
-
-class ReuseRow(SQLModel, table=True):
-    """How often a finite cell's fixed gate sample has been used for confirmations in an epoch."""
-
-    __tablename__ = "reuse"
-    epoch: int = Field(primary_key=True)
-    environment: str = Field(primary_key=True)
-    level: int = Field(primary_key=True)
-    used: int
 
 
 class ConfigRow(SQLModel, table=True):
@@ -248,7 +240,6 @@ __all__ = [
     "Meta",
     "MoveRow",
     "RecipeRow",
-    "ReuseRow",
     "ScoreRow",
     "StepRow",
     "TrialRow",

@@ -74,14 +74,24 @@ class Line:
         module = self.module(slot, spec)
         key = at.key(slot, position)
 
+        spent = 0
+
         def run() -> Any:
+            nonlocal spent
+            before = self.meter.tokens
             made = call(module, batch, self.effects(module, key), spec.knobs)
+            spent = self.meter.tokens - before
             return after(made) if after is not None else made
 
         kind = TrainSpec if slot == "stability" else Generation if slot in ("update", "consolidation") else None
         mark = self.mark(module, spec, key, batch)
+        label = f"{slot}.{spec.use}"
+
+        def counts(made: Any) -> dict[str, int]:
+            return {"rows": len(made) if isinstance(made, tuple) else 1, "tokens": spent}
+
         return retried(
-            lambda: self.journal.step(key, mark, run, kind=kind, shelf=self.shelf, module=f"{slot}.{spec.use}")
+            lambda: self.journal.step(key, mark, run, kind=kind, shelf=self.shelf, module=label, counts=counts)
         )
 
     def mark(self, module: Module, spec: StepSpec, key: StepKey, batch: Any) -> str:

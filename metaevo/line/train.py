@@ -61,7 +61,6 @@ def train(
             key, mark, execute, kind=Published, shelf=line.shelf, module=f"{slot}.{update.use}", counts=_costs
         )
     )
-    counts["trained_tokens"] += done.tokens
     made = Generation(id_, line.known["parent"].id, done.parts, start.answer)
     publish(line, made, start, update, batch=batch, probes=done.probes)
     return made

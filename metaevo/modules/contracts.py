@@ -29,7 +29,7 @@ from metaevo.effects import (
 )
 from metaevo.errors import ModuleFailed
 from metaevo.modules.registry import Registry
-from metaevo.modules.slots import RECIPE_SLOTS, Module
+from metaevo.modules.slots import SLOTS, Module
 from metaevo.prompts import load as load_dialect
 from metaevo.types import CellState, Generation, History, Knob, TrainSpec
 from objectives.types import Cell, Direction, Report, Split
@@ -163,7 +163,23 @@ def groups_may_be_permuted(module: Module) -> str | None:
     return None if same else "its result depends on the order of the groups"
 
 
+def reaches_for_nothing(module: Module) -> str | None:
+    """A module gets what it needs through its signature: of our packages it may import only the vocabulary."""
+    allowed = ("metaevo", "metaevo.types", "metaevo.errors", "objectives.types")
+    trains = module.slot in ("update", "consolidation")
+    for node in ast.walk(ast.parse(module.path.read_text(encoding="utf-8"))):
+        names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        for name in names:
+            ours = name.split(".")[0] in ("metaevo", "objectives", "services", "sandbox")
+            learning = trains and name.startswith("metaevo.learning")
+            if ours and name not in allowed and not learning:
+                return f"it imports {name}; ask for an effect instead"
+    return None
+
+
 LAWS: tuple[Law, ...] = (
+    Law("reaches for nothing", reaches_for_nothing),
     Law("leaves its batch alone", is_pure),
     Law("repeats itself", repeats_itself),
     Law("takes an empty batch", takes_an_empty_batch),
@@ -171,7 +187,7 @@ LAWS: tuple[Law, ...] = (
     Law("search space is legal", search_space_is_legal),
     Law("groups may be permuted", groups_may_be_permuted),
 )
-ON_SIGNATURE = frozenset({"knobs survive JSON", "search space is legal"})
+ON_SIGNATURE = frozenset({"reaches for nothing", "knobs survive JSON", "search space is legal"})
 
 
 def cites_its_source(module: Module) -> str | None:
@@ -221,7 +237,7 @@ _SEEN: dict[tuple[str, str, str], str] = {}
 def unlawful(registry: Registry) -> dict[tuple[str, str], str]:
     """Return the modules not written by us that break a law or do not load, and the first sentence about each."""
     found = {}
-    for slot in RECIPE_SLOTS:
+    for slot in SLOTS:
         for name in registry.names(slot):
             if registry.where(slot, name) == "metaevo":
                 continue
