@@ -12,8 +12,10 @@ from metaevo.line.host import Host, TaskTable
 from metaevo.terms import State, Tools
 from metaevo.trial import Ground
 from metaevo.types import Attempt, Experience, Experiences, Generation, Tasks, Turn, solved
-from objectives.capability import MASTERED
 from objectives.types import Objective, Split, Task
+
+KNOWN = 0.05
+"""Share of right answers from which a cell is rehearsed: half-learned cells are forgotten first."""
 
 
 def prepare(tools: Tools, state: State, objective: Objective, found: Diagnosis) -> Ground:
@@ -24,7 +26,7 @@ def prepare(tools: Tools, state: State, objective: Objective, found: Diagnosis) 
     seeds = probe_items(host, seed, -(-settings.pool // len(cells)), cells, Split.TRAIN)
     aimed = probe_items(host, seed, -(-settings.dev // len(cells)), cells, Split.DEV)
     protected = sorted({c for rule in settings.goals.rules(host.environments) for c in rule.cells} - set(cells))
-    kept = probe_items(host, seed, -(-2 * settings.dev // max(1, len(protected))), protected, Split.DEV)
+    kept = probe_items(host, seed, -(-4 * settings.dev // max(1, len(protected))), protected, Split.DEV)
     dev = tuple(task for group in (*aimed.values(), *kept.values()) for task in group)
     ids = frozenset(task.id for group in aimed.values() for task in group)
     archive = _archive(tools, state, objective, found, seed)
@@ -33,11 +35,11 @@ def prepare(tools: Tools, state: State, objective: Objective, found: Diagnosis) 
 
 
 def _archive(tools: Tools, state: State, objective: Objective, found: Diagnosis, seed: int) -> CycleArchive:
-    """Return the rows that may be replayed: seed data, promoted generations' rows, rehearsed mastered tasks."""
+    """Return the rows that may be replayed: seed data, promoted generations' rows, rehearsed tasks of other cells."""
     host, key = tools.host, At(state.number).key("archive")
-    mastered = [looked.cell for looked in found.cells if looked.mean >= MASTERED and looked.cell not in objective.cells]
-    each = -(-tools.settings.rehearsal // max(1, len(mastered)))
-    items = probe_items(host, seed, each, mastered, Split.TRAIN)
+    known = [looked.cell for looked in found.cells if looked.mean >= KNOWN and looked.cell not in objective.cells]
+    each = -(-tools.settings.rehearsal // max(1, len(known)))
+    items = probe_items(host, seed, each, known, Split.TRAIN)
     tasks = tuple(task for group in items.values() for task in group)
     mark = fingerprint(measure_mark(host, state.champion, tasks), [row.attempt.solution.id for row in host.seed_data])
 
@@ -61,7 +63,7 @@ def _one_task_each(rows: Experiences) -> Experiences:
 
 
 def _rehearsed(host: Host, champion: Generation, tasks: Tasks) -> Experiences:
-    """Return the champion's own right answers to mastered train tasks."""
+    """Return the champion's own right answers to train tasks outside of the objective."""
     if not tasks:
         return ()
     attempts, _ = answer(host, host.engine, champion, tasks)

@@ -5,6 +5,7 @@ _P prompts or tasks, _G the samples of one, _R rows.
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
@@ -203,10 +204,24 @@ class History:
     """(objective, decision) of former cycles, oldest first."""
 
 
-def nothing(rule: str) -> Objective:
+def closed_because(cell: CellState) -> str:
+    """Return why a cell is no objective now; empty where it is open."""
+    if cell.weight <= 0:
+        return "outside the goals"
+    if cell.score is None:
+        return "not measured"
+    if cell.parked:
+        return "parked"
+    if cell.low >= cell.target or cell.score >= cell.target:
+        return "mastered"
+    return "too little room to prove a gain" if cell.provable > max(cell.target - cell.score, 0.05) else ""
+
+
+def nothing(rule: str, cells: tuple[CellState, ...]) -> Objective:
     """Return the objective of a rule that found no open cell: no cells, and why."""
-    why = "no cell is open: all are mastered, parked, forbidden or outside the goals"
-    return Objective("", Direction.PERFORMANCE, (), why, rule)
+    counts = Counter(closed_because(cell) or "without promise" for cell in cells)
+    why = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
+    return Objective("", Direction.PERFORMANCE, (), f"no cell is open: {why or 'there is none'}", rule)
 
 
 Decision: TypeAlias = Literal["promote", "hold", "reject"]
@@ -285,6 +300,7 @@ __all__ = [
     "Turn",
     "Verdict",
     "answered",
+    "closed_because",
     "nothing",
     "passing",
     "solved",

@@ -208,7 +208,8 @@ def _gain_line(data: dict[str, Any]) -> str:
             "Gain", f"{signed(s['mean'])} on the screen of {s['n']} items; {signed(s['bar'])} needed to go on."
         )
     bounds = f"{signed(gain['low'])}…{signed(gain['high'])}"
-    found = f"{signed(gain['mean'])} against {data['against']} ({bounds}, {thousands(gain['n'])} fresh items"
+    kind = "fresh" if gain["test"] == "betting" else "fixed"
+    found = f"{signed(gain['mean'])} against {data['against']} ({bounds}, {thousands(gain['n'])} {kind} items"
     if gain["test"] == "betting":
         found += f", e-value {thousands(gain['e_value'])}, needed {thousands(gain['threshold'])}"
     else:

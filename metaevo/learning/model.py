@@ -5,13 +5,14 @@ the hash of every file), ``full`` (a whole checkpoint) or ``adapter`` (LoRA on a
 merged in memory in the checkpoint's own precision only where that is fp32: bf16 merging corrupts weights.
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
 
 from metaevo.artifacts.base import verified_base
 from metaevo.artifacts.store import Store
@@ -104,8 +105,15 @@ def write_full(store: Store, learner: Learner, aside: Path | None = None) -> str
 
 
 def tokenizer(folder: Path) -> Any:
-    """Return the tokenizer of a checkpoint folder, padding on the left."""
-    made = AutoTokenizer.from_pretrained(str(folder), local_files_only=True, padding_side="left")
+    """Return the tokenizer of a checkpoint folder, padding on the left.
+
+    A checkpoint that names the plain class gets it: `AutoTokenizer` would take the architecture's own one (for a
+    Qwen2-shaped model Qwen2Tokenizer) and read the same file as another tokenizer.
+    """
+    settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    plain = settings.get("tokenizer_class") in ("TokenizersBackend", "PreTrainedTokenizerFast")
+    kind = PreTrainedTokenizerFast if plain and (folder / "tokenizer.json").is_file() else AutoTokenizer
+    made = kind.from_pretrained(str(folder), local_files_only=True, padding_side="left")
     if made.pad_token_id is None:
         made.pad_token = made.eos_token
     return made

@@ -79,7 +79,8 @@ class Study:
         record: dict[str, list[float]] = {}
         for row in self.rows:
             if row["score"] is not None:
-                record.setdefault(row["params"].get("skeleton", ""), []).append(row["score"])
+                fine = all(value <= 0 for value in row["constraints"].values())
+                record.setdefault(row["params"].get("skeleton", ""), []).append(row["score"] if fine else -0.1)
         presets = [s for s in self.choices.values() if s.preset is not None and _affordable(s)]
 
         def key(s: Skeleton) -> tuple[float, int, str]:

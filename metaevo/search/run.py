@@ -28,6 +28,8 @@ from metaevo.types import Generation, Trial
 from objectives.statistics import difference, rank_correlation
 from objectives.types import Direction, Report, Split
 
+SHARE = 0.4
+"""What the gate's own uncertainty leaves of a margin: a loss of more is held there for want of items."""
 PAIRS = 12
 TRUSTED = 0.6
 
@@ -44,7 +46,7 @@ class SearchRules:
     """Trials run again in full."""
     token_limit: int | None = None
     margin: float = 0.05
-    """Loss on the protected dev sample above which a trial is infeasible."""
+    """The smallest protected margin. A trial that surely loses `SHARE` of it on dev items is infeasible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +186,7 @@ class Search:
     def _scored(self, made: Trial, report: Report, parent: Report) -> Trial:
         aimed, kept = self._gains(report, parent)
         worst = min(kept.values(), default=0.0)
-        constraints = {"retention": -worst - self.rules.margin}
+        constraints = {"retention": -worst - SHARE * self.rules.margin}
         if self.rules.token_limit is not None:
             constraints["cost"] = made.tokens / self.rules.token_limit - 1.0
         return replace(made, score=aimed, constraints=constraints)
@@ -215,7 +217,7 @@ class Search:
         fine = [t for t in full if t.score is not None and all(v <= 0 for v in t.constraints.values())]
         if not fine:
             known = [t for t in full if t.score is not None]
-            why = f"every trial loses more than {self.rules.margin:.0%} elsewhere" if known else _failures(full)
+            why = f"every trial loses more than {SHARE * self.rules.margin:.1%} elsewhere" if known else _failures(full)
             return Found(None, None, every, why)
         items = sum(outcome.task in self.ground.aimed for outcome in parent.outcomes)
         noise = (0.2 / max(1, items)) ** 0.5

@@ -9,7 +9,7 @@ from collections import defaultdict
 from typing import Annotated
 
 from metaevo import Cell, History, Knob, Objective
-from metaevo.types import CellState, nothing
+from metaevo.types import CellState, closed_because, nothing
 
 DROPPED = 0.05
 
@@ -36,7 +36,7 @@ def learning_progress(
         if promise > 0:
             groups[cell.ability, cell.direction.value, cell.finite].append((promise, cell))
     if not groups:
-        return nothing("learning_progress")
+        return nothing("learning_progress", history.cells)
     sums = {key: sum(p for p, _ in _best(group, cells)) for key, group in groups.items()}
     key = max(sums, key=lambda k: (sums[k], k))
     best = _best(groups[key], cells)
@@ -48,11 +48,9 @@ def learning_progress(
 
 def _promise(cell: CellState, hope: float) -> float:
     """Return the gain one can expect from practising a cell, weighted by the goals; 0 where it is not open."""
-    if cell.weight <= 0 or cell.parked or cell.score is None or cell.low >= cell.target:
+    if closed_because(cell) or cell.score is None:
         return 0.0
     room = cell.target - cell.score
-    if room <= 0 or cell.provable > max(room, 0.05):
-        return 0.0
     latent = cell.latent if cell.latent is not None else 0.0
     shown = max(0.0, min(room, latent - max(0.0, cell.score - cell.chance)))
     if cell.progress is not None:

@@ -4,14 +4,14 @@ The survey's "diagnose the deficit, raise it" (arXiv:2404.14387, section 3) with
 """
 
 from metaevo import History, Objective
-from metaevo.types import nothing
+from metaevo.types import closed_because, nothing
 
 
 def weakest_first(history: History) -> Objective:
     """Return an objective over up to four cells of the ability with the lowest score; none where nothing is open."""
-    open_ = [c for c in history.cells if c.weight > 0 and not c.parked and c.score is not None and c.low < c.target]
+    open_ = [cell for cell in history.cells if not closed_because(cell)]
     if not open_:
-        return nothing("weakest_first")
+        return nothing("weakest_first", history.cells)
     worst = min(open_, key=lambda c: ((c.score or 0.0) / c.weight, str(c.cell)))
     same = [c for c in open_ if (c.ability, c.direction, c.finite) == (worst.ability, worst.direction, worst.finite)]
     chosen = sorted(same, key=lambda c: (c.score or 0.0, str(c.cell)))[:4]
