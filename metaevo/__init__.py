@@ -20,6 +20,7 @@ from metaevo.effects import (
     Start,
     Weights,
 )
+from metaevo.history import History
 from metaevo.types import (
     Attempt,
     Attempts,
@@ -28,7 +29,6 @@ from metaevo.types import (
     Experiences,
     Feedback,
     Generation,
-    History,
     Knob,
     Lora,
     Solution,

@@ -10,9 +10,9 @@ from metaevo.outlook import objective_of
 def autonomy(ledger: Ledger, presets: set[tuple[str, ...]]) -> str:
     """Return the survey's level of what really was fixed: L, M or H, computed from the ledger alone.
 
-    ``presets`` are the module combinations we ship. H: the objective changed at least once for a recorded reason
-    and at least one promoted recipe is a combination of modules that no preset has. With the objective pinned the
-    run is M, with the recipe pinned as well L. A run that has not yet shown H is called M.
+    ``presets`` are the module combinations that people wrote. H: the objective changed at least once for a recorded
+    reason and at least one promoted recipe is a combination of modules that no preset has. With the objective pinned
+    the run is M, with the recipe pinned as well L. A run that has not yet shown H is called M.
     """
     with ledger.read() as session:
         rows = session.exec(select(CycleRow).order_by(col(CycleRow.number))).all()

@@ -3,6 +3,8 @@
 Each later step holds all it may look at; what the next cycle may know of this one is what `evolve.advance` writes.
 """
 
+from copy import deepcopy
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -11,6 +13,7 @@ from metaevo.diagnose import Diagnosis, diagnose, probe_items, record_scores
 from metaevo.errors import CodeChanged, EngineError, ModuleFailed
 from metaevo.gate.decision import Case, decide, resumed
 from metaevo.gate.exam import Void
+from metaevo.history import History
 from metaevo.ledger.journal import At
 from metaevo.ledger.tables import HoldRow
 from metaevo.line.answer import measure, measure_mark
@@ -22,7 +25,7 @@ from metaevo.search.run import Found, Search
 from metaevo.search.skeletons import skeletons
 from metaevo.terms import State, Tools
 from metaevo.trial import Ground
-from metaevo.types import Cycle, Generation, History, Trial, Verdict
+from metaevo.types import Cycle, Generation, Trial, Verdict
 from objectives.types import Cell, Objective, Report, Split
 
 
@@ -90,7 +93,8 @@ def choose(tools: Tools, state: State, seen: History) -> Objective:
     def decide_on() -> Objective:
         effects = {name: Random(tools.journal.stream_seed(key)) for name in module.effects}
         knobs = module.fill({}, "objective.rule")
-        return checked(call(module, seen, effects, knobs), seen)
+        own = replace(seen, cells=deepcopy(seen.cells))  # its own copy: it cannot open a cell
+        return checked(call(module, own, effects, knobs), seen)
 
     made: Objective = tools.journal.step(
         key,
@@ -214,7 +218,7 @@ def anchored(tools: Tools, state: State, generation: Generation) -> Report:
     report: Report = tools.journal.step(
         key,
         measure_mark(host, generation, tasks),
-        lambda: measure(host, host.engine, generation, tasks, Split.ANCHOR),
+        lambda: measure(host, host.together, generation, tasks, Split.ANCHOR),
         kind=Report,
         counts=lambda r: {"items": len(r.outcomes)},
     )

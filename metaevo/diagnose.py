@@ -15,8 +15,9 @@ from metaevo.ledger.tables import ScoreRow
 from metaevo.line.answer import examined, measure_mark
 from metaevo.line.effects import PoolReward, with_system
 from metaevo.line.host import Host, TaskTable
+from metaevo.line.steps import retried
 from metaevo.types import Attempt, Generation, Tasks, answered
-from objectives.capability import MASTERED, latent, most_common_share
+from objectives.capability import MASTERED, agreement, latent
 from objectives.diagnosis import Weakness, WrongAnswer, clustered
 from objectives.statistics import wilson
 from objectives.types import Cell, Report, Split
@@ -29,7 +30,7 @@ class ProbeRules:
     items: int = 32
     """Probe items per cell and cycle."""
     samples: int = 8
-    """Samples per task on cells that are not mastered."""
+    """Samples per task, for half of the items of cells that are not mastered."""
     temperature: float = 1.0
 
 
@@ -71,18 +72,20 @@ def diagnose(host: Host, journal: Journal, at: At, champion: Generation, rules: 
     mark = fingerprint(measure_mark(host, champion, tasks), rules)
 
     def run() -> Diagnosis:
-        report, tokens = examined(host, host.engine, champion, tasks, Split.PROBE)
+        report, tokens = examined(host, host.together, champion, tasks, Split.PROBE)
         scores = _by_cell(report)
         weak = [cell for cell in cells if scores.get(cell) and sum(scores[cell]) / len(scores[cell]) < MASTERED]
-        solved, more = _sampled(host, champion, {cell: items[cell] for cell in weak}, rules, journal.stream_seed(key))
+        some = {cell: items[cell][: -(-rules.items // 2)] for cell in weak}
+        solved, more = _sampled(host, champion, some, rules, journal.stream_seed(key))
         looked = tuple(_looked(cell, items[cell], scores.get(cell, []), solved.get(cell), rules) for cell in cells)
         wrong = _wrong(host, champion, tasks, report)
         named = clustered(wrong, {cell: len(scores.get(cell, [])) for cell in cells})
         return Diagnosis(champion.id, looked, named, tokens + more)
 
-    found: Diagnosis = journal.step(
-        key, mark, run, kind=Diagnosis, counts=lambda d: {"items": len(tasks), "tokens": d.tokens}
-    )
+    def counts(made: Diagnosis) -> dict[str, int]:
+        return {"items": len(tasks), "tokens": made.tokens}
+
+    found: Diagnosis = retried(lambda: journal.step(key, mark, run, kind=Diagnosis, counts=counts))
     return found
 
 
@@ -95,7 +98,7 @@ def _by_cell(report: Report) -> dict[Cell, list[float]]:
 
 
 def _looked(cell: Cell, tasks: Tasks, scores: list[float], solved: list[bool] | None, rules: ProbeRules) -> Looked:
-    chance = most_common_share([task.answer for task in tasks])
+    chance = agreement([task.answer for task in tasks])
     hope = None if solved is None else latent(solved, rules.samples, chance)
     return Looked(cell, len(scores), sum(scores) / len(scores) if scores else 0.0, hope, chance)
 
@@ -109,7 +112,7 @@ def _sampled(
         return {}, 0
     room = max(host.max_tokens(task.environment) for task in tasks)
     how = Sampling(rules.samples, rules.temperature, 1.0, room, (), seed)
-    made_P_k = host.engine.sample(champion, [with_system(host, task.prompt) for task in tasks], how)
+    made_P_k = host.together.sample(champion, [with_system(host, task.prompt) for task in tasks], how)
     table = TaskTable()
     table.add(tasks)
     attempts = tuple(
@@ -134,7 +137,8 @@ def _wrong(host: Host, champion: Generation, tasks: Tasks, report: Report) -> li
     if not failed:
         return []
     room = max(host.max_tokens(task.environment) for task in failed)
-    made = host.engine.sample(champion, [with_system(host, task.prompt) for task in failed], Sampling(max_tokens=room))
+    asked = [with_system(host, task.prompt) for task in failed]
+    made = host.together.sample(champion, asked, Sampling(max_tokens=room))
     given = {task.id: row[0].text for task, row in zip(failed, made, strict=True)}
     found = []
     for name in sorted({task.environment for task in failed}):

@@ -8,6 +8,7 @@
       CodeChanged       a module was edited while a cycle ran: the cycle ends as void, the next one runs
       ReplayError       the journal and the code disagree about a decided cycle
       StoreError        an artifact is missing or does not match its digest
+        Unwritable      the disk is full, read-only or broken: what was finished is kept (exit 3)
       EngineError       infrastructure, never a candidate's score
         EngineDied      the process is gone
         EngineTimeout   no answer within the deadline
@@ -17,6 +18,11 @@
 
 One `except` per process boundary turns any other exception into one of these.
 """
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class MetaevoError(Exception):
@@ -51,6 +57,10 @@ class StoreError(MetaevoError):
     """An artifact is missing or does not match its digest."""
 
 
+class Unwritable(StoreError):
+    """The disk is full, read-only or broken: infrastructure, never a candidate's score; what was finished is kept."""
+
+
 class EngineError(MetaevoError):
     """The model, the trainer or their process failed: infrastructure, never a candidate's score."""
 
@@ -77,6 +87,42 @@ class Refused(MetaevoError):
 
 KINDS: dict[str, type[MetaevoError]] = {
     kind.__name__: kind
-    for kind in (BadInput, ModuleFailed, StoreError, EngineError, EngineDied, EngineTimeout, OutOfMemory, NotFinite)
+    for kind in (
+        BadInput,
+        ModuleFailed,
+        StoreError,
+        Unwritable,
+        EngineError,
+        EngineDied,
+        EngineTimeout,
+        OutOfMemory,
+        NotFinite,
+    )
 }
 """The errors that may cross from an engine's process, by name."""
+
+WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM, errno.EFBIG)
+"""What the system says where a file cannot be written."""
+
+
+def cannot_write(error: BaseException) -> bool:
+    """Return whether an error says that the disk is full, read-only or broken. Rust libraries say so in text only."""
+    known = isinstance(error, OSError) and error.errno in WRITING
+    return known or any(os.strerror(code) in str(error) for code in WRITING[:4])
+
+
+@contextmanager
+def writing(place: object) -> Iterator[None]:
+    """Turn a failed write in the block into one error.
+
+    Raises:
+        Unwritable: The disk is full, read-only or broken.
+    """
+    try:
+        yield
+    except OSError as error:
+        if not cannot_write(error):
+            raise
+        raise Unwritable(
+            f"{place}: {error.strerror}; make room or make it writable, then run the command again"
+        ) from error

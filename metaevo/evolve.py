@@ -120,7 +120,7 @@ class Evolution:
         """Return the evaluator epoch, opening a new one where tasks, graders, decoding or libraries changed."""
         evaluator, ledger = self.host.evaluator, self.host.ledger
         with ledger.write() as session:
-            last = session.exec(select(EpochRow).order_by(col(EpochRow.number).desc())).first()
+            last = session.exec(select(EpochRow).order_by(col(EpochRow.number).desc()).limit(1)).first()
             if last is not None and last.evaluator == evaluator:
                 return last.number
             number = last.number + 1 if last else 1
@@ -145,9 +145,9 @@ class Evolution:
             if row is not None:
                 row.outcome, row.why, row.closed_at = "abandoned", "upgraded", ledger.now()
                 session.add(row)
-            last = session.exec(select(CycleRow.number).order_by(col(CycleRow.number).desc())).first()
+            last = session.exec(select(CycleRow.number).order_by(col(CycleRow.number).desc()).limit(1)).first()
             number = (last or 0) + 1
-            epoch = session.exec(select(EpochRow.number).order_by(col(EpochRow.number).desc())).first()
+            epoch = session.exec(select(EpochRow.number).order_by(col(EpochRow.number).desc()).limit(1)).first()
             champion = session.get(AliasRow, "champion")
             if champion is None:
                 raise BadInput("this home has no generation yet; run `metaevo init` first")

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from sqlalchemy import func
 from sqlmodel import Session, select
 
 from metaevo.errors import Refused
@@ -65,10 +66,10 @@ def _hold(host: Host, session: Session, state: State, made: Cycle, candidate: Ge
 
 def _move_reference(host: Host, session: Session, state: State, made: Cycle, candidate: Generation) -> None:
     """Move the reference to the champion at every fifth promotion, where it was not inferior to it."""
-    promoted = session.exec(select(CycleRow.number).where(CycleRow.outcome == "promote")).all()
+    promoted = session.exec(select(func.count()).select_from(CycleRow).where(CycleRow.outcome == "promote")).one()
     kept = made.verdict.exam.get("kept", []) if made.verdict else []
     fine = all(line["state"] == "kept" for line in kept if line["against"] == "reference")
-    if len(promoted) % MOVE_REFERENCE == 0 and fine:
+    if promoted % MOVE_REFERENCE == 0 and fine:
         alias = session.get(AliasRow, "reference")
         before = alias.generation if alias else None
         move(session, host.ledger, "reference", before, candidate.id, who="metaevo", why="fifth promotion")

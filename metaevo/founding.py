@@ -2,8 +2,10 @@
 
 import secrets
 from hashlib import blake2b
+from math import isfinite
 
 from metaevo.artifacts.bodies import dump
+from metaevo.errors import BadInput, NotFinite
 from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.lineage import move
 from metaevo.ledger.tables import GenerationRow
@@ -25,11 +27,22 @@ def secret_of(ledger: Ledger, seed: int | None) -> str:
 
 
 def found(host: Host, base: str) -> Generation:
-    """Publish the base as generation 0 and make it champion and reference; return it."""
+    """Publish the base as generation 0 and make it champion and reference; return it.
+
+    Raises:
+        BadInput: The engine cannot load it, or its answers have no probability.
+    """
     lineage = host.lineage
     id_ = lineage.reserve(0, 0, 1, None)[0]
     first = Generation(id_, None, {"policy": base})
-    probes = host.engine.probe(first)
+    try:
+        probes = host.engine.probe(first)
+    except NotFinite as error:
+        raise BadInput(f"model.base: {error}; a weight is damaged, restore the checkpoint") from error
+    if not all(probe.logprob is not None and isfinite(probe.logprob) for probe in probes):
+        raise BadInput(
+            "model.base: its answers have no finite probability: a weight is damaged; restore the checkpoint"
+        )
     manifest = {
         "id": id_,
         "parent": None,

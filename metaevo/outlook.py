@@ -3,15 +3,18 @@
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
-from sqlmodel import col, select
+from sqlalchemy import func
+from sqlmodel import col, or_, select
 
 from metaevo.diagnose import Diagnosis
 from metaevo.gate.gain import confirmations
 from metaevo.gate.rules import GateRules
+from metaevo.history import CellState, History
+from metaevo.ledger.ledger import Ledger
+from metaevo.ledger.lineage import Lineage, line_of
 from metaevo.ledger.tables import CycleRow, ScoreRow
 from metaevo.line.host import Host
-from metaevo.types import CellState, History
-from objectives.capability import Score, drops, trend
+from objectives.capability import TREND, Score, drops, trend
 from objectives.goals import Goals
 from objectives.splits import share
 from objectives.statistics import level, provable_gain, provable_gain_exact
@@ -21,6 +24,8 @@ PARK_AFTER = 2
 """Tries in vain after which a cell is parked."""
 RETRY_AFTER = 6
 """Cycles after which a parked cell is tried again."""
+REMEMBERED = 128
+"""Cycles an objective rule may look back: without an end every cycle would be dearer than the one before."""
 TARGET = 0.95
 
 PastObjective = tuple[int, Objective, str, float | None]
@@ -29,22 +34,21 @@ PastObjective = tuple[int, Objective, str, float | None]
 
 def history(host: Host, goals: Goals, found: Diagnosis, rules: GateRules, *, epoch: int, cycle: int) -> History:
     """Return what an objective rule may see."""
-    past = past_objectives(host, cycle)
+    past = past_objectives(host.ledger, cycle)
     weights = goals.weights(host.environments)
-    lost = drops(anchor_history(host, epoch))
-    tries = {cell: _tries(cell, past) for cell in (looked.cell for looked in found.cells)}
+    best, recent = anchored(host, epoch)
+    lost = drops({cell: (best[cell], scores[-1]) for cell, scores in recent.items()})
     spent = confirmations(host.ledger, epoch, cycle)
-    uses = Counter(cell for row in spent for cell in row.cells)
+    uses = Counter(cell for _, cells in spent for cell in cells)
     pooled = scores_of(host, found.generation, Split.PROBE, epoch)
-    trends = {cell: trend(scores) for cell, scores in anchor_history(host, epoch).items()}
+    trends = {cell: trend(scores) for cell, scores in recent.items()}
     cells = []
     for looked in found.cells:
         environment = host.environments[looked.cell.environment]
         texts = environment.texts[looked.cell.level]
         weight, target = weights.get(looked.cell, (0.0, None))
         score = pooled.get(looked.cell) or Score(found.generation, looked.cell, looked.n, looked.mean, looked.latent)
-        vain, last, progress = tries[looked.cell]
-        parked = _parked(rules.reuse - uses[str(looked.cell)], texts, vain, last, cycle)
+        vain, last, progress = _tries(looked.cell, past)
         cells.append(
             CellState(
                 cell=looked.cell,
@@ -61,7 +65,7 @@ def history(host: Host, goals: Goals, found: Diagnosis, rules: GateRules, *, epo
                 drop=lost.get(looked.cell, 0.0),
                 tries=0 if last is not None and cycle - last >= RETRY_AFTER else vain,
                 progress=progress,
-                parked=parked,
+                parked=_parked(rules.reuse - uses[str(looked.cell)], texts, vain, last, cycle),
                 weight=0.0 if environment.judged else weight,
                 target=target if target is not None else TARGET,
                 provable=provable(texts, rules, len(spent) + 1),
@@ -86,18 +90,28 @@ def _parked(left: int, texts: int | None, vain: int, last: int | None, cycle: in
     return ""
 
 
-def past_objectives(host: Host, before: int) -> list[PastObjective]:
-    """Return the objectives of earlier cycles, oldest first."""
-    with host.ledger.read() as session:
-        rows = session.exec(select(CycleRow).where(CycleRow.number < before).order_by(col(CycleRow.number))).all()
+def past_objectives(ledger: Ledger, before: int) -> list[PastObjective]:
+    """Return the objectives of the last `REMEMBERED` cycles on the champion's line, oldest first.
+
+    A rollback restores objectives too: what was pursued on the line it left, and what led there, no longer counts.
+    """
+    champion = Lineage(ledger).alias("champion")
+    if champion is None:
+        return []
+    line = select(line_of(champion, REMEMBERED + 1).c.id)
+    led_here = or_(col(CycleRow.outcome) != "promote", col(CycleRow.candidate).in_(line))
+    columns = (col(CycleRow.number), col(CycleRow.objective), col(CycleRow.outcome), col(CycleRow.verdict))
+    query = select(*columns).where(CycleRow.number < before, CycleRow.number >= before - REMEMBERED)
+    query = query.where(col(CycleRow.parent).in_(line), led_here)
+    with ledger.read() as session:
+        rows = session.exec(query.order_by(col(CycleRow.number))).all()
     found = []
-    for row in rows:
-        if row.objective is None or row.outcome in ("void", "abandoned", "open"):
+    for number, objective, outcome, verdict in rows:
+        if objective is None or outcome in ("void", "abandoned", "open"):
             continue
-        gain = ((row.verdict or {}).get("exam") or {}).get("gain") or ((row.verdict or {}).get("exam") or {}).get(
-            "screen"
-        )
-        found.append((row.number, objective_of(row.objective), row.outcome, gain["mean"] if gain else None))
+        exam = (verdict or {}).get("exam") or {}
+        gain = exam.get("gain") or exam.get("screen")
+        found.append((number, objective_of(objective), outcome, gain["mean"] if gain else None))
     return found
 
 
@@ -129,15 +143,28 @@ def _tries(cell: Cell, past: Sequence[PastObjective]) -> tuple[int, int | None, 
     return vain, last, progress
 
 
-def anchor_history(host: Host, epoch: int) -> dict[Cell, list[Score]]:
-    """Return the anchor scores of the champion's line, base first: the same items for every generation."""
+def anchored(host: Host, epoch: int) -> tuple[dict[Cell, Score], dict[Cell, list[Score]]]:
+    """Return per cell the best anchor score on the champion's line, and its last ones, oldest first.
+
+    The items are the same for every generation. The best is found by the database, so that a long line costs little;
+    it stands on the fewest items that any generation of the line was measured on.
+    """
     champion = host.lineage.alias("champion")
-    line = list(reversed(host.lineage.ancestors(champion))) if champion else []
-    found: dict[Cell, list[Score]] = defaultdict(list)
-    for id_ in line:
+    if champion is None:
+        return {}, {}
+    line = line_of(champion)
+    mine = (ScoreRow.split == Split.ANCHOR.value, ScoreRow.epoch == epoch)
+    highest = (func.min(ScoreRow.n), func.max(ScoreRow.mean))
+    cell_of = (col(ScoreRow.environment), col(ScoreRow.level))
+    query = select(*cell_of, *highest).join(line, line.c.id == ScoreRow.generation)
+    with host.ledger.read() as session:
+        rows = session.exec(query.where(*mine).group_by(*cell_of)).all()
+    best = {Cell(name, level): Score(champion, Cell(name, level), n, mean) for name, level, n, mean in rows}
+    recent: dict[Cell, list[Score]] = defaultdict(list)
+    for id_ in reversed(host.lineage.ancestors(champion, TREND + 1)):
         for cell, score in scores_of(host, id_, Split.ANCHOR, epoch).items():
-            found[cell].append(score)
-    return found
+            recent[cell].append(score)
+    return best, recent
 
 
 def scores_of(host: Host, generation: str, split: Split, epoch: int) -> dict[Cell, Score]:

@@ -1,5 +1,6 @@
 """What the trials of a cycle stand on: train tasks, dev items, and the rows that may be replayed."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from metaevo.artifacts.bodies import Shelf
@@ -26,12 +27,12 @@ def prepare(tools: Tools, state: State, objective: Objective, found: Diagnosis) 
     seeds = probe_items(host, seed, -(-settings.pool // len(cells)), cells, Split.TRAIN)
     aimed = probe_items(host, seed, -(-settings.dev // len(cells)), cells, Split.DEV)
     protected = sorted({c for rule in settings.goals.rules(host.environments) for c in rule.cells} - set(cells))
-    kept = probe_items(host, seed, -(-4 * settings.dev // max(1, len(protected))), protected, Split.DEV)
+    kept = probe_items(host, seed, -(-8 * settings.dev // max(1, len(protected))), protected, Split.DEV)
     dev = tuple(task for group in (*aimed.values(), *kept.values()) for task in group)
     ids = frozenset(task.id for group in aimed.values() for task in group)
     archive = _archive(tools, state, objective, found, seed)
     pool = tuple(task for group in seeds.values() for task in group)
-    return Ground(state.champion, state.base, pool, archive, dev, ids, tools.digests)
+    return Ground(state.champion, state.base, pool, archive, dev, ids, tools.digests, state.reference)
 
 
 def _archive(tools: Tools, state: State, objective: Objective, found: Diagnosis, seed: int) -> CycleArchive:
@@ -41,10 +42,12 @@ def _archive(tools: Tools, state: State, objective: Objective, found: Diagnosis,
     each = -(-tools.settings.rehearsal // max(1, len(known)))
     items = probe_items(host, seed, each, known, Split.TRAIN)
     tasks = tuple(task for group in items.values() for task in group)
-    mark = fingerprint(measure_mark(host, state.champion, tasks), [row.attempt.solution.id for row in host.seed_data])
+    who = list({generation.id: generation for generation in (state.champion, state.reference)}.values())
+    marks = [measure_mark(host, generation, tasks) for generation in who]
+    mark = fingerprint(marks, [row.attempt.solution.id for row in host.seed_data])
 
     def gather() -> Experiences:
-        kept = (*host.seed_data, *_promoted_rows(host, state, objective), *_rehearsed(host, state.champion, tasks))
+        kept = (*host.seed_data, *_promoted_rows(host, state, objective), *_rehearsed(host, who, tasks))
         return _one_task_each(kept)
 
     rows: Experiences = tools.journal.step(key, mark, gather, shelf=Shelf(host.store))
@@ -62,27 +65,38 @@ def _one_task_each(rows: Experiences) -> Experiences:
     return tuple(made.values())
 
 
-def _rehearsed(host: Host, champion: Generation, tasks: Tasks) -> Experiences:
-    """Return the champion's own right answers to train tasks outside of the objective."""
-    if not tasks:
-        return ()
-    attempts, _ = answer(host, host.engine, champion, tasks)
+def _rehearsed(host: Host, who: Sequence[Generation], tasks: Tasks) -> Experiences:
+    """Return right answers to train tasks outside of the objective: the champion's own, then the reference's.
+
+    What the champion does right keeps it there; what only the reference still does right was forgotten since.
+    """
+    rows: list[Attempt] = []
+    for generation in who:
+        missing = {row.task.id for row in rows}
+        asked = tuple(task for task in tasks if task.id not in missing)
+        if asked:
+            rows += _right(host, generation, asked)
+    return tuple(Experience(attempt, (), 1.0, tags=("rehearsed",)) for attempt in rows)
+
+
+def _right(host: Host, generation: Generation, tasks: Tasks) -> list[Attempt]:
+    """Return the generation's right answers."""
+    attempts, _ = answer(host, host.together, generation, tasks)
     table = TaskTable()
     table.add(tasks)
     clean = {task.id: task for task in redacted(tasks)}
     graded = zip(attempts, PoolReward(host, table)(attempts), strict=True)
-    rows = [
-        Attempt(clean[a.task.id], solved((Turn("assistant", a.solution.text, champion.id),)))
+    return [
+        Attempt(clean[a.task.id], solved((Turn("assistant", a.solution.text, generation.id),)))
         for a, f in graded
         if f.verdict == "pass"
     ]
-    return tuple(Experience(attempt, (), 1.0, tags=("rehearsed",)) for attempt in rows)
 
 
 def _promoted_rows(host: Host, state: State, objective: Objective, most: int = 5) -> Experiences:
     """Return what the last promoted generations were trained on, their own replayed rows left out."""
     rows: dict[tuple[str, str], Experience] = {}
-    for id_ in host.lineage.ancestors(state.champion.id)[:most]:
+    for id_ in host.lineage.ancestors(state.champion.id, most):
         digest = host.lineage.row(id_).data
         for row in Shelf(host.store).read(digest, None) if digest else ():
             plain_row = row.rejected is None and not {"replayed", "meta_skill"} & set(row.tags)

@@ -33,10 +33,10 @@ class Settings:
     """(ability, direction) that the operator pinned."""
     pool: int = 1024
     """Train tasks drawn for an objective."""
-    rehearsal: int = 960
+    rehearsal: int = 1920
     """Train tasks of other cells whose right answers may be replayed."""
     dev: int = 256
-    """Dev items for the objective; what is protected takes four times as many."""
+    """Dev items for the objective; what is protected takes eight times as many."""
     anchor: int = 16
     """Anchor items per cell."""
     approval: bool = False

@@ -20,6 +20,8 @@ from metaevo.line.host import Host, TaskTable
 from metaevo.line.rows import combined, references
 from metaevo.line.steps import Line, specs
 from metaevo.line.train import DevScores, publish, train
+from metaevo.modules.contracts import unlawful
+from metaevo.modules.registry import Registry
 from metaevo.recipes.schema import Recipe, Stage
 from metaevo.types import Attempts, Experiences, Generation, Knob, StepSpec, Tasks, TrainSpec, Trial
 
@@ -38,6 +40,8 @@ class Ground:
     aimed: frozenset[str] = frozenset()
     """Ids of the dev tasks that belong to the objective."""
     digests: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    reference: Generation | None = None
+    """What protection compares with beside the parent."""
 
 
 def run(
@@ -67,21 +71,39 @@ def run(
     known = {"parent": ground.parent, "base": ground.base, "current": ground.parent, "previous": ground.parent}
     line = Line(host, journal, engine, table, known, ground.archive, Shelf(host.store), digests=ground.digests)
     counts: Counter[str] = Counter()
-    at = At(cycle, number)
+    at, failure = At(cycle, number), ""
     try:
-        for stage_number, stage in enumerate(scaled.stage):
-            for round_number in range(stage.rounds):
-                place = replace(at, stage=stage_number, round=round_number)
-                made = _round(line, stage, place, redacted(ground.seeds), ids.pop(0), counts, ground)
-                line.known["previous"], line.known["current"] = line.known["current"], made
-        for position, step in enumerate(specs(scaled.consolidation, "consolidation")):
-            made = _consolidate(line, replace(at, stage=len(scaled.stage)), position, step, ids.pop(0), ground)
-            line.known["previous"], line.known["current"] = line.known["current"], made
+        refuse_lawless(recipe, host.registry)
+        _steps(line, scaled, ids, counts, ground, at)
     except (ModuleFailed, NotFinite, OutOfMemory, BadInput) as error:
-        why = f"{type(error).__name__}: {error}"[:500]
-        return Trial(number, recipe.hash, fidelity, None, tokens=_tokens(journal, at), failure=why, counts=dict(counts))
-    tokens = _tokens(journal, at)
-    return Trial(number, recipe.hash, fidelity, line.known["current"], tokens=tokens, counts=dict(counts))
+        failure = f"{type(error).__name__}: {error}"[:500]
+    made = None if failure else line.known["current"]
+    return Trial(number, recipe.hash, fidelity, made, tokens=_tokens(journal, at), failure=failure, counts=dict(counts))
+
+
+def _steps(line: Line, recipe: Recipe, ids: list[str], counts: Counter[str], ground: Ground, at: At) -> None:
+    """Run all stages, rounds and consolidation steps; each starts from what the one before made."""
+    for stage_number, stage in enumerate(recipe.stage):
+        for round_number in range(stage.rounds):
+            place = replace(at, stage=stage_number, round=round_number)
+            made = _round(line, stage, place, redacted(ground.seeds), ids.pop(0), counts, ground)
+            line.known["previous"], line.known["current"] = line.known["current"], made
+    for position, step in enumerate(specs(recipe.consolidation, "consolidation")):
+        made = _consolidate(line, replace(at, stage=len(recipe.stage)), position, step, ids.pop(0), ground)
+        line.known["previous"], line.known["current"] = line.known["current"], made
+
+
+def refuse_lawless(recipe: Recipe, registry: Registry) -> None:
+    """Refuse a recipe that names a stranger's module which breaks a law.
+
+    Raises:
+        BadInput: The first one, by name, with the law it breaks.
+    """
+    known = unlawful(registry)
+    for module in recipe.modules:
+        slot, _, name = module.partition(".")
+        if (slot, name) in known:
+            raise BadInput(f"recipe {recipe.name}: {known[slot, name]}; mend it, or take it out of the recipe")
 
 
 def _tokens(journal: Journal, at: At) -> int:

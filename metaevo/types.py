@@ -5,12 +5,11 @@ _P prompts or tasks, _G the samples of one, _R rows.
 """
 
 import hashlib
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias
 
-from objectives.types import Cell, Direction, Json, Objective, Outcome, Report, Task
+from objectives.types import Json, Objective, Report, Task
 
 Passing: TypeAlias = Literal["pass", "fail", "unknown"]
 FeedbackSource: TypeAlias = Literal["environment", "model", "human"]
@@ -164,66 +163,6 @@ class Generation:
     answer: tuple[StepSpec, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class CellState:
-    """What is known of one cell when the next objective is chosen. Scores are of the champion.
-
-    ``score`` is the probe's mean with its interval; ``latent`` the chance-corrected share of tasks that one of
-    ``k`` samples solves; ``chance`` the share of the most common answer; ``progress`` the gain that the last try at
-    it showed; ``drop`` what was lost since the best generation; ``tries`` how often it was tried since in vain.
-    """
-
-    cell: Cell
-    ability: str
-    direction: Direction
-    score: float | None
-    low: float
-    high: float
-    n: int
-    latent: float | None
-    chance: float
-    finite: bool
-    trend: float = 0.0
-    drop: float = 0.0
-    tries: int = 0
-    progress: float | None = None
-    parked: str = ""
-    weight: float = 1.0
-    """The operator's goal weight; 0 means that no goal covers the cell."""
-    target: float = 0.95
-    provable: float = 1.0
-    """The smallest gain one decision can prove on this cell."""
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """What an objective rule may see: the cells, and the objectives of former cycles with their outcomes."""
-
-    cells: tuple[CellState, ...]
-    past: tuple[tuple[Objective, str], ...] = ()
-    """(objective, decision) of former cycles, oldest first."""
-
-
-def closed_because(cell: CellState) -> str:
-    """Return why a cell is no objective now; empty where it is open."""
-    if cell.weight <= 0:
-        return "outside the goals"
-    if cell.score is None:
-        return "not measured"
-    if cell.parked:
-        return "parked"
-    if cell.low >= cell.target or cell.score >= cell.target:
-        return "mastered"
-    return "too little room to prove a gain" if cell.provable > max(cell.target - cell.score, 0.05) else ""
-
-
-def nothing(rule: str, cells: tuple[CellState, ...]) -> Objective:
-    """Return the objective of a rule that found no open cell: no cells, and why."""
-    counts = Counter(closed_because(cell) or "without promise" for cell in cells)
-    why = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
-    return Objective("", Direction.PERFORMANCE, (), f"no cell is open: {why or 'there is none'}", rule)
-
-
 Decision: TypeAlias = Literal["promote", "hold", "reject"]
 
 
@@ -277,7 +216,6 @@ class Cycle:
 __all__ = [
     "Attempt",
     "Attempts",
-    "CellState",
     "Completion",
     "Cycle",
     "Decision",
@@ -286,10 +224,8 @@ __all__ = [
     "Feedback",
     "FeedbackSource",
     "Generation",
-    "History",
     "Knob",
     "Lora",
-    "Outcome",
     "Passing",
     "Reason",
     "Solution",
@@ -300,8 +236,6 @@ __all__ = [
     "Turn",
     "Verdict",
     "answered",
-    "closed_because",
-    "nothing",
     "passing",
     "solved",
 ]

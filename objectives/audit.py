@@ -132,7 +132,7 @@ def _constants(environment: Environment, tasks: Sequence[Task], grade: Grade) ->
 def _padding(environment: Environment, tasks: Sequence[Task], grade: Grade) -> Finding:
     """Return whether hedged answers fail: the right one among wrong ones, and the same one many times."""
     known = [task for task in tasks if task.reference][:30]
-    others = [task.reference or "" for task in known[1:]] + [known[0].reference or "" if known else ""]
+    others = [task.reference or "" for task in (*known[1:], *known[:1])]
     items = []
     for task, other in zip(known, others, strict=True):
         right = task.reference or ""

@@ -1,6 +1,6 @@
 """The capability map: what each cell's scores over the generations say. Pure functions on numbers.
 
-Scores are chance-corrected where the most common answer alone would score; a level counts as saturated when the
+Scores are chance-corrected where blind guesses would score; a level counts as saturated when the
 lower bound of its interval passes the target.
 """
 
@@ -12,6 +12,8 @@ from objectives.statistics import Interval, chance_corrected, wilson
 from objectives.types import Cell, Json
 
 MASTERED = 0.9
+TREND = 3
+"""Generations a trend looks back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +32,16 @@ class Score:
         return wilson(self.mean * self.n, self.n) if self.n else Interval(0.0, 0.0, 1.0, 0)
 
 
-def most_common_share(answers: Sequence[Json]) -> float:
-    """Return the share of the most common answer: what a constant would score."""
-    if not answers:
+def agreement(answers: Sequence[Json]) -> float:
+    """Return how likely two tasks' answers agree: what a blind guess drawn from the answers scores, without bias.
+
+    Not the share of the most common answer: among few items of a large answer space that is their luckiest coincidence.
+    """
+    n = len(answers)
+    if n < 2:
         return 0.0
     counts = Counter(str(answer) for answer in answers)
-    return max(counts.values()) / len(answers) if max(counts.values()) > 1 else 0.0
+    return sum(count * (count - 1) for count in counts.values()) / (n * (n - 1))
 
 
 def latent(solved_P: Sequence[bool], k: int, chance: float) -> float:
@@ -65,7 +71,7 @@ def drops(history: Mapping[Cell, Sequence[Score]]) -> dict[Cell, float]:
     return found
 
 
-def trend(scores: Sequence[Score], window: int = 3) -> float:
+def trend(scores: Sequence[Score], window: int = TREND) -> float:
     """Return the mean change per generation over the last ``window`` scores, in points of the mean."""
     recent = scores[-window - 1 :]
     if len(recent) < 2:

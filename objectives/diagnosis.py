@@ -106,7 +106,7 @@ def looks_like(answer: WrongAnswer) -> str:
 def _fields(given: str, expected: dict[str, Json]) -> str:
     try:
         found = json.loads(given)
-    except ValueError:
+    except (ValueError, RecursionError):
         return "is no JSON"
     if not isinstance(found, dict):
         return "is no JSON object"

@@ -17,6 +17,8 @@ FINITE = 20_000
 """Distinct texts below which a cell is finite: its gate share holds fewer than 2,000."""
 LOOKS = 1_500
 """Texts looked at to estimate a size: a cell of 20,000 shows about 56 repeats in them."""
+LEAST = 4
+"""Texts looked at however slow the generator is."""
 QUIET = 400
 """Expected items without a new text after which a stream counts as dry."""
 
@@ -32,6 +34,8 @@ class Drawn:
 
 def draw(program: Program, level: int, split: Split, seed: int, start: int, n: int) -> Drawn:
     """Return the next ``n`` distinct tasks of one cell and split from the stream ``seed``, from place ``start`` on."""
+    if n <= 0:
+        return Drawn((), start, dry=False)
     tasks: list[Task] = []
     seen: set[str] = set()
     at = last = start
@@ -44,7 +48,7 @@ def draw(program: Program, level: int, split: Split, seed: int, start: int, n: i
             tasks.append(task_of(program, row, origin, level, split, text))
             if len(tasks) == n:
                 return Drawn(tuple(tasks), at + 1, dry=False)
-        if at - last > quiet:
+        if program.rows is None and at - last > quiet:
             break
     return Drawn(tuple(tasks), at + 1, dry=True)
 
@@ -87,7 +91,7 @@ def sizes(program: Program, patience_s: float = 2.0) -> dict[int, int | None]:
         for _, _, row in islice(_stream(program, level, 0, 0), LOOKS):
             seen.add(identity(row))
             looked += 1
-            if looked % 64 == 0 and time.monotonic() > until:
+            if looked >= LEAST and time.monotonic() > until:
                 break
         size = distinct(looked, len(seen))
         found[level] = size if size is not None and size < FINITE else None

@@ -16,6 +16,8 @@ import hashlib
 import importlib.util
 import inspect
 import json
+import math
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +29,8 @@ from objectives.splits import canonical
 from objectives.types import Direction, Message, Messages
 
 Row = dict[str, Any]
+MADE = re.compile(r"made:(?P<seed>-?[0-9]{1,20}):(?P<index>[0-9]{1,20})")
+KEPT = re.compile(r"row:(?P<index>[0-9]{1,20})")
 
 
 class BadEnvironment(ValueError):
@@ -59,13 +63,13 @@ class Program:
         Raises:
             BadEnvironment: The origin cannot be read back.
         """
-        kind, _, rest = origin.partition(":")
-        if kind == "made" and self.make is not None:
-            seed, _, index = rest.partition(":")
-            return self.make(int(seed), int(index), level)
-        if kind == "row" and self.rows is not None:
-            return self.rows[int(rest)]
-        found = self.read(text) if kind == "posed" and self.read is not None else None
+        found = None
+        if self.make is not None and (made := MADE.fullmatch(origin)):
+            found = self.make(int(made["seed"]), int(made["index"]), level)
+        elif self.rows is not None and (kept := KEPT.fullmatch(origin)) and int(kept["index"]) < len(self.rows):
+            found = self.rows[int(kept["index"])]
+        elif origin == "posed" and self.read is not None:
+            found = self.read(text)
         if found is None:
             raise BadEnvironment(f"environment {self.name}: no row for origin {origin!r} and text {text[:80]!r}")
         return found
@@ -90,16 +94,23 @@ def messages(prompt: str | Sequence[Mapping[str, str]]) -> Messages:
     """Return a row's `prompt` as messages; a plain string is one user turn.
 
     Raises:
-        BadEnvironment: It is neither a string nor a list of {role, content}.
+        BadEnvironment: It is neither a string nor a list of {role, content}, or no text that UTF-8 can hold.
     """
-    if isinstance(prompt, str):
-        return (Message("user", prompt),)
+    turns = (Message("user", prompt),) if isinstance(prompt, str) else _turns(prompt)
+    try:
+        "".join(turn.content for turn in turns).encode()
+    except UnicodeEncodeError as error:
+        raise BadEnvironment(f"prompt holds half a character ({error.reason}), got {prompt!r:.120}") from error
+    return turns
+
+
+def _turns(prompt: Sequence[Mapping[str, str]]) -> Messages:
     try:
         turns = tuple(Message(str(turn["role"]), str(turn["content"])) for turn in prompt)
     except (TypeError, KeyError) as error:
-        raise BadEnvironment(f"prompt must be a string or a list of role and content, got {prompt!r}") from error
+        raise BadEnvironment(f"prompt must be a string or a list of role and content, got {prompt!r:.120}") from error
     if not turns or any(turn.role not in ("system", "user", "assistant") for turn in turns):
-        raise BadEnvironment(f"prompt needs turns with role system, user or assistant, got {prompt!r}")
+        raise BadEnvironment(f"prompt needs turns with role system, user or assistant, got {prompt!r:.120}")
     return turns
 
 
@@ -133,8 +144,9 @@ def from_file(name: str, path: Path) -> Program:
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
-        raise BadEnvironment(f"environment {name}: {path} fails to import: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        raise BadEnvironment(f"environment {name}: {path} fails to import: {why}") from error
     return from_module(name, module, _version(path, module))
 
 
@@ -154,24 +166,65 @@ def from_module(name: str, module: ModuleType, version: str) -> Program:
         raise BadEnvironment(f"environment {name}: a reward with a parameter `run` needs the sandbox, a later part")
     if (rows is None) == (make is None):
         raise BadEnvironment(f"environment {name}: export either rows or make(seed, index, level), not both or neither")
+    said = _constants(name, module)
     checked = None if rows is None else _checked_rows(name, rows)
     found = sorted({int(row.get("level", 1)) for row in checked}) if checked is not None else [1]
     return Program(
         name=name,
-        ability=str(has("ABILITY") or "other"),
-        direction=Direction(has("DIRECTION") or "performance"),
-        levels=tuple(int(level) for level in has("LEVELS") or found),
+        ability=said.get("ABILITY", "other"),
+        direction=Direction(said.get("DIRECTION", "performance")),
+        levels=tuple(said.get("LEVELS", found)),
         reward=reward,
         version=version,
         rows=checked,
         make=make,
-        read=has("read"),
-        mistakes=dict(has("MISTAKES") or {}),
-        pass_mark=float(has("PASS_MARK") or 1.0),
-        timeout_s=float(has("TIMEOUT_S") or 2.0),
-        alphabet=has("ALPHABET"),
-        answer_tokens=has("ANSWER_TOKENS"),
+        read=said.get("read"),
+        mistakes=dict(said.get("MISTAKES", {})),
+        pass_mark=float(said.get("PASS_MARK", 1.0)),
+        timeout_s=float(said.get("TIMEOUT_S", 2.0)),
+        alphabet=said.get("ALPHABET"),
+        answer_tokens=said.get("ANSWER_TOKENS"),
     )
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _levels(value: Any) -> bool:
+    return isinstance(value, Sequence) and len(value) > 0 and all(_whole(level) for level in value)
+
+
+def _mistakes(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(isinstance(k, str) and callable(v) for k, v in value.items())
+
+
+CONSTANTS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "ABILITY": (lambda value: isinstance(value, str) and bool(value), "a name"),
+    "DIRECTION": (lambda value: value in [d.value for d in Direction], " or ".join(d.value for d in Direction)),
+    "LEVELS": (_levels, "a list of whole numbers from 0 on"),
+    "PASS_MARK": (lambda value: _number(value) and 0 < value <= 1, "a number above 0, at most 1"),
+    "TIMEOUT_S": (lambda value: _number(value) and value > 0, "seconds above 0"),
+    "ALPHABET": (lambda value: isinstance(value, str), "a string of the characters an answer may hold"),
+    "ANSWER_TOKENS": (lambda value: _whole(value) and value > 0, "a whole number above 0"),
+    "MISTAKES": (_mistakes, "a dict of a name and wrong(**row) -> str"),
+    "read": (callable, "read(text) -> dict | None"),
+    "make": (callable, "make(seed, index, level) -> dict"),
+}
+"""What a file may say besides its rows and its reward, when it is right, and how it is said."""
+
+
+def _constants(name: str, module: ModuleType) -> dict[str, Any]:
+    said = {key: module.__dict__[key] for key in CONSTANTS if module.__dict__.get(key) is not None}
+    for key, value in said.items():
+        fits, want = CONSTANTS[key]
+        if not fits(value):
+            raise BadEnvironment(f"environment {name}: {key} = {value!r:.80}: want {want}")
+    return said
 
 
 def _checked_rows(name: str, rows: Any) -> tuple[Row, ...]:
@@ -180,9 +233,12 @@ def _checked_rows(name: str, rows: Any) -> tuple[Row, ...]:
     for index, row in enumerate(rows):
         if not isinstance(row, dict) or "prompt" not in row:
             raise BadEnvironment(f"environment {name}: rows[{index}] needs a prompt, got {row!r:.120}")
-        messages(row["prompt"])
-        if not isinstance(row.get("level", 1), int):
-            raise BadEnvironment(f"environment {name}: rows[{index}].level must be a whole number")
+        try:
+            messages(row["prompt"])
+        except BadEnvironment as error:
+            raise BadEnvironment(f"environment {name}: rows[{index}]: {error}") from error
+        if not _whole(row.get("level", 1)):
+            raise BadEnvironment(f"environment {name}: rows[{index}].level must be a whole number from 0 on")
     return tuple(rows)
 
 

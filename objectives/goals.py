@@ -97,7 +97,8 @@ class Goals:
         if self.protects_nothing:
             return ()
         rules: dict[str, Rule] = {}
-        for line in self.protections or (Protection(EVERYTHING, margin=DEFAULT_MARGIN),):
+        lines = self.protections or (Protection(EVERYTHING, margin=DEFAULT_MARGIN),)
+        for line in sorted(lines, key=lambda line: line.what != EVERYTHING):  # what is named goes before `*`
             if line.what in MEASURED:
                 continue
             names = sorted({e.ability for e in environments.values()}) if line.what == EVERYTHING else [line.what]
@@ -144,8 +145,9 @@ def check(goals: Goals, environments: Mapping[str, Environment], methods: Iterab
     Raises:
         BadGoals: The first contradiction, by name.
     """
+    _check_names(environments)
     for ability in goals.forbidden.abilities:
-        cells_of(ability, environments, "forbid.abilities") if ability not in ABILITIES else None
+        _check_ability(ability, environments)
     _check_methods(goals.forbidden.methods, list(methods))
     for goal in goals.goals:
         _check_goal(goal, goals, environments)
@@ -158,6 +160,24 @@ def check(goals: Goals, environments: Mapping[str, Environment], methods: Iterab
     _check_floors(goals, environments)
     if not goals.weights(environments):
         raise BadGoals("goals: every cell they name is forbidden or has train = false, so nothing can be raised")
+
+
+def _check_names(environments: Mapping[str, Environment]) -> None:
+    abilities = {environment.ability for environment in environments.values()}
+    for name in environments:
+        if name in abilities:
+            raise BadGoals(f"environments.{name}: an ability has this name; choose another one")
+
+
+def _check_ability(name: str, environments: Mapping[str, Environment]) -> None:
+    """Refuse to forbid what is no ability: an environment's name would forbid nothing."""
+    used = {environment.ability for environment in environments.values()}
+    if name in ABILITIES or name in used:
+        return
+    known = sorted({*ABILITIES, *used})
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"abilities are {', '.join(known)}"
+    raise BadGoals(f"forbid.abilities = {name!r}: no such ability; {hint}")
 
 
 def _check_goal(goal: Goal, goals: Goals, environments: Mapping[str, Environment]) -> None:

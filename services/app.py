@@ -1,15 +1,12 @@
 """Put a home together: from metaevo.toml to a host with engines and graders, and an evolution that can run."""
 
-import fnmatch
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from metaevo import prompts
 from metaevo.artifacts import base
 from metaevo.engines.client import EngineClient
 from metaevo.engines.grader import GraderPool
@@ -23,16 +20,15 @@ from metaevo.ledger.tables import ConfigRow
 from metaevo.line.host import Host
 from metaevo.modules.registry import Registry
 from metaevo.recipes import schema
+from metaevo.recipes.schema import Recipe
 from metaevo.search.run import SearchRules
 from metaevo.terms import Settings
-from metaevo.types import Attempt, Experience, Experiences, Turn, solved
-from objectives.environment import BadEnvironment, messages
+from objectives.environment import BadEnvironment
 from objectives.finder import Source
-from objectives.goals import BadGoals, check
-from objectives.splits import canonical, task_id
-from objectives.types import Direction, Environment, Split, Task
+from objectives.types import Direction, Environment
 from services import later
 from services.home import Home
+from services.ready import BASE, Ready, answer_tokens, checked, same_base
 from services.settings import Config
 
 BUILT_IN = "builtin:"
@@ -97,47 +93,82 @@ def graders(home: Path, config: Config) -> Iterator[tuple[GraderPool, dict[str, 
 
 
 @contextmanager
-def opened(home: Home, *, make: MakeEngines | None = None, engines: int | None = None) -> Iterator[App]:
+def opened(
+    home: Home,
+    *,
+    make: MakeEngines | None = None,
+    engines: int | None = None,
+    on_ready: Callable[[Mapping[str, Environment]], None] = lambda _environments: None,
+) -> Iterator[App]:
     """Hold the home and yield it ready for work; everything it started ends with the block.
+
+    ``on_ready`` is called with the environments when all was looked at: until then nothing is written or started.
 
     Raises:
         BadInput: The configuration asks for what is not here, contradicts itself or measures nothing.
         Busy: Another process holds the home.
     """
-    config = home.config()
-    text = home.text
+    config, text = home.config(), home.text
     later.refuse(config, text)
     with home.held(), graders(home.path, config) as (pool, environments):
-        wishes_checked(config, environments, Registry(home.path))
+        registry = Registry(home.path)
+        ready, chosen = checked(home, config, environments, registry), settings(config, environments, registry)
+        if home.founded:  # a damaged ledger is told before anything begins, as everything else is
+            home.ledger(read_only=False).close()
+        on_ready(environments)
         ledger = open_ledger(home.path / "metaevo.db", create=True)
-        remember(ledger, text)
-        ledger.set_meta("abilities", json.dumps({name: env.ability for name, env in environments.items()}))
-        width = engines or config.placement.trials or side_by_side()
-        made = (make or processes)(home, config, width)
-        host = Host(
-            ledger,
-            home.store(),
-            Registry(home.path),
-            pool,
-            made,
-            environments,
-            dialect(config),
-            config.seed if config.seed is not None else 1,
-            answer_tokens(config),
-            system_prompt(home, config),
-            seed_data(home, config),
-            home.path,
-        )
-        pool.on_event = lambda code, sentence, data: ledger.event(code, sentence, None, **data)
+        made: Sequence[Engine] = ()
         try:
+            remember(ledger, text)
+            ledger.set_meta("abilities", json.dumps({name: env.ability for name, env in environments.items()}))
+            made = (make or processes)(home, config, engines or config.placement.trials or side_by_side())
+            host = _host(home, config, ready, ledger, registry, pool, made, environments)
+            pool.on_event = lambda code, sentence, data: ledger.event(code, sentence, None, **data)
             if host.lineage.alias("champion") is None:
-                secret_of(ledger, config.seed)
-                found(host, base.refer(host.store, base_folder(home, config), "metaevo.toml: model.base"))
-            yield App(home, config, host, settings(config, host), ledger)
+                _founded(home, config, ready, host)
+            else:
+                same_base(host, ready.base)
+            yield App(home, config, host, chosen, ledger)
         finally:
             for engine in made:
                 engine.close()
             ledger.close()
+
+
+def _founded(home: Home, config: Config, ready: Ready, host: Host) -> None:
+    """Publish generation 0; where the engine cannot load the base, nothing of the attempt is left behind."""
+    secret_of(host.ledger, config.seed)
+    try:
+        found(host, base.refer(host.store, ready.base, BASE))
+    except BadInput as error:
+        home.forget()
+        raise BadInput(f"{BASE}: {str(error).removeprefix('model.base: ')}") from error
+
+
+def _host(
+    home: Home,
+    config: Config,
+    ready: Ready,
+    ledger: Ledger,
+    registry: Registry,
+    pool: GraderPool,
+    engines: Sequence[Engine],
+    environments: Mapping[str, Environment],
+) -> Host:
+    return Host(
+        ledger,
+        home.store(),
+        registry,
+        pool,
+        engines,
+        environments,
+        ready.dialect,
+        config.seed if config.seed is not None else 1,
+        answer_tokens(config),
+        ready.system_prompt,
+        ready.seed_data,
+        home.path,
+    )
 
 
 def processes(home: Home, config: Config, width: int) -> Sequence[Engine]:
@@ -156,98 +187,7 @@ def side_by_side() -> int:
     return max(1, min(len(os.sched_getaffinity(0)), int(free // (2 * 2**30)), 4))
 
 
-def base_folder(home: Home, config: Config) -> Path:
-    """Return the base checkpoint's folder."""
-    name = config.model.base
-    if name.startswith(BUILT_IN):
-        import metaevo.tiny
-
-        if name != f"{BUILT_IN}tiny":
-            raise BadInput(f"metaevo.toml: model.base = {name!r}: the built-in base is {BUILT_IN}tiny")
-        return metaevo.tiny.CHECKPOINT
-    return (home.path / name).resolve()
-
-
-def dialect(config: Config) -> prompts.Dialect:
-    """Return the base's dialect."""
-    return prompts.load(config.model.dialect or ("tiny" if config.model.base == f"{BUILT_IN}tiny" else "english"))
-
-
-def answer_tokens(config: Config) -> int:
-    """Return how long an answer may be: as set, and short for the built-in base, whose answers are."""
-    given = "answer" in config.model.model_fields_set
-    return TINY_ANSWER if not given and config.model.base.startswith(BUILT_IN) else config.model.answer
-
-
-def system_prompt(home: Home, config: Config) -> str:
-    """Return the operator's system prompt.
-
-    Raises:
-        BadInput: The file is missing.
-    """
-    if config.model.system_prompt is None:
-        return ""
-    path = home.path / config.model.system_prompt.file
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise BadInput(f"metaevo.toml: model.system_prompt.file = {path.name!r}: {error.strerror}") from error
-
-
-def seed_data(home: Home, config: Config) -> Experiences:
-    """Return the rows of [data] replay: JSONL with prompt and completion (or answer).
-
-    Raises:
-        BadInput: A pattern matches nothing, is forbidden, or a line is broken.
-    """
-    rows: list[Experience] = []
-    for pattern in config.data.replay:
-        if any(fnmatch.fnmatch(pattern, forbidden) for forbidden in config.forbid.data):
-            raise BadInput(f"metaevo.toml: data.replay = {pattern!r} contradicts forbid.data; drop one")
-        files = sorted(home.path.glob(pattern))
-        if not files:
-            raise BadInput(f"metaevo.toml: data.replay = {pattern!r}: no such file in {home.path}")
-        for path in files:
-            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-                if line.strip():
-                    rows.append(_seed_row(line, f"{path.name}:{number}"))
-    return tuple(rows)
-
-
-def _seed_row(line: str, place: str) -> Experience:
-    try:
-        data: Mapping[str, Any] = json.loads(line)
-        prompt = messages(data["prompt"])
-        text = data.get("completion", data.get("answer"))
-        if not isinstance(text, str):
-            raise BadEnvironment("completion must be text")
-    except (ValueError, KeyError, TypeError, BadEnvironment) as error:
-        raise BadInput(f"data.replay: {place}: want prompt and completion ({error})") from error
-    task = Task(task_id("seed", canonical(prompt)), "seed", 0, Split.TRAIN, prompt)
-    return Experience(Attempt(task, solved((Turn("assistant", text, "seed"),))), (), 1.0, tags=("seed",))
-
-
-def wishes_checked(config: Config, environments: Mapping[str, Environment], registry: Registry) -> None:
-    """Refuse goals that contradict themselves or that nothing measures.
-
-    Raises:
-        BadInput: The first one, by name.
-    """
-    methods = [
-        *schema.names(registry.home),
-        *(
-            n
-            for slot in ("tasks", "solutions", "feedback", "refinement", "stability", "update", "consolidation")
-            for n in registry.names(slot)
-        ),
-    ]
-    try:
-        check(config.wishes(), environments, methods)
-    except BadGoals as error:
-        raise BadInput(f"metaevo.toml: {error}") from error
-
-
-def settings(config: Config, host: Host) -> Settings:
+def settings(config: Config, environments: Mapping[str, Environment], registry: Registry) -> Settings:
     """Return what the operator set for all cycles.
 
     Raises:
@@ -256,7 +196,7 @@ def settings(config: Config, host: Host) -> Settings:
     from metaevo.diagnose import ProbeRules
 
     wishes = config.wishes()
-    margins = [rule.margin for rule in wishes.rules(host.environments) if rule.margin is not None]
+    margins = [rule.margin for rule in wishes.rules(environments) if rule.margin is not None]
     return Settings(
         goals=wishes,
         gate=GateRules(config.gate.alpha, config.gate.screen_items, max_items=config.gate.max_items),
@@ -264,19 +204,28 @@ def settings(config: Config, host: Host) -> Settings:
             config.search.trials, config.search.fidelity, config.search.finals, margin=min(margins, default=1.0)
         ),
         probe=ProbeRules(config.diagnosis.items, config.diagnosis.samples),
-        rule=host.registry.get("objective", config.objective.rule, "metaevo.toml: objective.rule").name,
-        fixed_recipe=schema.load(config.fixed.recipe, host.registry) if config.fixed.recipe else None,
-        fixed_objective=_fixed_objective(config, host),
+        rule=registry.get("objective", config.objective.rule, "metaevo.toml: objective.rule").name,
+        fixed_recipe=_fixed_recipe(config, registry),
+        fixed_objective=_fixed_objective(config, environments),
         observe=config.mode == "observe",
     )
 
 
-def _fixed_objective(config: Config, host: Host) -> tuple[str, str] | None:
+def _fixed_recipe(config: Config, registry: Registry) -> Recipe | None:
+    if config.fixed.recipe is None:
+        return None
+    try:
+        return schema.load(config.fixed.recipe, registry)
+    except BadInput as error:
+        raise BadInput(f"metaevo.toml: fixed.recipe: {error}") from error
+
+
+def _fixed_objective(config: Config, environments: Mapping[str, Environment]) -> tuple[str, str] | None:
     text = config.fixed.objective
     if text is None:
         return None
     ability, _, direction = text.partition("/")
-    known = sorted({f"{e.ability}/{e.direction.value}" for e in host.environments.values()})
+    known = sorted({f"{e.ability}/{e.direction.value}" for e in environments.values()})
     if f"{ability}/{direction or Direction.PERFORMANCE.value}" not in known:
         raise BadInput(f"metaevo.toml: fixed.objective = {text!r}: nothing measures it; measured: {', '.join(known)}")
     return ability, direction or Direction.PERFORMANCE.value

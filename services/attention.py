@@ -7,8 +7,11 @@ from typing import Any
 
 from sqlmodel import col, select
 
+from metaevo.errors import ModuleFailed
 from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.tables import CycleRow, EventRow
+from metaevo.modules.contracts import unlawful
+from metaevo.modules.registry import Registry
 from services.home import LEAST_FREE, Home
 from services.later import refused
 from services.settings import Config
@@ -40,13 +43,15 @@ def needed(ledger: Ledger, config: Config, home: Home) -> list[dict[str, Any]]:
             since = recent[-1].closed_at
             text = f"the last {FAILED_IN_A_ROW} cycles ended for infrastructure: {recent[0].why[:160]}"
             found.append(entry("infrastructure", since.isoformat() if since else None, text))
-        last = recent[0].number if recent else 0
-        for code in ("module_broken", "grader_failed"):
-            query = select(EventRow).where(EventRow.code == code).order_by(col(EventRow.seq).desc())
-            row = session.exec(query).first()
-            if row is not None and (row.cycle is None or row.cycle >= last):
-                found.append(entry(code, row.at.isoformat(), row.sentence))
-    return found
+        failed = select(EventRow).where(EventRow.code == "grader_failed").order_by(col(EventRow.seq).desc())
+        row = session.exec(failed).first()
+        if row is not None and (not recent or row.at >= recent[0].opened_at):
+            found.append(entry("grader_failed", row.at.isoformat(), row.sentence))
+    try:
+        broken = list(unlawful(Registry(home.path)).values())
+    except ModuleFailed as error:  # two modules of one name: neither can be listed
+        broken = [str(error)]
+    return found + [entry("module_broken", None, said) for said in broken]
 
 
 def entry(code: str, since: str | None, sentence: str) -> dict[str, Any]:

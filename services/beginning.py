@@ -1,6 +1,5 @@
 """How a home begins: check the base and the environments first, then write metaevo.toml with comments."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,8 @@ from metaevo.modules.registry import Registry
 from objectives.environment import BadEnvironment
 from objectives.finder import Source
 from services import config as configs
-from services.app import base_folder, wishes_checked
-from services.home import Home
+from services.home import Home, default_path
+from services.ready import base_folder, wishes_checked
 
 TINY = ("addition", "letter_count", "reversal", "sorting", "extremes", "grid_navigation", "block_unstacking")
 
@@ -42,12 +41,10 @@ def begin(
         wishes_checked(settings, described, Registry(None))
     except BadInput as error:
         raise BadInput(str(error).replace("metaevo.toml: goals.mine.raise", "--goal")) from error
-    home.create(text)
-    for path in files.values():
-        shutil.copy2(path, home.path / "environments" / path.name)
-        for beside in path.parent.glob(f"{path.stem}.json*"):
-            shutil.copy2(beside, home.path / "environments" / beside.name)
-    return {"home": str(home.path), "base": base, "environments": list(described), "next": "metaevo plan"}
+    beside = [other for path in files.values() for other in sorted(path.parent.glob(f"{path.stem}.json*"))]
+    home.create(text, [*files.values(), *beside])
+    there = "" if home.path == default_path().expanduser().resolve() else f" --home {home.path}"
+    return {"home": str(home.path), "base": base, "environments": list(described), "next": f"metaevo plan{there}"}
 
 
 def _described(home: Home, chosen: list[str], files: dict[str, Path]) -> dict[str, Any]:

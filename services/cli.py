@@ -7,6 +7,7 @@ Exit codes: 0 ok, 1 error, 2 usage or configuration, 3 unhealthy or busy, 4 refu
 import inspect
 import os
 import sys
+import traceback
 from pathlib import Path
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -20,7 +21,7 @@ JSON = Annotated[bool, typer.Option("--json", help="Print data as JSON.")]
 YES = Annotated[bool, typer.Option("--yes", help="Answer yes to questions.")]
 DEMO_HOME = ".local/share/metaevo-demo"
 UNHEALTHY = ("healthy", "clean", "usable", "ok")
-"""Keys that make a check's exit code 3 when they are false."""
+"""Keys that make a check's exit code 3 (of a configuration 2) when they are false."""
 
 
 def build() -> typer.Typer:
@@ -94,37 +95,53 @@ def _parameter(parameter: inspect.Parameter, hint: Any) -> inspect.Parameter:
         marks = tuple(rest)
     mark = next((m for m in marks if isinstance(m, Argument | Option)), None)
     text = mark.help if mark else ""
-    made = typer.Argument(help=text) if isinstance(mark, Argument) else typer.Option(help=text)
+    flag = (f"--{parameter.name.replace('_', '-')}",) if kind is bool else ()  # no --no-… beside it
+    made = typer.Argument(help=text) if isinstance(mark, Argument) else typer.Option(*flag, help=text)
     return parameter.replace(annotation=Annotated[kind, made], kind=inspect.Parameter.KEYWORD_ONLY)
 
 
 def _run(operation: Operation, home: Path | None, as_json: bool, given: dict[str, Any]) -> None:
     """Call the operation, print its result, and end with the right exit code."""
-    from metaevo.errors import BadInput, Busy, MetaevoError, Refused
-
     try:
         data = _called(operation, home, given)
         _print(operation, data, as_json)
-    except Busy as error:
-        _fail(str(error), 3)
-    except Refused as error:
-        _fail(str(error), 4)
-    except BadInput as error:
-        _fail(str(error), 2)
-    except MetaevoError as error:
-        _fail(str(error), 1)
     except KeyboardInterrupt:
         _fail("interrupted; what was finished is kept, run the command again to go on", 130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         raise SystemExit(0) from None
+    except Exception as error:  # noqa: BLE001 - the process boundary: a person gets one line, never a traceback
+        _fail(*_told(error))
     if isinstance(data, dict) and any(data.get(key) is False for key in UNHEALTHY):
-        raise SystemExit(3)
+        raise SystemExit(2 if operation.group == "config" else 3)
+
+
+def _told(error: Exception) -> tuple[str, int]:
+    """Return what to say of an error, and the exit code."""
+    from metaevo.errors import BadInput, Busy, MetaevoError, Refused, Unwritable, cannot_write
+
+    codes: tuple[tuple[type[Exception], int], ...] = ((Busy, 3), (Unwritable, 3), (Refused, 4), (BadInput, 2))
+    for kind, code in codes:
+        if isinstance(error, kind):
+            return str(error), code
+    if isinstance(error, MetaevoError):
+        return str(error), 1
+    if cannot_write(error):
+        return f"{error}; make room or make it writable, then run the command again", 3
+    if os.environ.get("METAEVO_TRACE"):
+        raise error
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{Path(where.filename).name}:{where.lineno}"
+    return f"{type(error).__name__} at {place}: {error}; please report this (METAEVO_TRACE=1 shows all of it)", 1
 
 
 def _called(operation: Operation, home: Path | None, given: dict[str, Any]) -> Any:
+    from metaevo.errors import BadInput
     from services.home import Home, default_path
 
+    for name, value in given.items():
+        if isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
+            raise BadInput(f"{name} = {value!a}: is no UTF-8 text; type it again")
     if "home" not in inspect.signature(operation.call).parameters:
         return operation.call(**given)
     fallback = (
@@ -154,8 +171,19 @@ def _fail(text: str, code: int) -> None:
 
 
 def main() -> None:
-    """Run the command line."""
-    build()()
+    """Run the command line; what it cannot understand is told in one line too."""
+    try:
+        code = build()(prog_name="metaevo", standalone_mode=False)
+    except typer.Abort:
+        _fail("stopped; nothing was changed", 1)
+    except typer.TyperException as error:
+        text = error.format_message().replace("\n", " ").rstrip(".")
+        if "Usage:" in text:  # a command with nothing after it shows its help
+            print(error.message, file=sys.stderr)
+            raise SystemExit(2) from None
+        context = getattr(error, "ctx", None)
+        _fail(f"{text}; see `{context.command_path if context else 'metaevo'} --help`", 2)
+    raise SystemExit(code if isinstance(code, int) else 0)
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ import difflib
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -12,6 +12,8 @@ from metaevo.errors import BadInput
 from services.settings import Config
 
 NAME = "metaevo.toml"
+SECRETIVE = ("Secret", "Notify", "LedgerTable")
+NEVER_HERE = 'a secret is never written here; use { env = "NAME" }, { file = "PATH" } or { credential = "NAME" }'
 HEADER = re.compile(r"^\s*\[\[?\s*([^\]]+?)\s*\]\]?")
 KEY = re.compile(r"""^\s*((?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+)(?:\s*\.\s*(?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+))*)\s*=""")
 
@@ -35,8 +37,8 @@ def parse(text: str, name: str = NAME) -> Config:
     """Return the configuration a text describes. Raises BadInput like `read`."""
     try:
         data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise BadInput(f"{name}: {error}") from error
+    except (ValueError, RecursionError) as error:  # no TOML, a number of 5,000 digits, 20,000 brackets
+        raise BadInput(f"{name}: is no TOML: {error}") from error
     try:
         return Config.model_validate(data)
     except ValidationError as error:
@@ -60,11 +62,11 @@ def _line(text: str, path: list[str]) -> int | None:
         header = HEADER.match(line)
         if header:
             table = _parts(header[1])
-            if table == path:
+            if table[: len(path)] == path:
                 return number
             continue
         key = KEY.match(line)
-        if key and [*table, *_parts(key[1])] == path:
+        if key and [*table, *_parts(key[1])][: len(path)] == path:
             return number
     return None
 
@@ -86,6 +88,12 @@ def _sentence(error: Any, place: list[Any]) -> str:
         return ": unknown key, " + (f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}")
     if error["type"] == "missing":
         return ": is missing; every configuration needs it"
+    if error["type"] == "model_type":
+        if error["ctx"]["class_name"] in SECRETIVE:  # what stands there may be the secret itself: it is not repeated
+            return f": {NEVER_HERE}"
+        return f" = {value!r:.120}: want a table, {{ key = value }}; keys: {', '.join(_known([*place, '']))}"
+    if error["type"] == "tuple_type":
+        return f" = {value!r:.120}: want a list, [ value, value ]"
     said = error["msg"].removeprefix("Value error, ")
     said = said[0].lower() + said[1:]
     return f" = {value!r:.120}: {said}"
@@ -98,9 +106,9 @@ def _known(place: list[Any]) -> list[str]:
         if isinstance(model, type) and issubclass(model, BaseModel):
             field = model.model_fields.get("raise_" if part == "raise" else str(part))
             model = field.annotation if field is not None else None
-            continue
-        model = _table(model)
-        model = model if model is not None else None
+            model = model if get_origin(model) is dict else _table(model)
+        else:
+            model = _table(model)
     model = _table(model) or model
     if isinstance(model, type) and issubclass(model, BaseModel):
         return [field.alias or name for name, field in model.model_fields.items()]

@@ -21,6 +21,8 @@ from services.home import Home
 from services.words import per_cent, points, reason_words, signed, thousands
 
 LABEL = 11
+KEYS = ("generation", "weakness", "objective", "method", "gain", "kept", "against", "data", "cost", "undo")
+"""What every explanation has, null where there is nothing to say."""
 
 
 def why_generation(home: Home, which: str | None) -> dict[str, Any]:
@@ -34,7 +36,7 @@ def why_generation(home: Home, which: str | None) -> dict[str, Any]:
         row = Lineage(ledger).row(which) if which else _latest(ledger)
         if row.parent is None:
             lines = [f"{row.id} is the base model as it was given.", _line("Undo", "nothing to undo")]
-            return {"generation": row.id, "lines": lines}
+            return dict.fromkeys(KEYS) | {"generation": row.id, "status": row.status, "lines": lines}
         with ledger.read() as session:
             cycle = session.get(CycleRow, row.cycle)
         if cycle is None or row.verdict is None:
@@ -49,9 +51,13 @@ def _latest(ledger: Ledger) -> GenerationRow:
     with ledger.read() as session:
         query = select(CycleRow).where(CycleRow.candidate.is_not(None)).order_by(col(CycleRow.number).desc())  # type: ignore[union-attr]
         row = session.exec(query).first()
-    if row is None or row.candidate is None:
+        last = session.exec(select(CycleRow).where(CycleRow.outcome != "open").order_by(col(CycleRow.number).desc()))
+        ended = last.first()
+    if row is not None and row.candidate is not None:
+        return Lineage(ledger).row(row.candidate)
+    if ended is None:
         raise BadInput("nothing was decided yet; start with `metaevo run`")
-    return Lineage(ledger).row(row.candidate)
+    raise BadInput(f"no generation was examined yet: cycle {ended.number} ended with none, {ended.why}")
 
 
 def _data(home: Home, ledger: Ledger, row: GenerationRow, cycle: CycleRow) -> dict[str, Any]:
@@ -62,7 +68,7 @@ def _data(home: Home, ledger: Ledger, row: GenerationRow, cycle: CycleRow) -> di
         "parent": row.parent,
         "status": row.status,
         "decision": verdict.get("decision"),
-        "at": cycle.closed_at.strftime("%d %b %Y at %H:%M") if cycle.closed_at else None,
+        "at": _decided_at(ledger, row, cycle),
         "weakness": _weakness(home, ledger, row, cycle),
         "objective": row.objective,
         "method": _method(ledger, row),
@@ -76,6 +82,14 @@ def _data(home: Home, ledger: Ledger, row: GenerationRow, cycle: CycleRow) -> di
         "cost": {"tokens": cycle.tokens, "seconds": _seconds(cycle)},
         "undo": f'metaevo rollback --to {row.parent} --reason "…"' if row.status == "champion" else None,
     }
+
+
+def _decided_at(ledger: Ledger, row: GenerationRow, made: CycleRow) -> str | None:
+    """Return when the last verdict on a generation was given: a held one is examined again in later cycles."""
+    with ledger.read() as session:
+        query = select(CycleRow).where(CycleRow.candidate == row.id).order_by(col(CycleRow.number).desc())
+        cycle = session.exec(query).first() or made
+    return cycle.closed_at.strftime("%d %b %Y at %H:%M") if cycle.closed_at else None
 
 
 def _weakness(home: Home, ledger: Ledger, row: GenerationRow, cycle: CycleRow) -> dict[str, Any] | None:
@@ -164,7 +178,8 @@ def _line(label: str, text: str) -> str:
 def _headline(data: dict[str, Any]) -> str:
     done = {"promote": "was promoted", "hold": "was held", "reject": "was rejected"}.get(data["decision"], "was seen")
     after = f" and replaced {data['parent']}" if data["decision"] == "promote" else f"; {data['parent']} stays"
-    now = "" if data["status"] in ("champion", "held", "rejected") else f" (now {data['status']})"
+    expected = {"promote": "champion", "hold": "held", "reject": "rejected"}.get(data["decision"])
+    now = "" if data["status"] == expected else f" (now {data['status']})"
     return f"{data['generation']} {done} on {data['at']}{after}{now}."
 
 
@@ -177,7 +192,8 @@ def _weak_line(weak: dict[str, Any] | None) -> str:
     if weak["name"]:
         text += f" {per_cent(weak['share'])} of {weak['environment']} errors: {weak['name']}"
         e = weak["example"]
-        text += f", for example {e['text']} → {e['given'] or '(nothing)'}, right is {e['expected']}." if e else "."
+        given = e["given"].strip() or "(nothing)" if e else ""
+        text += f", for example {e['text']} → {given}, right is {e['expected']}." if e else "."
     return _line("Weakness", text)
 
 
@@ -252,9 +268,11 @@ def _cost_line(cost: dict[str, Any]) -> str:
 
 def sentence(made: Cycle) -> str:
     """Return one cycle in one line, for progress displays."""
-    about = (
-        f"{made.objective.ability} {', '.join(map(str, made.objective.cells))}" if made.objective else "no objective"
-    )
+    about = "no objective"
+    if made.objective is not None:
+        about = f"{made.objective.ability} {', '.join(map(str, made.objective.cells))}"
+    elif made.verdict is not None:
+        about = f"examined again on {', '.join(made.verdict.exam['cells'])}"
     if made.verdict is None or made.candidate is None:
         return f"cycle {made.number}  {made.outcome.upper()}  {about}: {made.why}"
     gain = made.verdict.exam.get("gain") or made.verdict.exam.get("screen") or {}

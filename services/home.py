@@ -3,13 +3,13 @@
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from metaevo.errors import BadInput, Busy
+from metaevo.errors import BadInput, Busy, Unwritable
 
 if TYPE_CHECKING:  # the command line imports this at every start: nothing heavy may come with it
     from metaevo.artifacts.store import Store
@@ -57,9 +57,16 @@ class Home:
         return Store(self.path / "artifacts")
 
     def ledger(self, *, read_only: bool = True) -> "Ledger":
-        """Return the ledger; raises BadInput where there is none."""
+        """Return the ledger.
+
+        Raises:
+            BadInput: There is no home here, or nothing has run in it yet.
+        """
         from metaevo.ledger.ledger import open_ledger
 
+        if not self.founded:
+            self.config()
+            raise BadInput(f"{self.path}: nothing has run here yet; start with `metaevo run --home {self.path}`")
         return open_ledger(self.path / "metaevo.db", read_only=read_only)
 
     @property
@@ -67,8 +74,8 @@ class Home:
         """Return whether the home has a ledger."""
         return (self.path / "metaevo.db").is_file()
 
-    def create(self, text: str) -> None:
-        """Make the folders and write metaevo.toml, all or nothing.
+    def create(self, text: str, environments: Sequence[Path] = ()) -> None:
+        """Make the folders, copy environment files into theirs and write metaevo.toml: all or nothing.
 
         Raises:
             BadInput: A home is here already, or the place cannot be written.
@@ -78,15 +85,30 @@ class Home:
         if self.config_path.exists():
             raise BadInput(f"{self.config_path}: there is a home here already; edit it, or choose another --home")
         config.parse(text)
+        aside = self.path / ".metaevo.toml.new"
+        folders = [*reversed(self.path.parents), self.path, *(self.path / name for name in FOLDERS)]
+        copies = {path: self.path / "environments" / path.name for path in environments}
+        made = [path for path in (*folders, *copies.values(), aside) if not path.exists()]
         try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            for name in FOLDERS:
-                (self.path / name).mkdir(exist_ok=True)
-            aside = self.path / ".metaevo.toml.new"
+            for folder in folders:
+                if folder in made:
+                    folder.mkdir(exist_ok=True)
+            for path, copy in copies.items():
+                shutil.copy2(path, copy)
             aside.write_text(text, encoding="utf-8")
             aside.rename(self.config_path)
         except OSError as error:
+            for path in reversed(made):
+                with suppress(OSError):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
             raise BadInput(f"--home {self.path}: cannot be written ({error.strerror}); choose another place") from error
+
+    def forget(self) -> None:
+        """Remove ledger and artifacts. For a home whose founding failed: it holds nothing yet."""
+        for path in self.path.glob("metaevo.db*"):
+            path.unlink()
+        for path in (self.path / "artifacts").glob("*"):
+            shutil.rmtree(path)
 
     @contextmanager
     def held(self) -> Iterator["Home"]:
@@ -94,12 +116,15 @@ class Home:
 
         Raises:
             Busy: Another process holds it; the message names that process.
-            BadInput: The place cannot be written or is full.
+            Unwritable: It is read-only or full.
+            BadInput: There is no home here.
         """
+        if not self.path.is_dir():
+            self.config()
         try:
             handle = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
-            raise BadInput(
+            raise Unwritable(
                 f"--home {self.path}: cannot be written ({error.strerror}); fix its owner or mode"
             ) from error
         try:
@@ -119,7 +144,7 @@ class Home:
     def _room(self) -> None:
         free = shutil.disk_usage(self.path).free
         if free < LEAST_FREE:
-            raise BadInput(f"--home {self.path}: {free // 2**20} MiB free, {LEAST_FREE // 2**20} needed; make room")
+            raise Unwritable(f"--home {self.path}: {free // 2**20} MiB free, {LEAST_FREE // 2**20} needed; make room")
 
 
 def default_path() -> Path:

@@ -5,7 +5,8 @@ from typing import Any
 
 from metaevo.errors import BadInput
 from services.config import at
-from services.settings import Amount, Config
+from services.settings import Config
+from services.settings_machine import Amount
 
 Rule = tuple[tuple[str, ...], Callable[[Config], Any], str]
 

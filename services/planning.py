@@ -18,13 +18,13 @@ from metaevo.search.proposals import study
 from metaevo.search.skeletons import skeletons
 from metaevo.terms import State, Tools
 from objectives.types import Split
-from services.app import App, opened
+from services.app import App, MakeEngines, opened
 from services.home import Home
 
 
-def plan(home: Home) -> dict[str, Any]:
+def plan(home: Home, *, make: MakeEngines | None = None) -> dict[str, Any]:
     """Return the next objective, what would be tried, what it takes and the smallest gain it could prove."""
-    with opened(home, engines=1) as app, tempfile.TemporaryDirectory() as aside:
+    with opened(home, make=make, engines=1) as app, tempfile.TemporaryDirectory() as aside:
         scratch = open_ledger(Path(aside) / "plan.db", create=True)
         evolution = app.evolution()
         epoch, number = _epoch(app), _next(app)
@@ -99,7 +99,7 @@ def _epoch(app: App) -> int:
 
 def _next(app: App) -> int:
     with app.ledger.read() as session:
-        row = session.exec(select(CycleRow).order_by(col(CycleRow.number).desc())).first()
+        row = session.exec(select(CycleRow).order_by(col(CycleRow.number).desc()).limit(1)).first()
     if row is None:
         return 1
     return row.number if row.outcome == "open" else row.number + 1

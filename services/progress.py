@@ -21,10 +21,8 @@ class Progress:
 
     def __enter__(self) -> "Progress":
         if self.live:
-            self._status = self.console.status("starting")
+            self._status = self.console.status("checking")
             self._status.start()
-        else:
-            self._say("starting")
         return self
 
     def __exit__(
@@ -33,6 +31,13 @@ class Progress:
         if self._status is not None:
             self._status.stop()
             self._status = None
+
+    def starting(self) -> None:
+        """Show that everything named was found right and work begins."""
+        if self._status is not None:
+            self._status.update("starting")
+        else:
+            self._say("starting")
 
     def phase(self, cycle: int, name: str, detail: str) -> None:
         """Show that a cycle entered a phase."""

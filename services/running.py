@@ -51,13 +51,12 @@ def ran(home: Home, cycles: int | None) -> dict[str, Any]:
     if cycles is not None and cycles < 1:
         raise BadInput(f"--cycles {cycles}: want at least 1")
     progress = Progress()
-    with progress, opened(home) as app:
+    with progress, opened(home, on_ready=lambda _: progress.starting()) as app:
         budget = left(app, cycles)
         with driven(app, progress) as evolution:
             done = evolution.run(budget)
-        return {"decided": [summary(made) for made in done], "champion": app.host.lineage.alias("champion")} | spent(
-            app.ledger
-        )
+        decided, champion = [summary(made) for made in done], app.host.lineage.alias("champion")
+        return {"home": str(home.path), "decided": decided, "champion": champion} | spent(app.ledger)
 
 
 @contextmanager
@@ -104,9 +103,15 @@ def summary(made: Cycle) -> dict[str, Any]:
         "cycle": made.number,
         "outcome": made.outcome,
         "candidate": made.candidate.id if made.candidate else None,
-        "objective": [str(cell) for cell in made.objective.cells] if made.objective else None,
+        "objective": _cells(made),
         "why": made.why,
     }
+
+
+def _cells(made: Cycle) -> list[str] | None:
+    if made.objective is not None:
+        return [str(cell) for cell in made.objective.cells]
+    return list(made.verdict.exam["cells"]) if made.verdict is not None else None
 
 
 def planned(home: Home) -> dict[str, Any]:

@@ -7,44 +7,27 @@ cluster parses on a laptop; `services.later` refuses those at start, by name. Un
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field
 
 from objectives.goals import Forbidden, Goal, Goals, Protection
 from objectives.types import Direction
-from services.units import bytes_of, seconds_of
-
-Seconds = Annotated[float, BeforeValidator(seconds_of)]
-Bytes = Annotated[int, BeforeValidator(bytes_of)]
-Share = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
-Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=1, le=10_000_000)]
-
-
-class Table(BaseModel):
-    """A table of the file: unknown keys are errors, values are not changed after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Secret(Table):
-    """Where a secret is found; it is never written into the file itself. Exactly one key."""
-
-    env: str | None = None
-    file: str | None = None
-    credential: str | None = None
-
-    @model_validator(mode="after")
-    def _one(self) -> "Secret":
-        given = [name for name in ("env", "file", "credential") if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError("want exactly one of { env = }, { file = } and { credential = }")
-        return self
-
-
-class TextFile(Table):
-    """A text kept in a file beside metaevo.toml."""
-
-    file: str
+from services.settings_machine import (
+    Api,
+    Backup,
+    Budget,
+    LedgerTable,
+    Notify,
+    Placement,
+    Proposer,
+    Retention,
+    Rollouts,
+    SandboxTable,
+    Schedule,
+    Serving,
+    StoreTable,
+    Training,
+)
+from services.settings_types import Count, Positive, Seconds, Secret, Share, Table, TextFile
 
 
 class Model(Table):
@@ -53,14 +36,19 @@ class Model(Table):
     base: str
     """`builtin:tiny`, a checkpoint folder, or a Hub id."""
     name: str = "metaevo"
+    """What the model is called: on the card of an export, and as the name it is served under."""
     sha256: str | None = None
+    """What the checkpoint must hash to."""
     context: Count | None = None
     """Tokens of prompt and answer together; default: what the model can see."""
     answer: Count = 64
     """Tokens an answer may have; an environment may set its own."""
     system_prompt: TextFile | None = None
+    """Put in front of every task that has no system message of its own."""
     thinking: bool = False
+    """Whether the base may think aloud before it answers."""
     hub_token: Secret | None = None
+    """For bases that a Hub gives only to those who ask."""
     dialect: str | None = None
     """How the model is asked to criticise and repair: `tiny` or `english`; default: by the base."""
 
@@ -69,19 +57,31 @@ class EnvironmentTable(Table):
     """[environments.NAME]: what to use, and how. Options of the `dataset` adapter stand here too."""
 
     use: str | None = None
+    """A name, a .py file, `package:NAME`, `reasoning_gym:NAME` or `dataset`; default: the table's own name."""
     ability: str | None = None
+    """The ability it measures; default: as the environment says."""
     direction: Direction | None = None
+    """What is improved; default: as the environment says."""
     train: bool = True
+    """Whether it may be an objective; otherwise it is only measured and protected."""
     timeout: Seconds | None = None
-    pass_mark: Share | None = None
+    """How long the reward of one answer may take; default: as the environment says, else two seconds."""
+    pass_mark: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    """Score from which an answer passes; default: as the environment says, else 1."""
     levels: tuple[int, ...] | None = None
+    """The levels in use; default: all it has."""
     answer: Any = None
     """Column of the answer (dataset), or how many tokens an answer may have (a number)."""
     path: str | None = None
+    """The JSONL file of a dataset, from the home's folder."""
     prompt: str | None = None
+    """Column of the prompt (dataset); default: `prompt`."""
     level: str | None = None
+    """Column of the level (dataset); default: `level`, and 1 where a row has none."""
     reward: str | None = None
+    """How a dataset's answers are graded: `exact` (the default), `numeric` or `regex`."""
     pattern: str | None = None
+    """With `regex`: its first group is compared with the answer."""
 
 
 class GoalTable(Table):
@@ -89,207 +89,99 @@ class GoalTable(Table):
 
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
     raise_: str = Field(default="*", alias="raise")
+    """An ability, an environment, environment/level, or `*` for whatever is weakest."""
     direction: Direction = Direction.PERFORMANCE
+    """What about it is to improve."""
     target: Share | None = None
+    """Reached when the lower limit of a cell's interval passes it; default: 0.95."""
     weight: Positive = 1.0
+    """How much it counts beside other goals."""
     by: date | None = None
+    """Until when; kept and shown."""
     why: str = ""
+    """Kept and shown."""
 
 
 class ProtectTable(Table):
     """One line of [protect]: exactly one of margin, floor and at_most."""
 
     margin: Share | None = None
+    """How far its score may fall below the parent's and the reference generation's."""
     floor: Share | None = None
+    """What its score may not fall below; where the champion is below it, the champion's score."""
     at_most: Positive | None = None
+    """For `answer_tokens`: the longest answers may become, as a ratio to the reference generation."""
 
 
 class Forbid(Table):
     """[forbid]: never an objective, never practised, never used."""
 
     abilities: tuple[str, ...] = ()
+    """Never an objective and never practised."""
     methods: tuple[str, ...] = ()
+    """Recipes and modules that search never uses."""
     data: tuple[str, ...] = ()
+    """Patterns of files that are never read."""
 
 
 class Data(Table):
     """[data]: files beside the environments."""
 
     replay: tuple[str, ...] = ()
+    """Patterns of JSONL files with prompt and completion that are mixed into training: what must not be forgotten."""
     knowledge: tuple[str, ...] = ()
+    """Patterns of texts that may become tasks."""
     labels: tuple[str, ...] = ()
+    """Patterns of JSONL files with people's judgements of answers."""
     real_share: Share | None = None
-
-
-class Amount(Table):
-    """What may be spent in a period."""
-
-    cycles: Count | None = None
-    wall_clock: Seconds | None = None
-    tokens: Count | None = None
-    gpu_hours: Positive | None = None
-    promotions: Count | None = None
-    money: Positive | None = None
-
-
-class Price(Table):
-    """What a GPU hour costs."""
-
-    gpu_hour: Positive
-    currency: str = "EUR"
-
-
-class Budget(Table):
-    """[budget]: no cycle starts that is forecast to pass it."""
-
-    total: Amount = Amount()
-    day: Amount = Amount()
-    month: Amount = Amount()
-    disk: Bytes | None = None
-    price: Price | None = None
-
-
-class Schedule(Table):
-    """[schedule]: when the daemon may work."""
-
-    window: str | None = None
-    timezone: str = "UTC"
-    freeze: tuple[str, ...] = ()
-    every: Seconds | None = None
-
-
-class Rollouts(Table):
-    """[rollouts]: what generates."""
-
-    engine: Literal["transformers", "vllm"] = "transformers"
-    python: str | None = None
-
-
-class Training(Table):
-    """[training]: what trains."""
-
-    engine: Literal["trl"] = "trl"
-    gpus: int = Field(default=0, ge=0, le=4096)
-    merge_every: Count = 5
-    """Promotions after which a continued adapter is merged in fp32 into a new full checkpoint."""
-
-
-class Workers(Table):
-    """How many workers, with how many GPUs each."""
-
-    workers: Count = 1
-    gpus: int = Field(default=0, ge=0, le=4096)
-
-
-class Placement(Table):
-    """[placement]: where work runs."""
-
-    use: Literal["process", "ray"] = "process"
-    address: str | None = None
-    rollouts: Workers = Workers()
-    training: Workers = Workers()
-    trials: Count | None = None
-    """Trials side by side, one engine each; default: one per two GiB of free memory, at most the cores."""
+    """Share of every batch that is not self-written, at least."""
 
 
 class Gate(Table):
     """[gate]: the exam. Outside of evolution."""
 
     max_items: Count = 1500
+    """Paired items one confirmation may look at: more prove smaller gains."""
     screen_items: Annotated[int, Field(ge=16, le=400)] = 240
+    """Paired items of the screen that comes before a confirmation."""
     alpha: Annotated[float, Field(gt=0.0, le=0.2)] = 0.05
+    """The chance of a false promotion in a whole evaluator epoch, at most."""
 
 
 class SearchTable(Table):
     """[search]: how large a search is."""
 
     trials: Annotated[int, Field(ge=1, le=256)] = 6
+    """Trials of a cycle at low fidelity."""
     fidelity: Annotated[float, Field(gt=0.0, le=1.0)] = 0.5
+    """Share of the budget knobs that such a trial gets."""
     finals: Annotated[int, Field(ge=1, le=16)] = 2
+    """The best of them that are run again in full."""
 
 
 class DiagnosisTable(Table):
     """[diagnosis]: how much is looked at."""
 
     items: Annotated[int, Field(ge=4, le=4096)] = 32
+    """Fresh items each cell is measured on in a cycle."""
     samples: Annotated[int, Field(ge=0, le=64)] = 8
+    """Samples of a task that show what the model can do at its best."""
 
 
 class ObjectiveTable(Table):
     """[objective]: the rule that chooses the next objective."""
 
     rule: str = "learning_progress"
+    """A module of the slot `objective`."""
 
 
 class Fixed(Table):
     """[fixed]: what an L or M run keeps: objective = "ability/direction", recipe = "name"."""
 
     objective: str | None = None
+    """The only ability, or ability/direction, that is raised."""
     recipe: str | None = None
-
-
-class Serving(Table):
-    """[serving]: the champion behind an OpenAI-compatible address."""
-
-    enabled: bool = False
-    listen: str = "127.0.0.1:8001"
-    gpu_share: Share | None = None
-
-
-class SandboxTable(Table):
-    """[sandbox]: where code nobody has read runs."""
-
-    use: Literal["monty", "docker"] = "monty"
-    runtime: Literal["runc", "runsc"] = "runc"
-    host: str | None = None
-
-
-class Proposer(Table):
-    """[proposer]: who writes new modules."""
-
-    use: str = "grammar"
-    sends: Literal["code", "rows"] = "code"
-
-
-class Notify(Table):
-    """[notify.NAME]: where messages go."""
-
-    url: Secret
-    level: Literal["page", "decision", "all"] = "decision"
-
-
-class Retention(Table):
-    """[retention]: what is kept."""
-
-    generations: Count | None = None
-    step_data: Seconds | None = None
-
-
-class Backup(Table):
-    """[backup]: copies of the home."""
-
-    to: str
-    every: Seconds | None = None
-    keep: Count = 14
-
-
-class LedgerTable(Table):
-    """[ledger]: another database."""
-
-    url: Secret
-
-
-class StoreTable(Table):
-    """[store]: another artifact store."""
-
-    url: str
-
-
-class Api(Table):
-    """[api]: the HTTP interface."""
-
-    listen: str = "127.0.0.1:8765"
-    behind_proxy: str | None = None
+    """The only recipe that is run."""
 
 
 class Config(Table):
@@ -297,7 +189,9 @@ class Config(Table):
 
     model: Model
     seed: int | None = Field(default=None, ge=0, lt=2**31)
+    """Makes a run repeatable, its exam included; default: the exam's secret is random."""
     mode: Literal["observe", "propose", "gated", "full"] = "full"
+    """`full` promotes by itself, `observe` only measures; `propose` and `gated` wait for a person."""
     environments: dict[str, EnvironmentTable] = Field(default_factory=dict)
     goals: dict[str, GoalTable] = Field(default_factory=dict)
     protect: dict[str, ProtectTable | Literal[False]] = Field(default_factory=dict)

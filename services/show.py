@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from services.words import thousands
+from services.words import reason_words, signed, thousands
 
 Data = Any
 
@@ -93,8 +93,8 @@ def _status(data: dict[str, Any]) -> str:
 
 
 def _last(last: dict[str, Any]) -> str:
-    parts = (f"cycle {last['cycle']}:", last["outcome"], last["candidate"] or "", last["why"] or "")
-    return " ".join(part for part in parts if part)
+    who = f" {last['candidate']}" if last["candidate"] else ""
+    return f"cycle {last['cycle']}: {last['outcome']}{who}{', ' + last['why'] if last['why'] else ''}"
 
 
 def _goals(data: dict[str, Any]) -> str:
@@ -130,15 +130,17 @@ def _audit(data: dict[str, Any]) -> str:
 
 
 def _run(data: dict[str, Any]) -> str:
-    lines = [f"{len(data['decided'])} cycles, champion {data['champion']}"]
-    return "\n".join([*lines, table(data["decided"], ("cycle", "outcome", "candidate", "objective", "why"))])
+    decided = data["decided"]
+    head = f"{len(decided)} cycle{'s' if len(decided) != 1 else ''}, champion {data['champion']}"
+    examined = [cycle["candidate"] for cycle in decided if cycle["candidate"]]
+    follow = f"metaevo why {examined[-1]}" if examined else "metaevo plan"
+    rows = table(decided, ("cycle", "outcome", "candidate", "objective", "why"))
+    return f"{head}\n{rows}\nNext: {follow} --home {data['home']}"
 
 
 def _demo(data: dict[str, Any]) -> str:
-    hint = (
-        "metaevo why --latest --home HOME · metaevo generations --home HOME · metaevo rollback --reason … --home HOME"
-    )
-    return f"{_run(data)}\n\nNext: {hint}"
+    more = ("generations --tree", "status", "ask PROMPT", 'rollback --reason "…"')
+    return "\n".join([_run(data), *(f"      metaevo {verb} --home {data['home']}" for verb in more)])
 
 
 def _plan(data: dict[str, Any]) -> str:
@@ -164,7 +166,38 @@ def _plan(data: dict[str, Any]) -> str:
 
 def _show_generation(data: dict[str, Any]) -> str:
     head = f"{data['id']}  {data['status']}  parent {data['parent'] or 'none'}  recipe {data['recipe'] or 'none'}"
-    return f"{head}\n{table(data['cells'], ('cell', 'split', 'mean', 'low', 'high', 'n'))}"
+    lines = [head, *(f"{role}  {digest[:12]}" for role, digest in sorted((data["parts"] or {}).items()))]
+    if data["objective"]:
+        o = data["objective"]
+        lines.append(f"objective  {o['ability']} / {o['direction']}: {', '.join(o['cells'])}")
+    if data["answer"]:
+        lines.append(f"answers by {' + '.join(step['use'] for step in data['answer'])}")
+    if data["verdict"]:
+        reasons = "; ".join(reason_words(reason) for reason in data["verdict"]["reasons"])
+        lines.append(f"verdict  {data['verdict']['decision']}: {reasons}  (`metaevo why {data['id']}` explains it)")
+    cells = table(data["cells"], ("cell", "split", "mean", "low", "high", "n")) if data["cells"] else "not measured yet"
+    return "\n".join([*lines, cells])
+
+
+def _export(data: dict[str, Any]) -> str:
+    files = f"{len(data['files'])} files"
+    return f"{data['generation']} is in {data['folder']}: {files}. Serve it with: {data['serve']}"
+
+
+def _config_check(data: dict[str, Any]) -> str:
+    if data["ok"]:
+        return f"{data['file']} is fine: {', '.join(data['environments'])}"
+    return "\n".join([f"{data['file']}:", *data["later"]])
+
+
+def _recipe_run(data: dict[str, Any]) -> str:
+    about = f"{data['recipe']} on {', '.join(data['objective'])}"
+    if data["failure"]:
+        return f"{about}: failed: {data['failure']}"
+    gain = f"{signed(data['score'])} on dev items, losses elsewhere taken off; {thousands(data['tokens'])} tokens"
+    lost = [name.removeprefix("kept ") for name, value in data["constraints"].items() if value > 0]
+    harm = f"; loses too much of {', '.join(lost)}" if lost else ""
+    return f"{about}: {data['generation']}, {gain}{harm}. It is not served; `metaevo eval {data['generation']}`"
 
 
 def _module(data: dict[str, Any]) -> str:
@@ -198,6 +231,12 @@ SHOWN: dict[str, Callable[[Any], str]] = {
     "eval": _eval,
     "ask": lambda d: str(d["answer"]),
     "rollback": lambda d: f"{d['champion']} is champion again; {d['left']} and its descendants are quarantined",
+    "goals_add": lambda d: f"goals.{d['goal']} is in {d['file']}. Next: metaevo plan",
+    "goals_edit": lambda d: f"goals.{d['goal']} is changed in {d['file']}. Next: metaevo plan",
+    "goals_remove": lambda d: f"goals.{d['goal']} is gone from {d['file']}",
+    "config_check": _config_check,
+    "export": _export,
+    "recipes_run": _recipe_run,
     "init": lambda d: f"{d['home']} is ready: {', '.join(d['environments'])}. Next: {d['next']}",
 }
 """How each operation's result is shown; others are printed as JSON."""

@@ -24,6 +24,17 @@ def inspect(folder: Path, place: str = "model.base") -> dict[str, list[Any]]:
     """
     if not folder.is_dir():
         raise BadInput(f"{place} = {str(folder)!r}: no such folder; give a Hugging Face checkpoint with safetensors")
+    try:
+        return _inspected(folder, place)
+    except OSError as error:
+        raise BadInput(f"{place}: {error.filename}: {error.strerror}; give a complete checkpoint") from error
+
+
+def _inspected(folder: Path, place: str) -> dict[str, list[Any]]:
+    if (folder / "adapter_config.json").is_file():
+        raise BadInput(
+            f"{place}: {folder} is an adapter on another model; merge it into that model and give the result"
+        )
     config = _json(folder / "config.json", place)
     weights = sorted(folder.glob("*.safetensors"))
     pickled = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.pkl") for path in folder.glob(pattern))
@@ -37,12 +48,13 @@ def inspect(folder: Path, place: str = "model.base") -> dict[str, list[Any]]:
         raise BadInput(f"{place}: {folder} holds no tokenizer.json; save the tokenizer beside the model")
     settings = _json(folder / "tokenizer_config.json", place)
     for name, table in (("config.json", config), ("tokenizer_config.json", settings)):
-        if "auto_map" in table:
+        if _asks_for_code(table):
             raise BadInput(
                 f"{place}: {folder / name} asks for remote code (auto_map); only built-in architectures are loaded"
             )
     if "chat_template" not in settings and not (folder / "chat_template.jinja").is_file():
         raise BadInput(f"{place}: {folder} has no chat template; add chat_template.jinja or give a chat model")
+    _shards(folder, place)
     for path in weights:
         _header(path, place)
     _vocabulary(folder, config, place)
@@ -87,11 +99,38 @@ def _times(folder: Path) -> tuple[Any, ...]:
 
 def _json(path: Path, place: str) -> dict[str, Any]:
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        table = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise BadInput(f"{place}: {path} is missing; give a complete Hugging Face checkpoint") from error
-    except (ValueError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"{place}: {path} is no JSON ({error}); restore the file") from error
+    if not isinstance(table, dict):
+        raise BadInput(f"{place}: {path} is no JSON object, got {table!r:.40}; restore the file")
+    return table
+
+
+def _asks_for_code(table: Any) -> bool:
+    """Return whether ``auto_map`` stands anywhere: parts of a model (text, vision) have tables of their own."""
+    left = [table]
+    while left:
+        part = left.pop()
+        if isinstance(part, dict) and "auto_map" in part:
+            return True
+        left += list(part.values()) if isinstance(part, dict) else part if isinstance(part, list) else []
+    return False
+
+
+def _shards(folder: Path, place: str) -> None:
+    """Check that every file the index of a sharded checkpoint names is here."""
+    path = folder / "model.safetensors.index.json"
+    if not path.is_file():
+        return
+    named = _json(path, place).get("weight_map")
+    if not isinstance(named, dict) or not all(isinstance(name, str) for name in named.values()):
+        raise BadInput(f"{place}: {path} has no weight_map of tensor and file; restore the file")
+    missing = sorted(name for name in set(named.values()) if not (folder / name).is_file())
+    if missing:
+        raise BadInput(f"{place}: {folder / missing[0]} is missing, {path.name} names it; give a complete checkpoint")
 
 
 def _header(path: Path, place: str) -> None:
@@ -103,13 +142,20 @@ def _header(path: Path, place: str) -> None:
             raise BadInput(f"{place}: {path} is damaged (header of {length} bytes in a file of {size}); restore it")
         try:
             header = json.loads(file.read(length))
-            ends = [entry["data_offsets"] for name, entry in header.items() if name != "__metadata__"]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            ends = sorted(_places(entry) for name, entry in header.items() if name != "__metadata__")
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise BadInput(f"{place}: {path} is damaged (unreadable header); restore it") from error
-    ends.sort()
     whole = all(a[1] == b[0] for a, b in itertools.pairwise(ends))
     if not ends or ends[0][0] != 0 or not whole or ends[-1][1] != size - 8 - length:
         raise BadInput(f"{place}: {path} is damaged (tensors do not fill the file); restore it")
+
+
+def _places(entry: Any) -> tuple[int, int]:
+    """Return where a tensor begins and ends. Raises ValueError, KeyError or TypeError for another form."""
+    start, end = entry["data_offsets"]
+    if type(start) is not int or type(end) is not int:
+        raise TypeError("offsets are whole numbers")
+    return start, end
 
 
 def _vocabulary(folder: Path, config: Mapping[str, Any], place: str) -> None:
@@ -117,12 +163,17 @@ def _vocabulary(folder: Path, config: Mapping[str, Any], place: str) -> None:
     path = folder / "tokenizer.json"
     if not path.is_file() or "vocab_size" not in config:
         return
-    table = _json(path, place)
-    vocab = table.get("model", {}).get("vocab", {})
-    ids = list(vocab.values()) if isinstance(vocab, dict) else list(range(len(vocab)))
-    ids += [entry["id"] for entry in table.get("added_tokens", [])]
-    if ids and max(ids) >= config["vocab_size"]:
+    table, size = _json(path, place), config["vocab_size"]
+    if type(size) is not int:
+        raise BadInput(f"{place}: {folder / 'config.json'}: vocab_size must be a whole number, got {size!r:.40}")
+    try:
+        vocab = table.get("model", {}).get("vocab", {})
+        ids = list(vocab.values()) if isinstance(vocab, dict) else list(range(len(vocab)))
+        ids += [entry["id"] for entry in table.get("added_tokens", [])]
+        most = max((int(id_) for id_ in ids), default=-1)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(
-            f"{place}: {path} has token {max(ids)}, the model only {config['vocab_size']}: "
-            "this is another model's tokenizer"
-        )
+            f"{place}: {path} is no tokenizer ({type(error).__name__}: {error}); restore the file"
+        ) from error
+    if most >= size:
+        raise BadInput(f"{place}: {path} has token {most}, the model only {size}: this is another model's tokenizer")

@@ -1,9 +1,11 @@
 """What a journal step produced, as zstd JSONL: every task and solution is stored once, later bodies refer to it.
 
 A body is a header line ``{"kind", "refs"}`` and one line per record. ``refs`` are the digests of earlier bodies
-of the same line whose tasks and solutions the rows name by id.
+of the same line whose tasks and solutions the rows name. A name is the record's id and a hash of what it holds: a
+row never gets another record of the same id (a task drawn from another place, a sample with its answer parsed).
 """
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -13,7 +15,6 @@ from pydantic import TypeAdapter
 from pydantic_core import from_json, to_json
 
 from metaevo.artifacts.store import Store
-from metaevo.errors import StoreError
 from metaevo.types import Attempt, Experience, Feedback, Solution
 from objectives.types import Task
 
@@ -55,14 +56,14 @@ class Shelf:
         rows = [self._row(record, refs, fresh) for record in value]
         head = {"kind": "rows", "refs": sorted(refs)}
         lines = [dump(head)]
-        lines += [dump({"t": task}) for task in fresh["t"].values()]
-        lines += [dump({"s": solution, "of": of}) for (of, _), solution in fresh["s"].items()]
+        lines += [dump({"t": task, "k": key}) for key, task in fresh["t"].items()]
+        lines += [dump({"s": solution, "k": key, "of": of}) for (of, key), solution in fresh["s"].items()]
         lines += [dump(row) for row in rows]
         digest = self.store.put(b"\n".join(lines))
-        for task in fresh["t"].values():
-            self.tasks[task.id] = (task, digest)
-        for key, solution in fresh["s"].items():
-            self.solutions[key] = (solution, digest)
+        for key, task in fresh["t"].items():
+            self.tasks[key] = (task, digest)
+        for of, solution in fresh["s"].items():
+            self.solutions[of] = (solution, digest)
         self.seen.add(digest)
         return digest
 
@@ -87,10 +88,10 @@ class Shelf:
             entry = from_json(line)
             if "t" in entry:
                 task: Task = adapter(Task).validate_python(entry["t"])
-                self.tasks[task.id] = (task, digest)
+                self.tasks[entry["k"]] = (task, digest)
             elif "s" in entry:
                 solution: Solution = adapter(Solution).validate_python(entry["s"])
-                self.solutions[entry["of"], solution.id] = (solution, digest)
+                self.solutions[entry["of"], entry["k"]] = (solution, digest)
             else:
                 rows.append(self._record(entry))
         return tuple(rows)
@@ -106,20 +107,19 @@ class Shelf:
         return row | {"w": record.weight, "g": record.tags}
 
     def _task(self, task: Task, refs: set[str], fresh: dict[str, Any]) -> str:
-        known = self.tasks.get(task.id)
-        if known is not None and known[0] == task:
-            refs.add(known[1])
-        elif fresh["t"].setdefault(task.id, task) != task:
-            raise StoreError(f"two different tasks with one id {task.id!r} in one batch")
-        return task.id
+        key = _key(task)
+        if key in self.tasks:
+            refs.add(self.tasks[key][1])
+        else:
+            fresh["t"][key] = task
+        return key
 
     def _attempt(self, attempt: Attempt, refs: set[str], fresh: dict[str, Any]) -> tuple[str, str]:
-        key = (self._task(attempt.task, refs, fresh), attempt.solution.id)
-        known = self.solutions.get(key)
-        if known is not None and known[0] == attempt.solution:
-            refs.add(known[1])
-        elif fresh["s"].setdefault(key, attempt.solution) != attempt.solution:
-            raise StoreError(f"two different solutions with one id {key[1]!r} for task {key[0]!r} in one batch")
+        key = (self._task(attempt.task, refs, fresh), _key(attempt.solution))
+        if key in self.solutions:
+            refs.add(self.solutions[key][1])
+        else:
+            fresh["s"][key] = attempt.solution
         return key
 
     def _record(self, row: Mapping[str, Any]) -> Task | Attempt | Experience:
@@ -134,6 +134,10 @@ class Shelf:
     def _made(self, key: Iterable[str]) -> Attempt:
         task, solution = key
         return Attempt(self.tasks[task][0], self.solutions[task, solution][0])
+
+
+def _key(record: Task | Solution) -> str:
+    return f"{record.id}~{hashlib.blake2b(dump(record), digest_size=8).hexdigest()}"
 
 
 def count(value: Any) -> dict[str, int]:

@@ -17,7 +17,7 @@ from typing import Any
 
 import zstandard
 
-from metaevo.errors import BadInput, StoreError
+from metaevo.errors import BadInput, StoreError, writing
 
 ALLOWED = (".safetensors", ".json", ".jinja", ".txt", ".model", ".toml", ".md")
 MANIFEST = "manifest.json"
@@ -31,15 +31,20 @@ class Store:
     root: Path
 
     def put(self, data: bytes) -> str:
-        """Store compressed bytes durably; return the sha256 of the plain ones."""
+        """Store compressed bytes durably; return the sha256 of the plain ones.
+
+        Raises:
+            Unwritable: The disk is full, read-only or broken.
+        """
         digest = hashlib.sha256(data).hexdigest()
         path = self._blob(digest)
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            aside = path.with_name(f".{digest}.{secrets.token_hex(4)}")
-            write_synced(aside, zstandard.ZstdCompressor(level=3).compress(data))
-            aside.rename(path)
-            sync(path.parent)
+            with writing(self.root):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                aside = path.with_name(f".{digest}.{secrets.token_hex(4)}")
+                write_synced(aside, zstandard.ZstdCompressor(level=3).compress(data))
+                aside.rename(path)
+                sync(path.parent)
         return digest
 
     def get(self, digest: str) -> bytes:
@@ -53,10 +58,10 @@ class Store:
             data = zstandard.ZstdDecompressor().decompress(path.read_bytes())
         except FileNotFoundError as error:
             raise StoreError(f"artifact {digest[:12]} is missing from {self.root}; {WAY_OUT}") from error
-        except zstandard.ZstdError as error:
+        except (zstandard.ZstdError, MemoryError) as error:  # a flipped bit may say that the content has exabytes
             raise StoreError(f"artifact {digest[:12]} is damaged ({path}); {WAY_OUT}") from error
         if hashlib.sha256(data).hexdigest() != digest:
-            raise StoreError(f"artifact {digest[:12]} does not match its digest ({path})")
+            raise StoreError(f"artifact {digest[:12]} does not match its digest ({path}); {WAY_OUT}")
         return data
 
     def has(self, digest: str) -> bool:
@@ -68,6 +73,7 @@ class Store:
 
         Raises:
             BadInput: A file is of a kind that is never let in.
+            Unwritable: The disk is full, read-only or broken.
         """
         files = {p.relative_to(source).as_posix(): file_digest(p) for p in sorted(source.rglob("*")) if p.is_file()}
         files.pop(MANIFEST, None)
@@ -80,20 +86,21 @@ class Store:
         if target.exists():
             shutil.rmtree(source)
             return digest
-        for name in files:
-            sync(source / name)
-        write_synced(source / MANIFEST, manifest)
-        sync(source)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        source.rename(target)
-        sync(target.parent)
+        with writing(self.root):
+            for name in files:
+                sync(source / name)
+            write_synced(source / MANIFEST, manifest)
+            sync(source)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            source.rename(target)
+            sync(target.parent)
         return digest
 
     def tree(self, digest: str, *, verify: bool = True) -> Path:
         """Return the folder of a tree, every file checked against the manifest unless told otherwise.
 
         Raises:
-            StoreError: The manifest or a file is missing or does not match.
+            StoreError: The manifest or a file is missing or does not match, or there is a file it does not name.
         """
         folder = self._tree(digest)
         manifest = self.manifest(digest)
@@ -101,6 +108,10 @@ class Store:
             for name, (size, sha) in manifest["files"].items():
                 if file_digest(folder / name, missing_ok=True) != [size, sha]:
                     raise StoreError(f"artifact {digest[:12]}: {folder / name} is missing or changed; roll back")
+            present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+            foreign = sorted(present - {MANIFEST, *manifest["files"]})
+            if foreign:
+                raise StoreError(f"artifact {digest[:12]}: {folder / foreign[0]} does not belong to it; remove it")
         return folder
 
     def manifest(self, digest: str) -> dict[str, Any]:
@@ -121,7 +132,8 @@ class Store:
     def scratch(self, name: str) -> Path:
         """Return a working folder on the store's file system, made if need be."""
         folder = self.root / "scratch" / name
-        folder.mkdir(parents=True, exist_ok=True)
+        with writing(self.root):
+            folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     def drop(self, digest: str) -> None:
@@ -142,11 +154,15 @@ class Store:
 
 
 def write_synced(path: Path, data: bytes) -> None:
-    """Write a file and force it to disk."""
-    with path.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+    """Write a file and force it to disk; one that cannot be written whole is not left behind."""
+    try:
+        with path.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def sync(path: Path) -> None:

@@ -14,8 +14,6 @@ from objectives.types import Messages
 
 SILENCE_S = 300.0
 """Seconds an engine may be silent before it counts as hung; every batch and training step breaks the silence."""
-CHUNK = 2048
-"""Prompts per request: a longer call reports in between."""
 
 ENVIRONMENT = {
     "HF_HUB_OFFLINE": "1",
@@ -101,18 +99,27 @@ class EngineClient:
         return self._answer(ask)
 
     def _answer(self, ask: Ask | None) -> Any:
+        try:
+            frame = self._last(ask)
+        except BaseException:
+            self.child.kill()  # what it still says belongs to this call: the next one gets a fresh process
+            raise
+        if "ok" in frame:
+            return frame["ok"]
+        raise KINDS.get(frame["error"], EngineError)(frame["text"])
+
+    def _last(self, ask: Ask | None) -> Any:
+        """Return the frame that ends a call; progress and questions are dealt with on the way."""
         while True:
             frame = self.child.receive(self.silence_s)
-            if "ok" in frame:
-                return frame["ok"]
             if "progress" in frame:
                 self.on_progress(*frame["progress"])
-            elif "ask" in frame:
-                if ask is None:
-                    raise EngineDied(f"the engine asked for {frame['ask']!r}, which this call does not offer")
-                self.child.send({"answer": ask(frame["ask"], frame["payload"])})
+            elif "ask" not in frame:
+                return frame
+            elif ask is None:
+                raise EngineDied(f"the engine asked for {frame['ask']!r}, which this call does not offer")
             else:
-                raise KINDS.get(frame["error"], EngineError)(frame["text"])
+                self.child.send({"answer": ask(frame["ask"], frame["payload"])})
 
 
 def _completions(data: Any) -> list[Completion]:

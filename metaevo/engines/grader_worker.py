@@ -10,6 +10,7 @@ import os
 import resource
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -66,7 +67,7 @@ class GraderWorker:
                 send(self.out, {"ok": getattr(self, f"do_{request['op']}")(request)})
             except BadEnvironment as error:
                 send(self.out, {"error": "BadInput", "text": str(error)})
-            except Exception as error:  # noqa: BLE001 - the process boundary: environments are other people's code
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - the process boundary: other people's code
                 send(self.out, {"error": "ModuleFailed", "text": f"{type(error).__name__}: {error}"[:2000]})
 
     def do_load(self, request: dict[str, Any]) -> Any:
@@ -78,12 +79,21 @@ class GraderWorker:
     def do_describe(self, request: dict[str, Any]) -> Any:
         """Return the data record of one environment, sizes of its cells included."""
         program = self.programs[request["environment"]]
+        try:
+            texts = drawing.sizes(program)
+        except BadEnvironment:
+            raise
+        except Exception as error:  # other people's code; the control plane only hears what and where
+            said = f"{type(error).__name__}: {error}"
+            raise BadEnvironment(
+                f"environment {program.name}: its tasks cannot be made ({said}); fix make()"
+            ) from error
         return Environment(
             name=program.name,
             ability=program.ability,
             direction=program.direction,
             levels=program.levels,
-            texts=drawing.sizes(program),
+            texts=texts,
             pass_mark=program.pass_mark,
             timeout_s=program.timeout_s,
             version=program.version,
@@ -104,7 +114,7 @@ class GraderWorker:
         """Return the tasks that posed texts are, None for each that is not one."""
         found = []
         for text in request["texts"]:
-            tasks = (drawing.posed(program, text) for program in self.programs.values())
+            tasks = (_tried(drawing.posed, program, text) for program in self.programs.values())
             found.append(next((task for task in tasks if task is not None), None))
         return found
 
@@ -118,7 +128,7 @@ class GraderWorker:
                 row = program.row(origin, level, text)
                 said = (own_answer(row) or "") if completion is None else completion
                 told.append([index, program.score(row, said), ""])
-            except Exception as error:  # noqa: BLE001 - a reward may fail in any way; the pool decides whose fault it is
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - the pool decides whose fault it is
                 told.append([index, None, f"{type(error).__name__}: {error}"[:300]])
             if request["singly"] or time.monotonic() - last > FLUSH_S:
                 send(self.out, {"progress": told})
@@ -132,13 +142,22 @@ class GraderWorker:
         for origin, level, text, completion in request["items"]:
             row = program.row(origin, level, text)
             given = " ".join(completion.split())
-            names.append(next((name for name, wrong in program.mistakes.items() if wrong(**row) == given), None))
+            fits = (name for name, wrong in program.mistakes.items() if _tried(wrong, **row) == given)
+            names.append(next(fits, None))
         return names
 
     def do_texts(self, request: dict[str, Any]) -> Any:
         """Return the canonical texts of a whole cell's rows (data sets only), for contamination checks."""
         program = self.programs[request["environment"]]
         return [canonical(messages(row["prompt"])) for row in program.rows or ()]
+
+
+def _tried(call: Callable[..., Any], *given: Any, **named: Any) -> Any:
+    """Return what an environment's own helper says, None where it raises: it only names and reads."""
+    try:
+        return call(*given, **named)
+    except (Exception, SystemExit):  # noqa: BLE001 - other people's code
+        return None
 
 
 def isolate(memory_mib: int) -> dict[str, bool]:

@@ -21,7 +21,10 @@ from pydantic_core import from_json, to_json
 from metaevo.engines.protocol import LIMIT
 from metaevo.errors import EngineDied, EngineTimeout
 
-PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES")
+PASSED_ON = (
+    *("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES"),
+    "PYTHONPATH",  # a package that the control plane finds must be found by engines and graders too
+)
 """Environment variables a child inherits: no token, no key, no secret of the daemon's own."""
 
 
@@ -126,12 +129,13 @@ class Child:
 
     def _epitaph(self) -> str:
         """Return how the process ended, with the last line it wrote, and clean up after it."""
-        code = self._process.wait(5) if self._process is not None else None
-        last = ""
+        code, last = None, ""
+        with contextlib.suppress(subprocess.TimeoutExpired):  # it closed its stream and lives on: killed below
+            code = self._process.wait(5) if self._process is not None else None
         if self._log is not None:
             self._log.seek(max(0, self._log.seek(0, os.SEEK_END) - 4000))
             lines = [line for line in self._log.read().decode(errors="replace").splitlines() if line.strip()]
             last = f": {lines[-1][:300]}" if lines else ""
         self.kill()
-        how = f"signal {-code}" if code is not None and code < 0 else f"exit status {code}"
+        how = "a closed stream" if code is None else f"signal {-code}" if code < 0 else f"exit status {code}"
         return f"{self.module} ended with {how}{last}"

@@ -47,7 +47,11 @@ def receive(stream: BinaryIO) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How to sample. Row r of call c is seeded by (seed, r): results do not depend on how rows are batched."""
+    """How to sample. Row r of call c is seeded by (seed, r): results do not depend on how rows are batched.
+
+    Where the prompts are every ``stride``-th one of a larger call, from ``first`` on, their rows are those they have
+    there: results do not depend on how many engines share a call either.
+    """
 
     n: int = 1
     temperature: float = 0.0
@@ -55,6 +59,12 @@ class Sampling:
     max_tokens: int = 64
     stop: tuple[str, ...] = ()
     seed: int = 0
+    first: int = 0
+    stride: int = 1
+
+    def row(self, prompt: int, sample: int) -> int:
+        """Return the row that a sample of a prompt of this call has in the whole call."""
+        return (self.first + prompt * self.stride) * self.n + sample
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ sample does not depend on which other rows share its batch. Rows are sorted by l
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -33,6 +33,7 @@ class Transformers:
         self.store = store
         self._models: OrderedDict[str, weights.Learner] = OrderedDict()
         self.rows = ROWS
+        self.on_batch: Callable[[int, int], None] = lambda _done, _total: None
 
     def learner(self, generation: Generation) -> weights.Learner:
         """Return the generation's model, loaded from disk and verified the first time."""
@@ -59,7 +60,7 @@ class Transformers:
         out = [Completion("", 0, None, "length")] * (len(prompts_P) * how.n)
         done = 0
         while done < len(rows):
-            batch = rows[done : done + self.rows]
+            batch = _alike(rows[done : done + self.rows], how.max_tokens, limit)
             try:
                 for (place, _), completion in zip(batch, self._batch(learner, batch, how, limit), strict=True):
                     out[place] = completion
@@ -67,6 +68,7 @@ class Transformers:
                 self._shrink(error)
                 continue
             done += len(batch)
+            self.on_batch(done, len(rows))
         return [out[p * how.n : (p + 1) * how.n] for p in range(len(prompts_P))]
 
     def _shrink(self, error: Exception) -> None:
@@ -85,7 +87,7 @@ class Transformers:
         pad = learner.tokenizer.pad_token_id
         tokens = torch.tensor([[pad] * (longest - len(ids)) + ids for _, ids in batch], device=weights.device())
         mask = torch.tensor([[0] * (longest - len(ids)) + [1] * len(ids) for _, ids in batch], device=weights.device())
-        choose = Choose(how, [place for place, _ in batch])
+        choose = Choose(how, [how.row(*divmod(place, how.n)) for place, _ in batch])
         made = learner.model.generate(
             input_ids=tokens,
             attention_mask=mask,
@@ -99,9 +101,11 @@ class Transformers:
         )[:, longest:]
         return _read(learner.tokenizer, ends(learner), made, choose.logprobs(), how.stop)
 
-    def with_model(self, model: Any, prompts_P: Sequence[Messages], how: Sampling) -> list[list[Completion]]:
-        """Return completions of a model that is in memory only (fitness of merges); nothing of it is kept."""
-        kept, name = next(reversed(self._models.values())), "in memory"
+    def with_model(
+        self, model: Any, like: Generation, prompts_P: Sequence[Messages], how: Sampling
+    ) -> list[list[Completion]]:
+        """Return completions of a model in memory only (fitness of merges) with the tokenizer of ``like``."""
+        kept, name = self.learner(like), "in memory"
         self._models[name] = weights.Learner(model.eval(), kept.tokenizer, kept.base)
         try:
             return self.sample(Generation(name, None, {"policy": name}), prompts_P, how)
@@ -193,6 +197,12 @@ def _mix_tensor(z: torch.Tensor) -> torch.Tensor:
     z = (z ^ ((z >> 30) & ((1 << 34) - 1))) * -4658895280553007687
     z = (z ^ ((z >> 27) & ((1 << 37) - 1))) * -7723592293110705685
     return z ^ ((z >> 31) & ((1 << 33) - 1))
+
+
+def _alike(rows: list[tuple[int, list[int]]], most: int, limit: int) -> list[tuple[int, list[int]]]:
+    """Return the first rows that leave the same room for an answer: a long prompt would cut the others' short."""
+    room = min(most, limit - len(rows[0][1]))
+    return [row for row in rows if min(most, limit - len(row[1])) == room]
 
 
 def ends(learner: weights.Learner) -> set[int]:

@@ -88,14 +88,15 @@ class TrlWeights:
 class DevFitness:
     """The effect `Fitness`: a merged model is put beside the loaded ones and graded on dev items."""
 
-    def __init__(self, models: Transformers, ask: Ask, room: int) -> None:
-        self._models, self._ask, self._room = models, ask, room
+    def __init__(self, models: Transformers, ask: Ask, job: Job) -> None:
+        self._models, self._ask, self._job = models, ask, job
 
     def __call__(self, model: Any) -> Mapping[str, float]:
         """Return {"gain", "kept"} of these weights on the trial's dev items."""
         tasks = self._ask("dev_tasks", None)
         prompts = adapter(list[tuple[Message, ...]]).validate_python(tasks)
-        completions = self._models.with_model(model, prompts, Sampling(max_tokens=self._room))
+        how = Sampling(max_tokens=self._job.answer_tokens)
+        completions = self._models.with_model(model, self._job.start, prompts, how)
         return dict(self._ask("fitness", [row[0].text for row in completions]))
 
 

@@ -129,5 +129,8 @@ def resumed(numbers: dict[str, Any]) -> Confirmed:
     """Return where a held confirmation stopped, as its verdict recorded it."""
     gain = numbers["gain"]
     n = int(gain["n"])
+    if "p" in gain:
+        wealth = Wealth(n=n, total=gain["mean"] * n, squares=gain["squares"])
+        return Confirmed(wealth, int(gain["place"]), proven=gain["p"] <= gain["level"], p_value=gain["p"])
     wealth = Wealth(tuple(gain["logs"]), n, gain["mean"] * n, gain["squares"])
     return Confirmed(wealth, int(gain["place"]), proven=gain["e_value"] >= gain["threshold"])

@@ -5,7 +5,9 @@ limited number of times. Every block of a confirmation is one journal row, so a 
 """
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from metaevo.artifacts.bodies import Shelf
@@ -22,6 +24,10 @@ from objectives.types import Cell, Report, Split, Task
 
 FIXED = 1
 """Stream seed of a finite cell's fixed sample."""
+TURNS = 3
+"""How often items are replaced before the rest is left out: replacements may be impossible to grade, too."""
+SPARE = 16
+"""Items drawn beyond those missing: some of them were looked at already."""
 
 
 class Void(MetaevoError):
@@ -30,7 +36,7 @@ class Void(MetaevoError):
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """What two generations did on the same items, in order; items with a None are counted and left out."""
+    """What two generations did on the same items, in order; those with a None are counted, and replaced or left out."""
 
     cells: tuple[Cell, ...]
     differences: tuple[float, ...]
@@ -40,6 +46,17 @@ class Pairs:
     tasks: tuple[str, ...] = ()
     scores: tuple[float, float] = (0.0, 0.0)
     """Sums of the scores: (candidate, parent)."""
+
+    def joined(self, more: "Pairs") -> "Pairs":
+        """Return these pairs and further ones."""
+        return Pairs(
+            self.cells + more.cells,
+            self.differences + more.differences,
+            self.nones + more.nones,
+            (self.tokens[0] + more.tokens[0], self.tokens[1] + more.tokens[1]),
+            self.tasks + more.tasks,
+            (self.scores[0] + more.scores[0], self.scores[1] + more.scores[1]),
+        )
 
     def by_cell(self) -> dict[Cell, list[float]]:
         """Return the differences of each cell."""
@@ -61,6 +78,8 @@ class Exam:
     secret: str
     shelf: Shelf = field(init=False)
     on_items: Callable[[int, int], None] = lambda _done, _most: None
+    spares: set[str] = field(default_factory=set)
+    """Items that replaced others so far: none is looked at twice."""
 
     def __post_init__(self) -> None:
         self.shelf = self.journal.shelf()
@@ -82,25 +101,59 @@ class Exam:
     def pairs(self, step: str, position: int, candidate: Generation, parent: Generation, tasks: Tasks) -> Pairs:
         """Return the paired outcomes on these items, as one journalled step.
 
+        An item of an endless cell that cannot be said of both is replaced by the next one of its cell.
+
         Raises:
             Void: More than the allowed share could not be graded.
         """
-        marks = (measure_mark(self.host, candidate, tasks), measure_mark(self.host, parent, tasks))
+        fresh = tuple(task for task in tasks if task.id not in self.spares)
+        marks = (measure_mark(self.host, candidate, fresh), measure_mark(self.host, parent, fresh))
         mark = fingerprint(marks, self.rules.hash)
 
         def run() -> Pairs:
-            new, new_tokens = examined(self.host, self.engine, candidate, tasks, Split.GATE)
-            old, old_tokens = examined(self.host, self.engine, parent, tasks, Split.GATE)
-            return paired(tasks, new, old, (new_tokens, old_tokens))
+            made = self._asked(candidate, parent, fresh)
+            for turn in range(TURNS):
+                spare = self._spare(f"spare/{step}/{position}/{turn}", tasks, made)
+                if not spare:
+                    break
+                made = made.joined(self._asked(candidate, parent, spare))
+            return made
 
         found: Pairs = self.journal.step(
             self.at.key(step, position), mark, run, kind=Pairs, shelf=self.shelf, counts=_counts
         )
+        self.spares |= set(found.tasks) - {task.id for task in tasks}
         if found.nones > self.rules.none_share * max(1, len(tasks)):
             raise Void(
                 f"{found.nones} of {len(tasks)} items could not be graded, more than {self.rules.none_share:.0%}"
             )
         return found
+
+    def _asked(self, candidate: Generation, parent: Generation, tasks: Tasks) -> Pairs:
+        """Return what the two do on these items; they answer side by side where there are two engines."""
+        other = self.host.engines[-1]
+        with ThreadPoolExecutor(1) as threads:
+            old = (
+                threads.submit(examined, self.host, other, parent, tasks, Split.GATE)
+                if other is not self.engine
+                else None
+            )
+            new, spent = examined(self.host, self.engine, candidate, tasks, Split.GATE)
+            before, used = old.result() if old else examined(self.host, self.engine, parent, tasks, Split.GATE)
+        return paired(tasks, new, before, (spent, used))
+
+    def _spare(self, use: str, tasks: Tasks, found: Pairs) -> Tasks:
+        """Return items to replace the missing ones, of a stream of their own; () where the decision is void anyway."""
+        missing = Counter(task.cell for task in tasks) - Counter(found.cells)
+        if found.nones > self.rules.none_share * len(tasks):
+            return ()
+        taken = {task.id for task in tasks} | self.spares | set(found.tasks)
+        spare: list[Task] = []
+        for cell, n in missing.items():
+            if not self.finite(cell):
+                drawn = self.items((cell,), self.at.cycle, n + SPARE, use)
+                spare += [task for task in drawn if task.id not in taken][:n]
+        return tuple(spare)
 
 
 def gate_seed(secret: str, cycle: int, use: str = "gain") -> int:

@@ -1,6 +1,5 @@
-"""Average two policies block by block in fp32, and search the ratios."""
+"""Average two policies block by block in fp32, and search the ratios one block after the other."""
 
-import itertools
 from typing import Any
 
 import torch
@@ -10,20 +9,26 @@ from metaevo.types import TrainSpec
 
 
 def search(weights: Weights, fitness: Fitness, blocks: int, keep: float, tries: int) -> Any:
-    """Return the model with the best fitness among a grid of block ratios between parent and new weights."""
+    """Return the model with the best fitness: one block's ratio after the other is searched, new weights first."""
     new = weights.load(spec=TrainSpec()).model
-    old = weights.load("parent").model
+    past = weights.load("parent").model.state_dict()
     fresh = {name: tensor.detach().clone() for name, tensor in new.state_dict().items()}
-    past = old.state_dict()
     layers = int(new.config.num_hidden_layers)
-    best, best_value = (1.0,) * blocks, float("-inf")
     levels = [1.0 - i / max(1, tries) for i in range(tries)]
-    for ratios in itertools.islice(itertools.product(levels, repeat=blocks), tries**2):
+
+    def value(ratios: tuple[float, ...]) -> float:
         _mix(new, fresh, past, ratios, layers)
         found = fitness(new)
-        value = found["gain"] + keep * found["kept"]
-        if value > best_value:
-            best, best_value = ratios, value
+        return found["gain"] + keep * found["kept"]
+
+    best = (1.0,) * blocks
+    best_value = value(best)
+    for block in range(blocks):
+        for level in levels[1:]:
+            ratios = (*best[:block], level, *best[block + 1 :])
+            found = value(ratios)
+            if found > best_value:
+                best, best_value = ratios, found
     _mix(new, fresh, past, best, layers)
     return new
 

@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenize
 
 from metaevo.artifacts.base import verified_base
 from metaevo.artifacts.store import Store
-from metaevo.errors import NotFinite
+from metaevo.errors import BadInput, NotFinite, cannot_write
 from metaevo.types import Lora, TrainSpec
 
 
@@ -88,8 +88,12 @@ def write(store: Store, learner: Learner, spec: TrainSpec, aside: Path) -> str:
             raise NotFinite(f"weight {name} is not finite after training")
     if not isinstance(learner.model, PeftModel):
         return write_full(store, learner, aside)
-    learner.model.peft_config["default"].base_model_name_or_path = learner.base
-    learner.model.save_pretrained(str(aside), selected_adapters=["default"])
+    config = learner.model.peft_config["default"]
+    config.base_model_name_or_path = learner.base
+    if isinstance(config.target_modules, set):  # written in the order of a set, equal weights would differ in digest
+        config.target_modules = sorted(config.target_modules)
+    # without "auto", which would ask the Hub for the base's vocabulary: linear layers are adapted, embeddings never
+    learner.model.save_pretrained(str(aside), selected_adapters=["default"], save_embedding_layers=False)
     (aside / "README.md").unlink(missing_ok=True)
     shape = _shape(spec.lora) if spec.lora is not None else {}
     return store.put_tree(aside, {"kind": "adapter", "base": learner.base, "depth": learner.depth, "lora": shape})
@@ -130,8 +134,25 @@ def device() -> str:
 
 
 def _model(folder: Path) -> Any:
+    """Return the model in a checkpoint folder.
+
+    Raises:
+        BadInput: Its architecture is unknown, or its weights are not those of the architecture: where some are
+            missing the library would draw them at random and say nothing.
+    """
     kind = "auto" if torch.cuda.is_available() else torch.float32
-    made = AutoModelForCausalLM.from_pretrained(str(folder), local_files_only=True, dtype=kind, use_safetensors=True)
+    how = {"local_files_only": True, "dtype": kind, "use_safetensors": True, "output_loading_info": True}
+    try:
+        made, told = AutoModelForCausalLM.from_pretrained(str(folder), **how)
+    except Exception as error:  # libraries raise whatever a wrong file makes them stumble over
+        if cannot_write(error) or "allocate memory" in str(error) or isinstance(error, torch.OutOfMemoryError):
+            raise
+        said = str(error).replace("\n", " ")[:200]
+        raise BadInput(f"{folder}: is no causal language model this transformers can load ({said})") from error
+    for what in ("missing_keys", "mismatched_keys"):
+        if told[what]:
+            name = min(str(key) for key in told[what])
+            raise BadInput(f"{folder}: config.json wants weights that are not there, first {name}; restore both files")
     return made.to(device())
 
 

@@ -1,6 +1,5 @@
 """GRPOTrainer whose rewards come from the stage's feedback steps, over the engine's pipe."""
 
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -55,27 +54,26 @@ def run(learner: Learner, tasks: Tasks, weights: Weights, spec: TrainSpec, how: 
         return [judged.get((attempt.task.id, attempt.solution.id)) for attempt in attempts]
 
     def make(size: int, accumulate: int) -> Any:
-        common = training.arguments(
-            weights, lr=training.width_scaled(learner, spec, how.lr), steps=how.steps, batch=size, seed=how.seed
-        )
-        config = GRPOConfig(
-            **common,
-            gradient_accumulation_steps=accumulate,
-            num_generations=how.group,
-            max_completion_length=room,
-            temperature=how.temperature,
-            beta=how.beta,
-            scale_rewards=how.scale,
-            log_completions=False,
-        )
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)
-            return GRPOTrainer(
-                model=learner.model,
-                reward_funcs=reward,
-                args=config,
-                train_dataset=data,
-                processing_class=learner.tokenizer,
-            )
+        config = _config(learner, weights, spec, how, size, accumulate)
+        return training.built(GRPOTrainer, learner, config, data, reward_funcs=reward)
 
-    return training.run(make, weights, how.prompts * how.group)
+    # TRL leaves out a batch that it cannot fill with different prompts: fewer tasks make a smaller one
+    return training.run(make, weights, min(how.prompts, len(by_id)) * how.group)
+
+
+def _config(
+    learner: Learner, weights: Weights, spec: TrainSpec, how: Settings, size: int, accumulate: int
+) -> GRPOConfig:
+    common = training.arguments(
+        weights, lr=training.width_scaled(learner, spec, how.lr), steps=how.steps, batch=size, seed=how.seed
+    )
+    return GRPOConfig(
+        **common,
+        gradient_accumulation_steps=accumulate,
+        num_generations=how.group,
+        max_completion_length=weights.answer_tokens,
+        temperature=how.temperature,
+        beta=how.beta,
+        scale_rewards=how.scale,
+        log_completions=False,
+    )

@@ -1,6 +1,5 @@
 """DPOTrainer on pairs: the reference is the weights the round starts from, never what a path happens to hold."""
 
-import warnings
 from typing import Any
 
 from datasets import Dataset
@@ -11,7 +10,10 @@ from metaevo.effects import Weights
 from metaevo.errors import ModuleFailed
 from metaevo.learning import training
 from metaevo.learning.model import Learner, context
+from metaevo.learning.training import trainable_again
 from metaevo.types import Experiences, TrainSpec
+
+__all__ = ["trainable_again", "trainer"]
 
 
 def trainer(
@@ -35,16 +37,6 @@ def trainer(
     if not pairs:
         raise ModuleFailed("no row has a rejected attempt: add preference_pairs to the refinement steps")
     limit = context(learner.model)
-    data = Dataset.from_list(
-        [
-            {
-                "prompt": [{"role": m.role, "content": m.content} for m in row.attempt.task.prompt],
-                "chosen": [{"role": "assistant", "content": row.attempt.solution.text}],
-                "rejected": [{"role": "assistant", "content": row.rejected.solution.text if row.rejected else ""}],
-            }
-            for row in pairs
-        ]
-    )
     common = training.arguments(
         weights, lr=training.width_scaled(learner, spec, lr), steps=steps, batch=batch, seed=seed
     )
@@ -59,21 +51,18 @@ def trainer(
     # A PEFT model's reference is the adapter as it was loaded; a full model's must be loaded anew, or TRL would
     # read it from a path that need not hold these weights.
     reference = None if isinstance(learner.model, PeftModel) else weights.load().model
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        return DPOTrainer(
-            model=learner.model,
-            ref_model=reference,
-            args=config,
-            train_dataset=data,
-            processing_class=learner.tokenizer,
-        )
+    return training.built(DPOTrainer, learner, config, _conversations(pairs), ref_model=reference)
 
 
-def trainable_again(model: Any) -> Any:
-    """Return the model without TRL's frozen reference adapter, its own one trainable again."""
-    if isinstance(model, PeftModel):
-        if "ref" in model.peft_config:
-            model.delete_adapter("ref")
-        model.set_adapter("default")
-    return model
+def _conversations(pairs: Experiences) -> Dataset:
+    """Return the pairs as TRL's conversational preference rows."""
+    return Dataset.from_list(
+        [
+            {
+                "prompt": [{"role": m.role, "content": m.content} for m in row.attempt.task.prompt],
+                "chosen": [{"role": "assistant", "content": row.attempt.solution.text}],
+                "rejected": [{"role": "assistant", "content": row.rejected.solution.text if row.rejected else ""}],
+            }
+            for row in pairs
+        ]
+    )

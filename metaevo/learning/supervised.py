@@ -1,6 +1,5 @@
 """SFTTrainer on rows made ready: weighted where weights differ, sorted into batches of like length."""
 
-import warnings
 from typing import Any
 
 from datasets import Dataset, disable_progress_bars
@@ -72,15 +71,7 @@ def trainer(
     )
     kind = WeightedSFTTrainer if weighted else SFTTrainer
     collator = _Weighted(learner.tokenizer.pad_token_id) if weighted else None
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)
-        return kind(
-            model=learner.model,
-            args=config,
-            train_dataset=data,
-            processing_class=learner.tokenizer,
-            data_collator=collator,
-        )
+    return training.built(kind, learner, config, data, data_collator=collator)
 
 
 class _Weighted:

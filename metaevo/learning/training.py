@@ -4,13 +4,17 @@ What every update shares and no paper decides: schedule by steps, fused AdamW, n
 checkpoint folder it was given.
 """
 
+import gc
+import json
 import math
 import shutil
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+from peft import PeftModel
 from transformers import TrainerCallback
 
 from metaevo.effects import Weights
@@ -57,36 +61,71 @@ def width_scaled(learner: Learner, spec: TrainSpec, lr: float) -> float:
     return float(lr * (shrink**0.5 if spec.lora is not None else shrink))
 
 
+def built(kind: Any, learner: Learner, config: Any, data: Any, **more: Any) -> Any:
+    """Return a TRL trainer of this kind, without what libraries say to each other about their next versions."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        return kind(model=learner.model, args=config, train_dataset=data, processing_class=learner.tokenizer, **more)
+
+
 def run(make: Callable[[int, int], Any], weights: Weights, batch: int) -> Any:
     """Train to the end and return the trained model.
 
-    ``make(batch, accumulate)`` builds a fresh trainer. Where memory does not suffice the batch is halved and
-    accumulated twice as often, at most three times, so that the effective batch stays what the recipe says.
+    ``make(batch, accumulate)`` builds a fresh trainer. Where memory does not suffice the batch is cut in two or more
+    equal parts, at most three times, and training begins anew, so that it is the one the recipe describes.
 
     Raises:
-        NotFinite: A loss became NaN or infinite.
-        OutOfMemory: Memory did not suffice three times.
+        NotFinite: A loss became NaN or infinite, or the policy cannot be sampled any more.
+        OutOfMemory: Memory did not suffice.
     """
-    accumulate = 1
+    parts, start = 1, None
     for attempt in range(4):
-        trainer = make(max(1, batch // accumulate), accumulate)
+        trainer = make(batch // parts, parts)
+        start = start or _trainable(trainer.model)
         trainer.add_callback(Guard(weights))
         try:
             trainer.train(resume_from_checkpoint=_latest(weights.scratch))
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            if "probability tensor contains" in str(error):
+                raise NotFinite(f"no token can be drawn at step {trainer.state.global_step}: {error}") from error
+            if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
+                raise
+            if attempt == 3 or parts == batch:
+                raise OutOfMemory(f"training does not fit in memory, also with a batch of {batch // parts}") from error
+        else:
             seen = getattr(trainer, "_total_train_tokens", 0) or trainer.state.num_input_tokens_seen
             weights.spend(int(seen))
             return trainer.accelerator.unwrap_model(trainer.model)
-        except (torch.OutOfMemoryError, RuntimeError) as error:
-            if not isinstance(error, torch.OutOfMemoryError) and "allocate memory" not in str(error):
-                raise
-            if attempt == 3 or batch // accumulate <= 1:
-                raise OutOfMemory(
-                    f"training does not fit in memory, also with a batch of {batch // accumulate}"
-                ) from error
-            accumulate *= 2
-            del trainer
-            torch.cuda.empty_cache()
+        # outside of the except block, whose traceback would keep the failed step's tensors alive
+        _restore(trainer.model, start)
+        parts = next((n for n in range(2 * parts, batch) if batch % n == 0), batch)
+        del trainer
+        gc.collect()
+        torch.cuda.empty_cache()
     raise AssertionError("the loop returns or raises")
+
+
+def _trainable(model: Any) -> dict[str, torch.Tensor]:
+    """Return a copy of what training will change, in main memory."""
+    return {name: w.detach().to("cpu", copy=True) for name, w in model.named_parameters() if w.requires_grad}
+
+
+def trainable_again(model: Any) -> Any:
+    """Return the model without TRL's frozen reference adapter, its own one trainable again."""
+    if isinstance(model, PeftModel):
+        if "ref" in model.peft_config:
+            model.delete_adapter("ref")
+        model.set_adapter("default")
+    return model
+
+
+def _restore(model: Any, start: dict[str, torch.Tensor]) -> None:
+    """Put back what training began from."""
+    trainable_again(model)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if name in start:
+                weight.copy_(start[name])
 
 
 class Guard(TrainerCallback):
@@ -110,7 +149,10 @@ class Guard(TrainerCallback):
 def _latest(scratch: Path) -> str | None:
     """Return the newest whole checkpoint; broken ones are removed, the run falls back to the one before."""
     for folder in sorted(scratch.glob("checkpoint-*"), key=lambda path: -int(path.name.split("-")[1])):
-        if (folder / "trainer_state.json").is_file():
+        try:
+            json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))  # what is written last
+        except (OSError, ValueError):
+            shutil.rmtree(folder)
+        else:
             return str(folder)
-        shutil.rmtree(folder)
     return None

@@ -4,6 +4,7 @@ SQLite in WAL mode with synchronous=FULL and one writer: the process that holds 
 opens it read-only.
 """
 
+import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -11,13 +12,15 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Engine, event
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import StaticPool
 from sqlmodel import Session, SQLModel, create_engine
 
-from metaevo.errors import BadInput, StoreError
+from metaevo.artifacts.store import sync
+from metaevo.errors import BadInput, StoreError, Unwritable, writing
 from metaevo.ledger.tables import VERSION, EventRow, Meta
 
 
@@ -35,20 +38,27 @@ class Ledger:
         self.now = now
 
     @contextmanager
-    def write(self) -> Iterator[Session]:
+    def write(self, *, forced: bool = True) -> Iterator[Session]:
         """Yield a session whose changes are committed together, or not at all.
 
+        They are on disk when the block ends. Without ``forced`` they survive the death of this process, but reach
+        the disk only with the next commit that is forced.
+
         Raises:
-            StoreError: The disk is full or the database cannot be written.
+            Unwritable: The disk is full, or the file is read-only or locked.
+            StoreError: A row breaks a rule of its table, or the file is damaged.
         """
         with self._lock, Session(self._engine, expire_on_commit=False) as session:
             try:
-                session.connection().exec_driver_sql("BEGIN IMMEDIATE")
+                connection = session.connection()
+                connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if forced else 'NORMAL'}")
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
                 yield session
                 session.commit()
             except (OperationalError, DatabaseError) as error:
                 session.rollback()
-                raise StoreError(f"the ledger cannot be written: {error.orig}; free space or fix the folder") from error
+                kind = Unwritable if isinstance(error, OperationalError) else StoreError
+                raise kind(f"the ledger cannot be written: {error.orig}; free space or fix the folder") from error
             except BaseException:
                 session.rollback()
                 raise
@@ -93,28 +103,53 @@ def open_ledger(path: Path, *, create: bool = False, read_only: bool = False) ->
     """
     if not path.is_file() and not create:
         raise BadInput(f"{path}: no ledger here; create a home with `metaevo init`, or name another one with --home")
-    target = f"file:{path}?mode=ro&uri=true" if read_only else str(path)
-    engine = create_engine(
-        f"sqlite:///{target}", poolclass=StaticPool, connect_args={"check_same_thread": False, "timeout": 5.0}
-    )
-    event.listen(engine, "connect", _reader if read_only else _writer)
-    ledger = Ledger(engine)
+    if not path.is_file():
+        _born(path)
+    ledger = Ledger(_engine(path, read_only=read_only))
     try:
-        if create and ledger_is_empty(engine):
-            SQLModel.metadata.create_all(engine)
-            ledger.set_meta("schema", str(VERSION))
         version = ledger.meta("schema")
     except (OperationalError, DatabaseError, StoreError) as error:
         raise BadInput(f"{path}: cannot be opened as a ledger ({error.__cause__ or error})") from error
-    if version is None or int(version) > VERSION:
+    if version is None or not version.isdecimal() or int(version) > VERSION:
         raise BadInput(f"{path}: schema {version}, this metaevo knows {VERSION}; upgrade metaevo to open this home")
     return ledger
 
 
-def ledger_is_empty(engine: Engine) -> bool:
-    """Return whether the file holds no tables yet."""
-    with engine.connect() as connection:
-        return not connection.exec_driver_sql("select count(*) from sqlite_master").scalar()
+def _born(path: Path) -> None:
+    """Make a new ledger beside the place and move it there: a file of that name is a whole ledger from the start.
+
+    Raises:
+        Unwritable: The disk is full or read-only.
+    """
+    aside = path.with_name(f"{path.name}.new")
+    for old in path.parent.glob(f"{path.name}.new*"):
+        old.unlink()
+    with writing(path.parent):
+        aside.touch()
+    ledger = Ledger(_engine(aside, read_only=False))
+    with ledger.write() as session:
+        SQLModel.metadata.create_all(session.connection())
+        session.add(Meta(key="schema", value=str(VERSION)))
+    ledger.close()
+    with writing(path.parent):
+        aside.rename(path)
+        sync(path.parent)
+
+
+def _engine(path: Path, *, read_only: bool) -> Engine:
+    engine = create_engine("sqlite://", poolclass=StaticPool, creator=lambda: _connect(path, read_only=read_only))
+    event.listen(engine, "connect", _reader if read_only else _writer)
+    return engine
+
+
+def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
+    """Return a connection to the file whatever its name: an address would take ``%``, ``#`` and ``?`` for syntax.
+
+    In a folder that cannot be written SQLite could not make the files it shares with a writer; there is none then.
+    """
+    frozen = not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists()
+    target = f"file:{quote(str(path.absolute()))}?mode=ro{'&immutable=1' if frozen else ''}" if read_only else str(path)
+    return sqlite3.connect(target, uri=read_only, check_same_thread=False, timeout=5.0)
 
 
 def _writer(connection: sqlite3.Connection, _record: object) -> None:

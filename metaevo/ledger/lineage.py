@@ -7,6 +7,7 @@ gate compares with), ``pinned`` (a person's hold).
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sqlalchemy import CTE, literal
 from sqlmodel import Session, col, select
 
 from metaevo.errors import BadInput, Refused
@@ -38,7 +39,8 @@ class Lineage:
         with self.ledger.write() as session:
             query = select(GenerationRow).where(GenerationRow.cycle == cycle, GenerationRow.trial == trial)
             known = {row.place: row.id for row in session.exec(query)}
-            last = session.exec(select(GenerationRow.number).order_by(col(GenerationRow.number).desc())).first()
+            highest = select(GenerationRow.number).order_by(col(GenerationRow.number).desc()).limit(1)
+            last = session.exec(highest).first()
             number = -1 if last is None else last
             for place in range(places):
                 if place not in known:
@@ -90,10 +92,10 @@ class Lineage:
             row = session.get(AliasRow, name)
             return row.generation if row else None
 
-    def ancestors(self, id_: str) -> list[str]:
-        """Return the ids from this generation up to the base, itself first."""
+    def ancestors(self, id_: str, most: int | None = None) -> list[str]:
+        """Return the ids from this generation up to the base, itself first; at most ``most`` of them."""
         with self.ledger.read() as session:
-            return _ancestors(session, id_)
+            return _ancestors(session, id_, most)
 
     def moves(self, alias: str | None = None) -> list[MoveRow]:
         """Return the moves of one alias, or of all, oldest first."""
@@ -164,10 +166,7 @@ def rollback(ledger: Ledger, target: str | None, *, who: str, why: str) -> tuple
         if goal is None:
             raise BadInput(f"{left} has no ancestor that was champion: nothing to roll back to")
         row = _need(session, goal)
-        line = _ancestors(session, left)
-        if goal not in line or goal == left:
-            known = ", ".join(line[1:]) or "none"
-            raise BadInput(f"--to {goal}: not an ancestor of the champion {left}; ancestors: {known}")
+        _refuse_stranger(goal, left, _ancestors(session, left))
         for id_ in (left, *_descendants(session, left)):
             gone = _need(session, id_)
             if gone.status != "intermediate":
@@ -186,6 +185,14 @@ def rollback(ledger: Ledger, target: str | None, *, who: str, why: str) -> tuple
             hold.open = False
             session.add(hold)
         return left, goal
+
+
+def _refuse_stranger(goal: str, left: str, line: list[str]) -> None:
+    if goal == left:
+        raise BadInput(f"--to {goal}: it is the champion already")
+    if goal not in line:
+        known = ", ".join(line[1:]) or "none"
+        raise BadInput(f"--to {goal}: not an ancestor of the champion {left}; ancestors: {known}")
 
 
 def _earlier_champion(session: Session, id_: str) -> str | None:
@@ -209,13 +216,23 @@ def _need(session: Session, id_: str) -> GenerationRow:
     return row
 
 
-def _ancestors(session: Session, id_: str) -> list[str]:
-    line: list[str] = []
-    current: str | None = id_
-    while current is not None:
-        line.append(current)
-        current = _need(session, current).parent
-    return line
+def line_of(id_: str, most: int | None = None) -> CTE:
+    """Return the query of a generation's line: (id, parent, depth), itself at depth 0, at most ``most`` rows.
+
+    One query whatever the length of the line: a walk row by row would make every cycle dearer than the one before.
+    """
+    first = select(GenerationRow.id, GenerationRow.parent, literal(0).label("depth")).where(GenerationRow.id == id_)
+    line = first.cte("line", recursive=True)
+    up = select(GenerationRow.id, GenerationRow.parent, line.c.depth + 1).where(GenerationRow.id == line.c.parent)
+    return line.union_all(up if most is None else up.where(line.c.depth + 1 < most))
+
+
+def _ancestors(session: Session, id_: str, most: int | None = None) -> list[str]:
+    line = line_of(id_, most)
+    rows = session.execute(select(line.c.id, line.c.parent).order_by(line.c.depth)).all()
+    if not rows or (most is None and rows[-1].parent is not None):
+        _need(session, rows[-1].parent if rows else id_)
+    return [row.id for row in rows]
 
 
 def _descendants(session: Session, id_: str) -> Sequence[str]:

@@ -15,7 +15,7 @@ from metaevo.engines.protocol import Engine
 from metaevo.errors import BadInput, ModuleFailed
 from metaevo.line.effects import EnginePolicy, Meter, PoolReward, redacted
 from metaevo.line.host import Host, TaskTable
-from metaevo.line.steps import call
+from metaevo.line.steps import call, retried
 from metaevo.modules.slots import Module
 from metaevo.types import Attempt, Attempts, Experience, Generation, StepSpec, Tasks, answered
 from objectives.types import Outcome, Report, Split
@@ -123,7 +123,7 @@ def examined(
         return Report(generation.id, split, ()), 0
     module = host.registry.get("evaluation", EVALUATION)
     exam = HeldExam(host, engine, tasks, split, seed)
-    report = call(module, generation, dict.fromkeys(_asking(module, Exam), exam), {})
+    report = retried(lambda: call(module, generation, dict.fromkeys(_asking(module, Exam), exam), {}))
     return report, exam.tokens
 
 

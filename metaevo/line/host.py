@@ -8,6 +8,7 @@ from metaevo.artifacts.fingerprint import fingerprint
 from metaevo.artifacts.store import Store
 from metaevo.engines.grader import GraderPool
 from metaevo.engines.protocol import Engine
+from metaevo.engines.together import Together
 from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.lineage import Lineage
 from metaevo.modules.registry import Registry
@@ -39,6 +40,11 @@ class Host:
     def engine(self) -> Engine:
         """Return the engine that measures and examines."""
         return self.engines[0]
+
+    @property
+    def together(self) -> Engine:
+        """Return all engines as one: for measuring while no trial runs."""
+        return self.engines[0] if len(self.engines) == 1 else Together(self.engines)
 
     @property
     def lineage(self) -> Lineage:

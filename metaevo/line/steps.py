@@ -79,7 +79,7 @@ class Line:
         def run() -> Any:
             nonlocal spent
             before = self.meter.tokens
-            made = call(module, batch, self.effects(module, key), spec.knobs)
+            made = identified(module, call(module, batch, self.effects(module, key), spec.knobs))
             spent = self.meter.tokens - before
             return after(made) if after is not None else made
 
@@ -150,8 +150,21 @@ def call(module: Module, batch: Any, effects: Mapping[str, Any], knobs: Mapping[
         return module.call(batch, **effects, **knobs)
     except MetaevoError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ModuleFailed(f"{module.slot}.{module.name} failed: {type(error).__name__}: {error}") from error
+
+
+def identified(module: Module, made: Any) -> Any:
+    """Return what a module made; a number that is none in it is the module's failure, not the next step's.
+
+    Raises:
+        ModuleFailed: It has no canonical form: the next step's mark would mean nothing.
+    """
+    try:
+        fingerprint(_identity(made))
+    except TypeError as error:
+        raise ModuleFailed(f"{module.slot}.{module.name} gave a result with {error}") from error
+    return made
 
 
 def retried(run: Callable[[], Any]) -> Any:

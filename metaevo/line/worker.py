@@ -16,7 +16,7 @@ from metaevo.artifacts.bodies import Shelf, adapter
 from metaevo.artifacts.store import Store
 from metaevo.engines.protocol import Job, Sampling, receive, send
 from metaevo.engines.worker_life import die_with_parent
-from metaevo.errors import KINDS, EngineDied, MetaevoError, ModuleFailed
+from metaevo.errors import KINDS, EngineDied, MetaevoError, ModuleFailed, cannot_write
 from metaevo.types import Generation, TrainSpec
 from objectives.types import Message
 
@@ -36,6 +36,7 @@ class Worker:
         self.store = Store(Path(settings["store"]))
         self.merge_every = int(settings["merge_every"])
         self.models = Transformers(self.store)
+        self.models.on_batch = self._progress
         self.registry = Registry(Path(settings["home"]) if settings["home"] else None)
 
     def serve(self) -> None:
@@ -53,8 +54,7 @@ class Worker:
             except Exception as error:  # noqa: BLE001 - the process boundary: whatever a module or library raised
                 traceback.print_exc()
                 text = f"{type(error).__name__}: {error}"
-                kind = "OutOfMemory" if "out of memory" in text or "allocate memory" in text else "ModuleFailed"
-                send(self.out, {"error": kind, "text": text[:2000]})
+                send(self.out, {"error": _kind(error, text), "text": text[:2000]})
 
     def do_sample(self, request: dict[str, Any]) -> Any:
         """Sample completions."""
@@ -87,6 +87,8 @@ class Worker:
 
     def do_train(self, request: dict[str, Any]) -> Any:
         """Run a module that asks for `Weights`."""
+        from transformers import set_seed
+
         from metaevo.engines import trl
 
         job: Job = adapter(Job).validate_python(request["job"])
@@ -98,6 +100,7 @@ class Worker:
         given = {trl_kind.__name__: value for trl_kind, value in self._effects(job, weights, trl).items()}
         effects = {name: given[kind.__name__] for name, kind in module.effects.items()}
         batch = Shelf(self.store).read(request["batch"], Generation)
+        set_seed(job.seed % 2**31)  # a fresh adapter is drawn before any trainer sets its seed
         with trl.Timer() as timer:
             made = module.call(batch, **effects, **job.knobs)
         if weights.published is None or made.parts != weights.published.parts:
@@ -109,7 +112,7 @@ class Worker:
 
         return {
             Weights: weights,
-            Fitness: trl.DevFitness(self.models, self._ask, job.answer_tokens),
+            Fitness: trl.DevFitness(self.models, self._ask, job),
             TrainSpec: job.spec,
             Random: Random(job.seed),
         }
@@ -120,6 +123,13 @@ class Worker:
 
     def _progress(self, done: int, total: int) -> None:
         send(self.out, {"progress": [done, total]})
+
+
+def _kind(error: Exception, text: str) -> str:
+    """Return what an error of a module or a library counts as: a full disk is never the recipe's fault."""
+    if "out of memory" in text or "allocate memory" in text:
+        return "OutOfMemory"
+    return "Unwritable" if cannot_write(error) else "ModuleFailed"
 
 
 def _generation(request: dict[str, Any]) -> Generation:

@@ -28,10 +28,11 @@ from metaevo.effects import (
     Weights,
 )
 from metaevo.errors import ModuleFailed
+from metaevo.history import CellState, History
 from metaevo.modules.registry import Registry
 from metaevo.modules.slots import SLOTS, Module
 from metaevo.prompts import load as load_dialect
-from metaevo.types import CellState, Generation, History, Knob, TrainSpec
+from metaevo.types import Generation, Knob, TrainSpec
 from objectives.types import Cell, Direction, Report, Split
 
 MOST_LINES = 150
@@ -165,7 +166,7 @@ def groups_may_be_permuted(module: Module) -> str | None:
 
 def reaches_for_nothing(module: Module) -> str | None:
     """A module gets what it needs through its signature: of our packages it may import only the vocabulary."""
-    allowed = ("metaevo", "metaevo.types", "metaevo.errors", "objectives.types")
+    allowed = ("metaevo", "metaevo.types", "metaevo.history", "metaevo.errors", "objectives.types")
     trains = module.slot in ("update", "consolidation")
     for node in ast.walk(ast.parse(module.path.read_text(encoding="utf-8"))):
         names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
@@ -224,8 +225,8 @@ def problems(module: Module, laws: tuple[Law, ...] = LAWS) -> Iterator[str]:
             continue
         try:
             said = law.check(module)
-        except Exception as error:  # noqa: BLE001 - a candidate may fail in any way at all
-            said = f"it raised {type(error).__name__}: {error}"
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a candidate may fail in any way at all
+            said = " ".join(f"it raised {type(error).__name__}: {error}".split())
         if said is not None:
             yield f"{module.slot}.{module.name} breaks the law {law.name!r}: {said}"
 

@@ -84,8 +84,11 @@ class Registry:
         return found
 
     def _entries(self, slot: str) -> dict[str, EntryPoint]:
-        if slot not in self._points:
-            self._points[slot] = {point.name: point for point in entry_points(group=f"metaevo.{slot}")}
+        if not self._points:  # one look at all installed packages, not one for every slot
+            every = entry_points()
+            self._points = {
+                name: {point.name: point for point in every.select(group=f"metaevo.{name}")} for name in SLOTS
+            }
         return self._points[slot]
 
     def _unknown(self, slot: str, name: str, place: str) -> str:
@@ -106,21 +109,25 @@ def _from_file(slot: str, name: str, path: Path, digest: str) -> Module:
     sys.modules[label] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
-        raise ModuleFailed(f"{path}: fails to import: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise ModuleFailed(f"{path}: fails to import: {_said(error)}") from error
     return _function(slot, name, module, path, digest)
 
 
 def _from_entry(slot: str, name: str, point: EntryPoint) -> Module:
     try:
         loaded = point.load()
-    except Exception as error:
-        raise ModuleFailed(f"entry point {point.value}: {type(error).__name__}: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise ModuleFailed(f"entry point {point.value}: {_said(error)}") from error
     module = loaded if isinstance(loaded, ModuleType) else inspect.getmodule(loaded)
     if module is None or module.__file__ is None:
         raise ModuleFailed(f"entry point {point.value}: has no source file")
     path = Path(module.__file__)
     return _function(slot, name, module, path, code_digest(path))
+
+
+def _said(error: BaseException) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())
 
 
 def _function(slot: str, name: str, module: ModuleType, path: Path, digest: str) -> Module:
@@ -153,10 +160,14 @@ def _scan(path: Path, _mtime_ns: int, _size: int) -> tuple[str, tuple[Path, ...]
     digest = hashlib.blake2b(source, digest_size=8).hexdigest()
     try:
         tree = ast.parse(source)
-    except (SyntaxError, ValueError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return digest, ()
-    names = [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
-    names += [alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names]
+    names: list[str] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:  # what is imported may itself be a file
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        elif isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
     files = {ROOT.joinpath(*name.split(".")) for name in names if name.split(".")[0] in PACKAGES}
     found = (file.with_suffix(".py") if file.with_suffix(".py").is_file() else file / "__init__.py" for file in files)
     return digest, tuple(sorted(file for file in found if file.is_file()))

@@ -26,7 +26,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from metaevo.effects import EFFECTS
 from metaevo.errors import BadInput, ModuleFailed
-from metaevo.types import Attempts, Experiences, Generation, History, Knob, Tasks, TrainSpec
+from metaevo.history import History
+from metaevo.types import Attempts, Experiences, Generation, Knob, Tasks, TrainSpec
 from objectives.types import Objective, Report
 
 TAKES: Mapping[str, tuple[Any, ...]] = {
@@ -90,7 +91,10 @@ def read(slot: str, name: str, call: Callable[..., Any], path: Path, digest: str
         ModuleFailed: The signature breaks the slot's contract; the sentence says how.
     """
     at = f"{slot}.{name}"
-    hints = get_type_hints(call, include_extras=True)
+    try:
+        hints = get_type_hints(call, include_extras=True)
+    except Exception as error:
+        raise ModuleFailed(f"{at}: an annotation cannot be read: {type(error).__name__}: {error}") from error
     parameters = list(inspect.signature(call).parameters.values())
     if not parameters:
         raise ModuleFailed(f"{at}: the batch must be the first parameter")
@@ -109,7 +113,10 @@ def read(slot: str, name: str, call: Callable[..., Any], path: Path, digest: str
             effects[parameter.name] = hint
         else:
             fields[parameter.name], space[parameter.name] = _knob(at, parameter, hint)
-    knobs = create_model(f"{name}_knobs", __config__=ConfigDict(frozen=True, extra="forbid"), **fields)
+    try:
+        knobs = create_model(f"{name}_knobs", __config__=ConfigDict(frozen=True, extra="forbid"), **fields)
+    except Exception as error:
+        raise ModuleFailed(f"{at}: its knobs are no fields: {' '.join(str(error).split())[:200]}") from error
     doc = inspect.getdoc(inspect.getmodule(call)) or inspect.getdoc(call) or ""
     online = slot == "update" and takes == Tasks
     return Module(slot, name, call, effects, knobs, space, path, digest, doc, online)

@@ -38,13 +38,17 @@ class Dialect:
     def judge(self, critique: str) -> tuple[float | None, bool | None]:
         """Return (score in [0, 1], passes) as read from a critique; None where it cannot be read."""
         table = self.tables["critique"]
-        passes = re.search(table["passes"], critique.strip()) is not None
+        last = {kind: _last(table[kind], critique.strip()) for kind in ("passes", "fails") if kind in table}
+        passes = last["passes"] > last.get("fails", -1)  # the last verdict counts, not one that is quoted before
         if "marks" in table:
             marks = critique.strip()
             return (sum(mark in table["marks"] for mark in marks) / len(marks), passes) if marks else (None, None)
-        if not passes and re.search(table["fails"], critique) is None:
-            return None, None
-        return float(passes), passes
+        return (None, None) if max(last.values()) < 0 else (float(passes), passes)
+
+
+def _last(pattern: str, text: str) -> int:
+    """Return where the pattern matches last, -1 where it does not."""
+    return max((found.start() for found in re.finditer(pattern, text)), default=-1)
 
 
 def load(name: str) -> Dialect:

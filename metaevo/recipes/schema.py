@@ -20,6 +20,7 @@
 Nothing here can say a threshold, a seed, an item count of an examination or what is protected.
 """
 
+import difflib
 import hashlib
 import json
 import tomllib
@@ -29,7 +30,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from metaevo.errors import BadInput
+from metaevo.errors import BadInput, MetaevoError
 from metaevo.modules.registry import Registry
 from metaevo.modules.slots import RECIPE_SLOTS
 
@@ -146,7 +147,9 @@ def parse(text: str, registry: Registry, place: str) -> Recipe:
     """
     try:
         return from_data(tomllib.loads(text), registry, place)
-    except tomllib.TOMLDecodeError as error:
+    except MetaevoError:
+        raise
+    except (ValueError, RecursionError) as error:  # no TOML, a number of 5,000 digits, 20,000 brackets
         raise BadInput(f"{place}: {error}") from error
 
 
@@ -179,5 +182,13 @@ def load(name: str, registry: Registry) -> Recipe:
     known = names(registry.home)
     path = known.get(name) or (Path(name) if name.endswith(".toml") else None)
     if path is None or not path.is_file():
-        raise BadInput(f"no recipe {name!r}; known: {', '.join(known)}, or give a .toml file")
-    return parse(path.read_text(encoding="utf-8"), registry, str(path.name))
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}, or give a .toml file"
+        raise BadInput(f"no recipe {name!r}; {hint}")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise BadInput(
+            f"{path.name}: no UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8"
+        ) from error
+    return parse(text, registry, str(path.name))

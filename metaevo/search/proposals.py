@@ -102,11 +102,13 @@ def _affordable(skeleton: Skeleton) -> bool:
 def study(ledger: Ledger, name: str, choices: Mapping[str, Skeleton], registry: Registry, before: int) -> Study:
     """Return the study of this ability and direction from the trials of earlier cycles, newest `WINDOW` rows."""
     with ledger.read() as session:
-        query = select(TrialRow).where(TrialRow.study == name, TrialRow.cycle < before)
-        rows = list(session.exec(query.order_by(col(TrialRow.cycle), col(TrialRow.number))))
-    failures = Counter(row.params.get("skeleton") for row in rows if row.failure)
+        mine = (TrialRow.study == name, TrialRow.cycle < before)
+        newest = select(TrialRow).where(*mine).order_by(col(TrialRow.cycle).desc(), col(TrialRow.number).desc())
+        rows = list(reversed(session.exec(newest.limit(WINDOW)).all()))
+        failed = session.exec(select(TrialRow.params).where(*mine, TrialRow.failure != "")).all()
+    failures = Counter(params.get("skeleton") for params in failed)
     kept = {id_: s for id_, s in choices.items() if failures[id_] < 2}
-    return Study(name, kept or dict(choices), tuple(evidence(row) for row in rows[-WINDOW:]), registry)
+    return Study(name, kept or dict(choices), tuple(evidence(row) for row in rows), registry)
 
 
 def evidence(row: TrialRow) -> dict[str, Any]:

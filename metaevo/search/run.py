@@ -7,7 +7,7 @@ so a resumed search takes the same decisions. An engine that dies is infrastruct
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from statistics import fmean
+from queue import SimpleQueue
 from typing import Any
 
 from metaevo import trial
@@ -21,15 +21,14 @@ from metaevo.line.answer import examined, measure_mark
 from metaevo.line.host import Host
 from metaevo.recipes.schema import Recipe
 from metaevo.search.proposals import Sampler, Study, drawn_at_random, shorter_within_noise, study
+from metaevo.search.score import PARENT, REFERENCE, SHARE, changed, scored
 from metaevo.search.skeletons import Skeleton
 from metaevo.search.space import with_knobs
 from metaevo.trial import Ground
 from metaevo.types import Generation, Trial
-from objectives.statistics import difference, rank_correlation
+from objectives.statistics import rank_correlation
 from objectives.types import Direction, Report, Split
 
-SHARE = 0.4
-"""What the gate's own uncertainty leaves of a margin: a loss of more is held there for want of items."""
 PAIRS = 12
 TRUSTED = 0.6
 
@@ -46,7 +45,7 @@ class SearchRules:
     """Trials run again in full."""
     token_limit: int | None = None
     margin: float = 0.05
-    """The smallest protected margin. A trial that surely loses `SHARE` of it on dev items is infeasible."""
+    """The smallest protected margin. A trial that surely loses `search.score.SHARE` of it is infeasible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,43 +76,42 @@ class Search:
 
     def run(self) -> Found:
         """Return the best trial in full fidelity, or why there is none."""
-        parent = self._dev(self.ground.parent, 0, self.host.engine)
+        old = self._compared(self.host.together)
         if self.pinned is not None:
-            trials = [self._trial(1, self.pinned, {"skeleton": "pinned"}, 1.0, self.host.engine, parent)]
-            return self._chosen(trials, {1: self.pinned}, parent)
+            trials = [self._trial(1, self.pinned, {"skeleton": "pinned"}, 1.0, self.host.engine, old)]
+            return self._chosen(trials, {1: self.pinned})
         evidence = study(self.host.ledger, self._name(), self.choices, self.host.registry, self.cycle)
         fidelity, count = self._fidelity(evidence)
-        low, params = self._map(evidence, count, fidelity, parent)
+        low, params = self._map(evidence, count, fidelity, old)
         ranked = sorted((t for t in low if t.score is not None), key=_rank)
         if not ranked:
             return Found(None, None, tuple(low), _failures(low))
         finals = self._finals(ranked)
         recipes = {count + i + 1: self._recipe(params[t.number]) for i, t in enumerate(finals)}
         jobs = [(number, params[t.number], 1.0) for number, t in zip(recipes, finals, strict=True)]
-        full = self._batch(jobs, parent)
-        return self._chosen(full, recipes, parent, tuple(low))
+        full = self._batch(jobs, old)
+        return self._chosen(full, recipes, tuple(low))
 
     def scored(self, made: Trial, engine: Engine) -> Trial:
         """Return a trial run outside of a search with its dev score."""
         if made.generation is None:
             return made
-        parent = self._dev(self.ground.parent, 0, engine)
-        return self._scored(made, self._dev(made.generation, made.number, engine), parent)
+        return self._scored(made, self._dev(made.generation, made.number, engine), self._compared(engine))
 
     def _map(
-        self, evidence: Study, count: int, fidelity: float, parent: Report
+        self, evidence: Study, count: int, fidelity: float, old: Mapping[str, Report]
     ) -> tuple[list[Trial], dict[int, dict[str, Any]]]:
-        """Run ``count`` proposed trials at low fidelity, one batch of engines after the other."""
+        """Run ``count`` proposed trials at low fidelity, in two batches: the second knows how the first went."""
         done: list[Trial] = []
         params: dict[int, dict[str, Any]] = {}
-        width = max(1, len(self.host.engines))
-        for first in range(0, count, width):
+        size = max(len(self.host.engines), -(-count // 2))
+        for first in range(0, count, size):
             jobs = []
-            for number in range(first, min(first + width, count)):
+            for number in range(first, min(first + size, count)):
                 chosen = [p["skeleton"] for p in params.values()]
                 params[number + 1] = self._proposal(evidence, number, count, chosen)
                 jobs.append((number + 1, params[number + 1], fidelity))
-            batch = self._batch(jobs, parent)
+            batch = self._batch(jobs, old)
             done += batch
             fresh = [self._evidence(t, params[t.number]) for t in batch]
             evidence = replace(evidence, rows=(*evidence.rows, *(row for row in fresh if row is not None)))
@@ -135,24 +133,42 @@ class Search:
             )
         )
 
-    def _batch(self, jobs: Sequence[tuple[int, dict[str, Any], float]], parent: Report) -> list[Trial]:
-        """Run trials side by side; ids are reserved in order first, so that they do not depend on timing."""
+    def _batch(self, jobs: Sequence[tuple[int, dict[str, Any], float]], old: Mapping[str, Report]) -> list[Trial]:
+        """Run trials side by side, each on the next free engine.
+
+        Ids are reserved in order first, so that they do not depend on timing; engines of one home are alike.
+        """
         recipes = {number: self._recipe(params) for number, params, _ in jobs}
         for number, _, fidelity in jobs:
             scaled = trial.at_fidelity(recipes[number], self.host, fidelity)
             self.host.lineage.reserve(self.cycle, number, scaled.publishes, self.ground.parent.id)
-        with ThreadPoolExecutor(len(jobs)) as threads:
-            running = [
-                threads.submit(self._trial, number, recipes[number], params, fidelity, engine, parent)
-                for (number, params, fidelity), engine in zip(jobs, self._engines(len(jobs)), strict=True)
-            ]
-            return [job.result() for job in running]
+        free: SimpleQueue[Engine] = SimpleQueue()
+        for engine in self.host.engines:
+            free.put(engine)
 
-    def _engines(self, n: int) -> list[Engine]:
-        return [self.host.engines[i % len(self.host.engines)] for i in range(n)]
+        def run(number: int, params: dict[str, Any], fidelity: float) -> Trial:
+            engine = free.get()
+            try:
+                return self._trial(number, recipes[number], params, fidelity, engine, old)
+            finally:
+                free.put(engine)
+
+        with ThreadPoolExecutor(len(self.host.engines)) as threads:
+            running = [threads.submit(run, *job) for job in jobs]
+            try:
+                return [job.result() for job in running]
+            except BaseException:  # an interrupt waits for the trials that run, not for those that wait
+                threads.shutdown(wait=False, cancel_futures=True)
+                raise
 
     def _trial(
-        self, number: int, recipe: Recipe, params: dict[str, Any], fidelity: float, engine: Engine, parent: Report
+        self,
+        number: int,
+        recipe: Recipe,
+        params: dict[str, Any],
+        fidelity: float,
+        engine: Engine,
+        old: Mapping[str, Report],
     ) -> Trial:
         """Run one trial and score it on dev items; an engine that died leaves no score and no blame."""
         try:
@@ -160,7 +176,7 @@ class Search:
                 self.host, self.journal, engine, recipe, self.ground, cycle=self.cycle, number=number, fidelity=fidelity
             )
             if made.generation is not None:
-                made = self._scored(made, self._dev(made.generation, number, engine), parent)
+                made = self._scored(made, self._dev(made.generation, number, engine), old)
         except ModuleFailed as error:
             made = Trial(number, recipe.hash, fidelity, None, failure=f"ModuleFailed: {error}"[:300])
         except EngineError as error:
@@ -169,9 +185,17 @@ class Search:
         self._record(made, recipe, params)
         return made
 
-    def _dev(self, generation: Generation, number: int, engine: Engine) -> Report:
-        """Return the report on the cycle's dev items, journalled with the trial (the parent's under trial 0)."""
-        key = At(self.cycle, number, stage=99).key("score")
+    def _compared(self, engine: Engine) -> dict[str, Report]:
+        """Return the dev reports of what trials are compared with: the parent, and the reference if it is another."""
+        old = {PARENT: self._dev(self.ground.parent, 0, engine)}
+        reference = self.ground.reference
+        if reference is not None and reference.id != self.ground.parent.id:
+            old[REFERENCE] = self._dev(reference, 0, engine, place=98)
+        return old
+
+    def _dev(self, generation: Generation, number: int, engine: Engine, place: int = 99) -> Report:
+        """Return the report on the cycle's dev items, journalled with the trial (what was before it under trial 0)."""
+        key = At(self.cycle, number, stage=place).key("score")
         mark = measure_mark(self.host, generation, self.ground.dev)
         report: Report = self.journal.step(
             key,
@@ -183,35 +207,11 @@ class Search:
         )
         return report
 
-    def _scored(self, made: Trial, report: Report, parent: Report) -> Trial:
-        aimed, kept = self._gains(report, parent)
-        worst = min(kept.values(), default=0.0)
-        constraints = {"retention": -worst - SHARE * self.rules.margin}
-        if self.rules.token_limit is not None:
-            constraints["cost"] = made.tokens / self.rules.token_limit - 1.0
-        return replace(made, score=aimed, constraints=constraints)
+    def _scored(self, made: Trial, report: Report, old: Mapping[str, Report]) -> Trial:
+        changes = changed(self.host.environments, self.ground.aimed, report, old)
+        return scored(made, changes, self.rules.margin, self.rules.token_limit)
 
-    def _gains(self, report: Report, parent: Report) -> tuple[float, dict[str, float]]:
-        """Return the mean gain over the objective's cells, and how much every protected ability changed at best.
-
-        The sample is small: an ability counts as lost only where the upper end of its change lies below the margin.
-        """
-        aimed: dict[Any, list[float]] = {}
-        kept: dict[str, dict[Any, list[float]]] = {}
-        for new, old in zip(report.outcomes, parent.outcomes, strict=True):
-            if new.score is None or old.score is None:
-                continue
-            if new.task in self.ground.aimed:
-                aimed.setdefault(new.cell, []).append(new.score - old.score)
-            else:
-                ability = self.host.environments[new.cell.environment].ability
-                kept.setdefault(ability, {}).setdefault(new.cell, []).append(new.score - old.score)
-        gain = fmean([fmean(values) for values in aimed.values()] or [0.0])
-        return gain, {ability: difference(cells, 0.84).high for ability, cells in kept.items()}
-
-    def _chosen(
-        self, full: Sequence[Trial], recipes: Mapping[int, Recipe], parent: Report, low: tuple[Trial, ...] = ()
-    ) -> Found:
+    def _chosen(self, full: Sequence[Trial], recipes: Mapping[int, Recipe], low: tuple[Trial, ...] = ()) -> Found:
         """Return the best feasible trial in full, the shorter one within noise."""
         every = (*low, *full)
         fine = [t for t in full if t.score is not None and all(v <= 0 for v in t.constraints.values())]
@@ -219,8 +219,7 @@ class Search:
             known = [t for t in full if t.score is not None]
             why = f"every trial loses more than {SHARE * self.rules.margin:.1%} elsewhere" if known else _failures(full)
             return Found(None, None, every, why)
-        items = sum(outcome.task in self.ground.aimed for outcome in parent.outcomes)
-        noise = (0.2 / max(1, items)) ** 0.5
+        noise = (0.2 / max(1, len(self.ground.aimed))) ** 0.5
         scores = [(t.score or 0.0, len(recipes[t.number].modules), t.number) for t in fine]
         number = shorter_within_noise(scores, noise)
         best = next(t for t in fine if t.number == number)

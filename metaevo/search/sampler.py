@@ -22,7 +22,7 @@ def propose(request: dict[str, Any]) -> dict[str, Any]:
     study = optuna.create_study(direction="maximize", sampler=sampler)
     spaces: dict[str, Any] = request["spaces"]
     for row in request["rows"]:
-        if row["params"].get("skeleton") not in spaces:
+        if not possible(row["params"], spaces):
             continue
         study.enqueue_trial(row["params"])
         trial = study.ask()
@@ -37,6 +37,18 @@ def propose(request: dict[str, Any]) -> dict[str, Any]:
         study.enqueue_trial(request["fixed"])
     trial = study.ask()
     return suggest(trial, spaces)
+
+
+def possible(params: dict[str, Any], spaces: dict[str, Any]) -> bool:
+    """Return whether a trial's values can still be had: of a knob that was edited since, old ones are no evidence."""
+    space = spaces.get(str(params.get("skeleton")))
+    if space is None:
+        return False
+    known = [(entry, params[name]) for name, entry in space.items() if name in params]
+    return all(
+        value in entry["choices"] if entry["kind"] == "choice" else entry["low"] <= value <= entry["high"]
+        for entry, value in known
+    )
 
 
 def suggest(trial: Any, spaces: dict[str, Any]) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """The combinations of modules a search may try: presets, their one-step mutations and recombinations.
 
 A skeleton is a recipe with every knob at its default. New modules (an operator's, a package's) take part without a
-word anywhere else: whatever a slot lists may be added to it or swapped in.
+word anywhere else: whatever a slot lists may be added to it; where a stage has one module for a slot (how it answers,
+how it learns), or its feedback, what no preset uses is tried in its place, and what presets use is recombined.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from metaevo.errors import MetaevoError
@@ -46,7 +47,8 @@ def skeletons(
         if id_ not in found and fine:
             proposed[id_] = Skeleton(id_, recipe)
     ordered = sorted(proposed, key=lambda id_: (len(proposed[id_].recipe.modules), _order(id_)))
-    return found | {id_: proposed[id_] for id_ in _spread(ordered, most - len(found))}
+    chosen = _covering(_spread(ordered, most - len(found)), [proposed[id_] for id_ in ordered], list(found.values()))
+    return found | {id_: proposed[id_] for id_ in chosen}
 
 
 def identify(recipe: Recipe) -> str:
@@ -77,12 +79,14 @@ def _forbidden(recipe: Recipe, forbidden: Sequence[str]) -> bool:
 
 def _mutations(presets: Sequence[Recipe], registry: Registry) -> Iterator[Recipe]:
     """Yield every recipe one step away from a single-stage preset."""
+    known = {module for preset in presets for module in preset.modules}
     for preset in presets:
         if len(preset.stage) != 1 or preset.stage[0].update.use == "adopt":
             continue
         stage = preset.stage[0]
         online = registry.get("update", stage.update.use).online
-        for changed in [*_added(stage, registry, online), *_removed(stage), *_other(stage)]:
+        swapped = _swapped(stage, registry, online, known)
+        for changed in [*_added(stage, registry, online), *_removed(stage), *_other(stage), *swapped]:
             yield _named(preset, changed)
         for merge in registry.names("consolidation"):
             yield _named(preset, stage, (Step(use=merge),))
@@ -97,6 +101,21 @@ def _added(stage: Stage, registry: Registry, online: bool) -> Iterator[Stage]:
         for name in registry.names(slot):
             if name not in present:
                 yield stage.model_copy(update={slot: _placed(slot, getattr(stage, slot), Step(use=name))})
+
+
+def _swapped(stage: Stage, registry: Registry, online: bool, known: Set[str]) -> Iterator[Stage]:
+    """Yield the stage with a module that no preset uses as its solutions or update, or beside its feedback."""
+    broken_ones = unlawful(registry)
+    for slot in ("solutions", "feedback", "update"):
+        for name in registry.names(slot):
+            if f"{slot}.{name}" in known or (slot, name) in broken_ones:
+                continue
+            if slot == "solutions" and stage.solutions is None:
+                continue
+            if slot == "update" and registry.get(slot, name).online != online:
+                continue
+            step = Step(use=name)
+            yield stage.model_copy(update={slot: (*stage.feedback, step) if slot == "feedback" else step})
 
 
 def _placed(slot: str, steps: tuple[Step, ...], new: Step) -> tuple[Step, ...]:
@@ -178,6 +197,19 @@ def _spread(ordered: Sequence[str], most: int) -> list[str]:
     if len(ordered) <= most:
         return list(ordered)
     return [ordered[i * len(ordered) // most] for i in range(most)]
+
+
+def _covering(chosen: Sequence[str], ordered: Sequence[Skeleton], presets: Sequence[Skeleton]) -> list[str]:
+    """Return the choice with its last ones replaced until every module that some skeleton uses is in one."""
+    kept = list(chosen)
+    by_id = {skeleton.id: skeleton for skeleton in ordered}
+    seen = {module for s in (*presets, *(by_id[id_] for id_ in kept)) for module in s.recipe.modules}
+    late = []
+    for skeleton in ordered:
+        if set(skeleton.recipe.modules) - seen:
+            late.append(skeleton.id)
+            seen |= set(skeleton.recipe.modules)
+    return [*kept[: max(0, len(kept) - len(late))], *late[: len(kept)]]
 
 
 def described(found: Mapping[str, Skeleton]) -> list[dict[str, object]]:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from objectives.environment import BadEnvironment, Program, Row, messages
+from objectives.environment import BadEnvironment, Program, Row, identity, own_answer
 from objectives.types import Direction
 
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
@@ -39,21 +39,22 @@ def load(name: str, options: Mapping[str, Any], folder: Path) -> Program:
     if not path.is_file():
         raise BadEnvironment(f"environments.{name}.path = {str(options['path'])!r}: no file {path}")
     columns = {key: str(options.get(key, key)) for key in ("prompt", "answer", "level")}
-    rows = tuple(_rows(name, path, columns))
     kind = str(options.get("reward", "exact"))
+    reward = _reward(name, kind, options)
+    rows = tuple(_rows(name, path, columns, kind))
     return Program(
         name=name,
         ability="other",
         direction=Direction.PERFORMANCE,
         levels=tuple(sorted({row["level"] for row in rows})),
-        reward=_reward(name, kind, options),
+        reward=reward,
         version=hashlib.blake2b(path.read_bytes() + repr(sorted(options.items())).encode(), digest_size=8).hexdigest(),
         rows=rows,
         judged=kind == "judge",
     )
 
 
-def _rows(name: str, path: Path, columns: Mapping[str, str]) -> list[Row]:
+def _rows(name: str, path: Path, columns: Mapping[str, str], kind: str) -> list[Row]:
     rows: list[Row] = []
     seen: dict[str, tuple[int, Any]] = {}
     for number, line in enumerate(path.open("rb"), 1):
@@ -64,10 +65,10 @@ def _rows(name: str, path: Path, columns: Mapping[str, str]) -> list[Row]:
             raise BadEnvironment(f"{at}: {len(line)} bytes on one line, at most {MOST_BYTES}")
         try:
             data = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BadEnvironment(f"{at}: no JSON ({error})") from error
-        rows.append(_row(at, data, columns))
-        text = json.dumps(rows[-1]["prompt"])
+        rows.append(_row(at, data, columns, kind))
+        text = identity(rows[-1])
         first = seen.setdefault(text, (number, rows[-1]["answer"]))
         if first[1] != rows[-1]["answer"]:
             raise BadEnvironment(f"{at}: the same prompt as line {first[0]} with another answer")
@@ -78,18 +79,31 @@ def _rows(name: str, path: Path, columns: Mapping[str, str]) -> list[Row]:
     return rows
 
 
-def _row(at: str, data: Any, columns: Mapping[str, str]) -> Row:
+def _row(at: str, data: Any, columns: Mapping[str, str], kind: str) -> Row:
     if not isinstance(data, dict):
         raise BadEnvironment(f"{at}: want an object with {columns['prompt']} and {columns['answer']}, got {data!r:.80}")
     if not data.get(columns["prompt"]):
         raise BadEnvironment(f"{at}: no {columns['prompt']!r}; columns are {', '.join(data) or 'none'}")
     if columns["answer"] not in data:
         raise BadEnvironment(f"{at}: no {columns['answer']!r}; columns are {', '.join(data)}")
-    messages(data[columns["prompt"]])
+    row = {"prompt": data[columns["prompt"]], "answer": data[columns["answer"]]}
+    try:
+        empty = not identity(row)
+        (own_answer(row) or "").encode()
+    except BadEnvironment as error:
+        raise BadEnvironment(f"{at}: {error}") from error
+    except UnicodeEncodeError as error:
+        raise BadEnvironment(f"{at}: {columns['answer']} holds half a character ({error.reason})") from error
+    if empty:
+        raise BadEnvironment(f"{at}: no {columns['prompt']!r}, only white space")
+    if kind == "numeric" and _as_number(row["answer"]) is None:
+        raise BadEnvironment(
+            f'{at}: reward = "numeric" needs a number as {columns["answer"]}, got {row["answer"]!r:.80}'
+        )
     level = data.get(columns["level"], 1)
-    if isinstance(level, bool) or not isinstance(level, int):
+    if isinstance(level, bool) or not isinstance(level, int) or level < 0:
         raise BadEnvironment(f"{at}: {columns['level']} must be a whole number, got {level!r}")
-    return {"prompt": data[columns["prompt"]], "answer": data[columns["answer"]], "level": level}
+    return row | {"level": level}
 
 
 def _reward(name: str, kind: str, options: Mapping[str, Any]) -> Callable[..., float | None]:
@@ -118,8 +132,16 @@ def _exact(completion: str, answer: Any, **_row: Any) -> float:
 
 
 def _numeric(completion: str, answer: Any, **_row: Any) -> float:
-    found = NUMBER.findall(completion.replace(",", ""))
-    return float(bool(found) and math.isclose(float(found[-1]), float(answer), rel_tol=1e-9, abs_tol=1e-6))
+    found, right = NUMBER.findall(completion.replace(",", "")), _as_number(answer)
+    near = bool(found) and right is not None and math.isclose(float(found[-1]), right, rel_tol=1e-9, abs_tol=1e-6)
+    return float(near)
+
+
+def _as_number(answer: Any) -> float | None:
+    """Return an answer's number, None where it is none (or too large to be compared)."""
+    text = str(answer).replace(",", "").strip()
+    value = float(text) if NUMBER.fullmatch(text) else math.inf
+    return value if math.isfinite(value) else None
 
 
 def _fold(text: str) -> str:

@@ -6,9 +6,10 @@ partial credit for padding counts as wrong (a score below 0.99 is 0).
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import lru_cache
 from importlib.metadata import version
+from itertools import count
 from typing import Any
 
 from objectives.environment import BadEnvironment, Program, Row
@@ -21,7 +22,14 @@ BROKEN = {
 }
 ARITHMETIC = re.compile(r"(?!.*\*\*)[0-9+\-*/(). ]*")
 CELLS = re.compile(r"[0-9A-Z_\[\], \n]*")
-FORMULA = re.compile(r"(?:[0-9+\-*/^(). ]|\b(?:x|y|z|C|sin|cos|tan|exp|log|sqrt|pi|E|asin|acos|atan)\b)*")
+POWER = r"(?:\*\*|\^)"
+EXPONENT = r"(?:[-+]?\d{1,3}(?:\.\d{1,3})?|\([-+]?\d{1,3}(?:/\d{1,3})?\))(?![\d.])"
+OF_E = rf"(?:[xyzX]\b|\((?:(?!{POWER})[^()])*\))"
+TOWER = rf"(?:(?<!\bE){POWER}(?!\s*{EXPONENT}(?!\s*{POWER}))|\bE{POWER}(?!\s*(?:{EXPONENT}|{OF_E})(?!\s*{POWER})))"
+FORMULA = re.compile(
+    rf"(?!.*{TOWER})(?:[0-9+\-*/^(). ]|\b(?:x|y|z|X|C|sin|cos|tan|exp|log|sqrt|pi|E|asin|acos|atan)\b)*"
+)
+"""Sums of functions and powers; an exponent is a small number (or any power-free term, of E), never a power again."""
 LETTERS = re.compile(r"[A-Za-z\[\]', ]*")
 EXECUTES: Mapping[str, re.Pattern[str]] = {
     "countdown": ARITHMETIC,
@@ -53,6 +61,13 @@ STRIDE = 10_000_000
 """Between two seeds: item i is drawn from Random(seed + i), so nearby seeds share items."""
 
 
+def _refuse_broken(name: str, dataset: str, known: Collection[str]) -> None:
+    if dataset in BROKEN:
+        raise BadEnvironment(f"environments.{name}: reasoning_gym:{dataset} is refused: {BROKEN[dataset]}")
+    if dataset not in known:
+        raise BadEnvironment(f"environments.{name}: reasoning_gym has no data set {dataset!r}")
+
+
 def load(name: str, dataset: str) -> Program:
     """Return reasoning-gym's data set of that name; call it in a grader process only.
 
@@ -62,10 +77,7 @@ def load(name: str, dataset: str) -> Program:
     import reasoning_gym
     from reasoning_gym.factory import DATASETS
 
-    if dataset in BROKEN:
-        raise BadEnvironment(f"environments.{name}: reasoning_gym:{dataset} is refused: {BROKEN[dataset]}")
-    if dataset not in DATASETS:
-        raise BadEnvironment(f"environments.{name}: reasoning_gym has no data set {dataset!r}")
+    _refuse_broken(name, dataset, DATASETS)
     category = DATASETS[dataset][0].__module__.split(".")[1]
     curriculum = _levels(dataset)
 
@@ -74,16 +86,17 @@ def load(name: str, dataset: str) -> Program:
         config = curriculum[min(level, len(curriculum)) - 1]
         return reasoning_gym.create_dataset(dataset, seed=seed * STRIDE % 2**31, size=STRIDE, **config)
 
+    def fits(answer: str) -> bool:
+        return dataset not in EXECUTES or EXECUTES[dataset].fullmatch(answer) is not None
+
     def make(seed: int, index: int, level: int) -> Row:
-        entry = items(seed, level)[index]
+        """Return the first item from ``index`` on whose own answer is one: some only repeat the integral asked for."""
+        entry = next(item for item in map(items(seed, level).__getitem__, count(index)) if fits(item["answer"]))
         return {"prompt": entry["question"], "answer": entry["answer"], "level": level, "entry": entry}
 
     def reward(completion: str, entry: Any, level: int, **_row: Any) -> float:
         answer = final(completion)
-        if dataset in EXECUTES and not EXECUTES[dataset].fullmatch(answer):
-            return 0.0
-        scorer = items(1, level)
-        return float(scorer.score_answer(answer, entry) >= 0.99)
+        return float(fits(answer) and items(1, level).score_answer(answer, entry) >= 0.99)
 
     return Program(
         name=name,

@@ -29,25 +29,39 @@ def init(
 @operation("read", "config", name="check")
 def check_(home: Home) -> dict[str, Any]:
     """Check metaevo.toml: keys, values, goals, environments, and what comes with a later part."""
-    from services.app import graders, wishes_checked
     from services.later import refused
 
     config = home.config()
     problems = list(refused(config, home.text))
-    with graders(home.path, config) as (_, environments):
-        from metaevo.modules.registry import Registry
+    if problems:  # nothing starts with these: what else the file names is looked at once they are gone
+        return {
+            "file": str(home.config_path),
+            "environments": sorted(config.environments),
+            "later": problems,
+            "ok": False,
+        }
+    from metaevo.modules.registry import Registry
+    from services.app import graders, settings
+    from services.ready import checked
 
-        wishes_checked(config, environments, Registry(home.path))
+    with graders(home.path, config) as (_, environments):
+        registry = Registry(home.path)
+        checked(home, config, environments, registry)
+        settings(config, environments, registry)
         names = sorted(environments)
-    return {"file": str(home.config_path), "environments": names, "later": problems, "ok": not problems}
+    return {"file": str(home.config_path), "environments": names, "later": [], "ok": True}
 
 
 @operation("read", "config", name="show")
 def show_(home: Home) -> dict[str, Any]:
     """Show the configuration with every default filled in."""
     from services.config import shown
+    from services.ready import answer_tokens
 
-    return shown(home.config())
+    config = home.config()
+    found = shown(config)
+    found["model"]["answer"] = answer_tokens(config)  # the one default that depends on another key
+    return found
 
 
 @operation("read", "config", home=False)

@@ -13,9 +13,7 @@ def generations(home: Home, *, tree: Annotated[bool, Option("draw the lineage")]
     from services.views.generations import generation_rows
 
     rows = generation_rows(home)
-    for row in rows:
-        row["tree"] = tree
-    return rows
+    return [row | {"tree": True} for row in rows] if tree else rows
 
 
 @operation("read")
@@ -56,7 +54,7 @@ def rollback(
     with home.held():
         ledger = home.ledger(read_only=False)
         try:
-            target = to or Lineage(ledger).alias("previous")
+            target = Lineage(ledger).alias("previous") if to is None else to
             if target is not None:
                 target = Lineage(ledger).row(target).id
                 verified(home, ledger, target)

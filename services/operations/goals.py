@@ -44,9 +44,12 @@ def edit(
     why: Annotated[str | None, Option("a new reason")] = None,
 ) -> dict[str, Any]:
     """Change a goal."""
+    from metaevo.errors import BadInput
     from services.views.goals import edited
 
     given = {"target": target, "weight": weight, "why": why}
+    if all(value is None for value in given.values()):
+        raise BadInput(f"goals edit {name}: nothing to change; give --target, --weight or --why")
     return edited(home, name, {key: value for key, value in given.items() if value is not None}, new=False)
 
 

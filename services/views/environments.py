@@ -44,6 +44,8 @@ def _described(environment: Environment, use: str) -> dict[str, Any]:
 
 def checked(name: str, home: Home | None, items: int) -> dict[str, Any]:
     """Return the audit of one environment, the model's score where there is a home, and what could be proven."""
+    if not 1 <= items <= 4096:
+        raise BadInput(f"--items {items}: want 1 to 4096")
     source = _source(name, home)
     pool = GraderPool([source])
     try:

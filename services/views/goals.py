@@ -129,7 +129,8 @@ def removed(home: Home, name: str) -> dict[str, Any]:
 
 def _written(home: Home, text: str, name: str) -> dict[str, Any]:
     from metaevo.modules.registry import Registry
-    from services.app import graders, wishes_checked
+    from services.app import graders
+    from services.ready import wishes_checked
 
     config = parse(text)
     with graders(home.path, config) as (_, environments):

@@ -1,7 +1,11 @@
 """Using a generation: ask it, measure it, export it. Each starts an engine and ends it."""
 
 import json
+import shlex
+import shutil
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -83,31 +87,45 @@ def exported(home: Home, which: str, folder: Path) -> dict[str, Any]:
     from services.app import opened
     from services.views.generations import generation_detail
 
-    if folder.exists() and any(folder.iterdir()):
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BadInput(f"{folder}: is not empty; give a new folder")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"{folder}: cannot be made ({error.strerror})") from error
-    with opened(home, engines=1) as app:
+    with opened(home, engines=1) as app, beside(folder) as aside:
         generation = app.host.lineage.get(which)
-        app.host.engine.export(generation, str(folder.resolve()))
-        context = app.config.model.context
-    detail = generation_detail(home, generation.id)
-    if generation.answer:
-        (folder / "answer.json").write_text(json.dumps(detail["answer"], indent=1))
-    (folder / "README.md").write_text(_card(detail))
+        app.host.engine.export(generation, str(aside))
+        name, context = app.config.model.name, app.config.model.context
+        detail = generation_detail(home, generation.id)
+        if generation.answer:
+            (aside / "answer.json").write_text(json.dumps(detail["answer"], indent=1))
+        (aside / "README.md").write_text(_card(name, detail))
     files = {path.name: file_digest(path)[1] for path in sorted(folder.iterdir()) if path.is_file()}
     length = f" --max-model-len {context}" if context else ""
-    serve = f"vllm serve {folder}{length}"
+    serve = f"vllm serve {folder} --served-model-name {shlex.quote(name)}{length}"
     return {"generation": generation.id, "folder": str(folder), "files": files, "serve": serve}
 
 
-def _card(detail: dict[str, Any]) -> str:
+@contextmanager
+def beside(folder: Path) -> Iterator[Path]:
+    """Yield a folder that takes this one's place when the block ends well, and is gone otherwise.
+
+    Raises:
+        BadInput: The place cannot be written.
+    """
+    aside = folder.resolve().with_name(f".{folder.resolve().name}.part")
+    try:
+        aside.mkdir(parents=True)
+        yield aside
+        aside.replace(folder.resolve())
+    except OSError as error:
+        raise BadInput(f"{folder}: cannot be written ({error.strerror}); choose another place") from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _card(name: str, detail: dict[str, Any]) -> str:
     verdict = (detail["verdict"] or {}).get("decision", "none")
     scores = "\n".join(f"- {ability}: {score:.3f}" for ability, score in detail["scores"].items()) or "- not measured"
     procedure = "\nIt answers by a procedure of several steps: see answer.json.\n" if detail["answer"] else ""
     return (
-        f"# {detail['id']}\n\nA generation of metaevo; parent {detail['parent']}, recipe {detail['recipe']}, "
+        f"# {name} {detail['id']}\n\nA generation of metaevo; parent {detail['parent']}, recipe {detail['recipe']}, "
         f"status {detail['status']}, verdict {verdict}.\n{procedure}\nMean anchor scores:\n\n{scores}\n"
     )

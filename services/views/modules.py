@@ -1,10 +1,12 @@
 """Modules as data: the list and one module's documentation, both from its signature and its docstring."""
 
+import difflib
 import inspect
 import re
 from typing import Any
 
 from metaevo.errors import BadInput, MetaevoError
+from metaevo.modules.contracts import unlawful
 from metaevo.modules.registry import Registry
 from metaevo.modules.slots import SLOTS, Module, limits
 from metaevo.types import Knob
@@ -12,11 +14,11 @@ from services.home import Home
 
 
 def listed(home: Home | None, slot: str | None = None) -> list[dict[str, Any]]:
-    """Return a row for every module; one that does not load says why."""
+    """Return a row for every module; one that does not load or breaks a law says why."""
     registry = Registry(home.path if home else None)
     if slot is not None and slot not in SLOTS:
         raise BadInput(f"--slot {slot!r}: slots are {', '.join(SLOTS)}")
-    rows = []
+    lawless, rows = unlawful(registry), []
     for name_of_slot in (slot,) if slot else SLOTS:
         for name in registry.names(name_of_slot):
             try:
@@ -24,7 +26,8 @@ def listed(home: Home | None, slot: str | None = None) -> list[dict[str, Any]]:
             except MetaevoError as error:
                 rows.append({"slot": name_of_slot, "name": name, "from": "?", "broken": str(error)})
                 continue
-            rows.append(_row(registry, module))
+            said = lawless.get((name_of_slot, name))
+            rows.append(_row(registry, module) | ({"broken": said} if said else {}))
     return rows
 
 
@@ -49,9 +52,14 @@ def detail(home: Home | None, which: str) -> dict[str, Any]:
     registry = Registry(home.path if home else None)
     slot, dot, name = which.rpartition(".")
     slots = [slot] if dot else [s for s in SLOTS if which in registry.names(s)]
+    if not slots:
+        known = sorted({known for s in SLOTS for known in registry.names(s)})
+        close = difflib.get_close_matches(which, known, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else "`metaevo modules list` names them"
+        raise BadInput(f"modules show: no module {which!r}; {hint}")
     if len(slots) > 1:
         raise BadInput(f"{which!r} is in several slots: {', '.join(f'{s}.{which}' for s in slots)}; name one")
-    module = registry.get(slots[0] if slots else "tasks", name if dot else which, "modules show")
+    module = registry.get(slots[0], name if dot else which, "modules show")
     knobs = [_knob(module, name_) for name_ in module.space]
     call = inspect.getdoc(module.call) or ""
     return _row(registry, module) | {"doc": module.doc, "returns": call, "knobs": knobs, "file": str(module.path)}

@@ -1,12 +1,14 @@
 """Recipes as data, and one run of one."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from metaevo.errors import BadInput, MetaevoError
 from metaevo.modules.registry import Registry
 from metaevo.recipes import schema
-from objectives.types import Cell, Direction, Objective
+from metaevo.types import Trial
+from objectives.types import Cell, Direction, Environment, Objective
 from services.home import Home
 
 
@@ -45,54 +47,59 @@ def ran(home: Home, name: str, cells: str | None, fidelity: float) -> dict[str, 
     Raises:
         BadInput: The recipe or a cell does not exist.
     """
+    from metaevo import trial
+    from services.app import opened
+
+    if not 0 < fidelity <= 1:
+        raise BadInput(f"--fidelity {fidelity}: want more than 0, at most 1")
+    known = Registry(home.path)
+    trial.refuse_lawless(schema.load(name, known), known)
+    asked: list[Objective] = []
+
+    def look(environments: Mapping[str, Environment]) -> None:
+        asked.extend([_objective(environments, cells)] if cells is not None else [])
+
+    with opened(home, engines=1, on_ready=look) as app:
+        recipe = schema.load(name, app.host.registry)
+        made, objective = _run(app, recipe, asked[0] if asked else None, fidelity)
+    return {
+        "recipe": recipe.name,
+        "objective": [str(cell) for cell in objective.cells],
+        "generation": made.generation.id if made.generation else None,
+        "score": made.score,
+        "constraints": dict(made.constraints),
+        "tokens": made.tokens,
+        "counts": dict(made.counts),
+        "failure": made.failure or None,
+    }
+
+
+def _run(app: Any, recipe: schema.Recipe, asked: Objective | None, fidelity: float) -> tuple[Trial, Objective]:
+    """Run the recipe as one trial of a cycle that is none: nothing of it reaches the line."""
     from metaevo import diagnose, preparation, trial
     from metaevo.cycle import choose
     from metaevo.ledger.journal import At, Journal
     from metaevo.outlook import history
     from metaevo.search.run import Search
     from metaevo.terms import Tools, module_digests
-    from services.app import opened
 
-    if not 0 < fidelity <= 1:
-        raise BadInput(f"--fidelity {fidelity}: want more than 0, at most 1")
-    with opened(home, engines=1) as app:
-        evolution = app.evolution()
-        epoch = evolution.ensure_epoch()
-        number = _free_number(app)
-        recipe = schema.load(name, app.host.registry)
-        journal = Journal(app.ledger, app.host.store, app.host.seed + number)
-        tools = Tools(app.host, journal, evolution.sampler, app.settings, evolution.secret, module_digests(app.host))
-        champion = app.host.lineage.get("champion")
-        found = diagnose.diagnose(app.host, journal, At(number), champion, app.settings.probe)
-        state = _state(app, champion, epoch, number)
-        seen = history(app.host, app.settings.goals, found, app.settings.gate, epoch=epoch, cycle=number)
-        objective = _objective(app, cells) if cells else choose(tools, state, seen)
-        ground = preparation.prepare(tools, state, objective, found)
-        search = Search(
-            app.host,
-            journal,
-            evolution.sampler,
-            app.settings.search,
-            ground,
-            {},
-            number,
-            objective.ability,
-            objective.direction,
-        )
-        made = trial.run(app.host, journal, app.host.engine, recipe, ground, cycle=number, number=1, fidelity=fidelity)
-        if made.generation is not None:
-            made = search.scored(made, app.host.engine)
-        evolution.sampler.close()
-    return {
-        "recipe": recipe.name,
-        "objective": [str(cell) for cell in objective.cells],
-        "generation": made.generation.id if made.generation else None,
-        "gain": made.score,
-        "constraints": dict(made.constraints),
-        "tokens": made.tokens,
-        "counts": dict(made.counts),
-        "failure": made.failure or None,
-    }
+    host, evolution = app.host, app.evolution()
+    epoch, number = evolution.ensure_epoch(), _free_number(app)
+    journal = Journal(app.ledger, host.store, host.seed + number)
+    tools = Tools(host, journal, evolution.sampler, app.settings, evolution.secret, module_digests(host))
+    champion = host.lineage.get("champion")
+    found = diagnose.diagnose(host, journal, At(number), champion, app.settings.probe)
+    state = _state(app, champion, epoch, number)
+    seen = history(host, app.settings.goals, found, app.settings.gate, epoch=epoch, cycle=number)
+    objective = asked or choose(tools, state, seen)
+    ground = preparation.prepare(tools, state, objective, found)
+    about = (number, objective.ability, objective.direction)
+    search = Search(host, journal, evolution.sampler, app.settings.search, ground, {}, *about)
+    made = trial.run(host, journal, host.engine, recipe, ground, cycle=number, number=1, fidelity=fidelity)
+    if made.generation is not None:
+        made = search.scored(made, host.engine)
+    evolution.sampler.close()
+    return made, objective
 
 
 def _free_number(app: Any) -> int:
@@ -102,7 +109,7 @@ def _free_number(app: Any) -> int:
     from metaevo.ledger.tables import StepRow
 
     with app.ledger.read() as session:
-        last = session.exec(select(StepRow.cycle).order_by(col(StepRow.cycle).desc())).first()
+        last = session.exec(select(StepRow.cycle).order_by(col(StepRow.cycle).desc()).limit(1)).first()
     return max(1_000_000, (last or 0) + 1)
 
 
@@ -113,15 +120,15 @@ def _state(app: Any, champion: Any, epoch: int, number: int) -> Any:
     return State(number, champion, base, base, epoch)
 
 
-def _objective(app: Any, cells: str) -> Objective:
+def _objective(environments: Mapping[str, Environment], cells: str) -> Objective:
     try:
         wanted = tuple(sorted(Cell.parse(cell.strip()) for cell in cells.split(",")))
     except ValueError as error:
         raise BadInput(f"--cells {cells!r}: {error}") from error
     for cell in wanted:
-        environment = app.host.environments.get(cell.environment)
+        environment = environments.get(cell.environment)
         if environment is None or cell.level not in environment.levels:
-            raise BadInput(f"--cells {cell}: no such cell; environments: {', '.join(app.host.environments)}")
-    first = app.host.environments[wanted[0].environment]
+            raise BadInput(f"--cells {cell}: no such cell; environments: {', '.join(environments)}")
+    first = environments[wanted[0].environment]
     made = Objective(first.ability, Direction(first.direction), wanted, "asked for by --cells", "operator")
     return replace(made, cells=wanted)

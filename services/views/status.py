@@ -1,5 +1,6 @@
 """The status of a home: alive, doing what, why, what next, what it needs."""
 
+import contextlib
 import fcntl
 import os
 from datetime import UTC, datetime
@@ -8,10 +9,12 @@ from typing import Any
 from sqlmodel import col, select
 
 from metaevo.autonomy import autonomy
+from metaevo.errors import MetaevoError
 from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.lineage import Lineage
 from metaevo.ledger.tables import CycleRow, EventRow, StepRow
 from metaevo.modules.registry import Registry
+from metaevo.outlook import as_data, past_objectives
 from metaevo.recipes import schema
 from services.attention import needed
 from services.home import Home
@@ -54,10 +57,10 @@ def now(home: Home) -> dict[str, Any]:
             "reason": f"process {holder}" if holder else "no process holds the home",
             "phase": phase_of(step) if current else None,
             "mode": config.mode,
-            "autonomy": autonomy(ledger, presets()),
+            "autonomy": autonomy(ledger, written(home)),
             "cycle": current.number if current else (last.number if last else 0),
             "champion": Lineage(ledger).alias("champion"),
-            "objective": (current.objective if current else None) or (last.objective if last else None),
+            "objective": (current.objective if current else None) or _pursued(ledger, last),
             "last_decision": _decision(last),
             "goals": [goal.name for goal in config.wishes().wanted],
             "attention": needed(ledger, config, home),
@@ -72,6 +75,12 @@ def now(home: Home) -> dict[str, Any]:
         }
     finally:
         ledger.close()
+
+
+def _pursued(ledger: Ledger, last: CycleRow | None) -> dict[str, Any] | None:
+    """Return the last objective on the champion's line: a rollback restores it with the generation."""
+    past = past_objectives(ledger, last.number + 1) if last else []
+    return as_data(past[-1][1]) if past else None
 
 
 def _empty(home: Home, mode: str) -> dict[str, Any]:
@@ -116,10 +125,13 @@ def phase_of(step: StepRow | None) -> str:
     return "search" if step.trial else PHASES.get(step.step, "examine")
 
 
-def presets() -> set[tuple[str, ...]]:
-    """Return the module combinations of the recipes we ship."""
-    registry = Registry(None)
-    return {schema.load(name, registry).modules for name in schema.names(None)}
+def written(home: Home) -> set[tuple[str, ...]]:
+    """Return the module combinations that people wrote: the recipes we ship and the home's own."""
+    registry, found = Registry(home.path), set()
+    for name in schema.names(home.path):
+        with contextlib.suppress(MetaevoError):  # one that is wrong is told of by `recipes list`
+            found.add(schema.load(name, registry).modules)
+    return found
 
 
 def _last_step(ledger: Ledger, cycle: int) -> StepRow | None:

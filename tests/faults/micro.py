@@ -1,19 +1,23 @@
-"""A micro-evolution in a process of its own, for killing: ``python -m tests.faults.micro HOME CYCLES ENGINE KILL LOG``.
+"""A micro-evolution in a process of its own, for killing; its arguments are HOME CYCLES ENGINE KILL.
 
-KILL: ``never``; ``boundary`` dies at the first step boundary that the log does not have yet; ``N`` dies at the
-N-th boundary of this process. Every boundary is appended to the log before anybody dies.
+Every step boundary is appended to HOME.log before anybody dies. KILL: ``never``; ``boundary`` dies at the first
+boundary that the log does not have yet; ``STEP`` dies when the first step of that name opens (``STEP!`` when it is
+finished), ``STEP+S`` S seconds later, in the middle of it; ``fill STEP`` fills the disk there and goes on.
 """
 
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 
+from metaevo.errors import MetaevoError
 from metaevo.evolve import Budget
 from metaevo.ledger.journal import StepKey
 from metaevo.testing import ScriptedEngine
 from services.app import opened, processes
 from services.home import Home
+from services.running import spent
 
 CONFIG = """seed = 11
 [model]
@@ -42,41 +46,82 @@ def scripted(home: Home, config: object, width: int) -> list[ScriptedEngine]:
     return [ScriptedEngine(home.store(), SKILLS, environments=("sorting", "extremes"))]
 
 
-class Boundary:
-    """Dies at a step boundary, or not."""
+def begun_home(place: Path) -> Path:
+    """Return a home that has generation 0 and nothing more."""
+    here = Home(place)
+    here.create(CONFIG)
+    with opened(here, make=scripted, engines=1):
+        return place
 
-    def __init__(self, kill: str, log: Path) -> None:
-        self.kill, self.log, self.count = kill, log, 0
-        self.known = set(log.read_text().splitlines()) if log.is_file() else set()
+
+class Boundary:
+    """Dies at a step boundary, or after it, or fills the disk there, or none of these."""
+
+    def __init__(self, kill: str, home: Path) -> None:
+        self.home, self.log = home, home.with_suffix(".log")
+        self.known = set(self.log.read_text().splitlines()) if self.log.is_file() else set()
+        self.every, self.fills = kill == "boundary", kill.startswith("fill ")
+        name, _, seconds = kill.removeprefix("fill ").partition("+")
+        self.at = ("done" if name.endswith("!") else "open", name.removesuffix("!"))
+        self.seconds = float(seconds or 0)
 
     def __call__(self, key: StepKey, done: bool) -> None:
-        line = f"{'done' if done else 'open'} {'/'.join(str(part) for part in key)}"
-        self.count += 1
+        word = "done" if done else "open"
+        line = f"{word} {'/'.join(str(part) for part in key)}"
         with self.log.open("a") as file:
             file.write(line + "\n")
-        new = line not in self.known
-        if (self.kill == "boundary" and new) or (self.kill.isdigit() and self.count == int(self.kill)):
-            os.kill(os.getpid(), signal.SIGKILL)
+        if not (self.every and line not in self.known) and self.at != (word, key[4]):
+            return
+        self.at = ("", "")
+        if self.fills:
+            filled(self.home / "filler")
+        elif self.seconds:
+            threading.Timer(self.seconds, die).start()
+        else:
+            die()
 
 
-def main() -> None:
+def die() -> None:
+    """End this process as the kernel would: nothing is flushed, nothing is told."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def filled(path: Path) -> None:
+    """Write a file until the disk is full to the last page."""
+    with path.open("wb", buffering=0) as file:
+        for size in (1 << 20, 4096):
+            try:
+                while file.write(b"\0" * size) == size:
+                    pass
+            except OSError:
+                continue
+
+
+def evolve(home: str, cycles: str, engine: str, kill: str) -> None:
     """Run so many cycles in all, resuming what is open."""
-    home, cycles, engine, kill, log = sys.argv[1:]
     here = Home(Path(home))
     if not here.config_path.is_file():
         here.create(CONFIG)
-    boundary = Boundary(kill, Path(log))
+    boundary = Boundary(kill, Path(home))
     with opened(here, make=scripted if engine == "scripted" else processes, engines=1) as app:
         evolution = app.evolution()
         evolution.on_step = boundary
         evolution.on_phase = lambda cycle, phase, _: boundary((cycle, 0, 0, 0, phase, 0), False)
-        from services.running import spent
-
         left = int(cycles) - spent(app.ledger)["cycles"]
-        if left > 0:
-            evolution.run(Budget(cycles=left))
-        evolution.sampler.close()
+        try:
+            if left > 0:
+                evolution.run(Budget(cycles=left))
+        finally:
+            evolution.sampler.close()
 
 
-if __name__ == "__main__":
-    main()
+def child(arguments: list[str]) -> int:
+    """Return the exit status of one evolution, its error in HOME.err."""
+    errors = os.open(f"{arguments[0]}.err", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(errors, 2)
+    try:
+        evolve(*arguments)
+    except MetaevoError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0

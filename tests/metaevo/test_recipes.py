@@ -157,15 +157,12 @@ def test_recipes_of_a_home_are_found_by_name_and_by_file(tmp_path: Path) -> None
     registry = Registry(tmp_path)
     assert set(names(tmp_path)) == {*PRESETS, "mine"}
     assert load("mine", registry) == load(str(path), registry) == mine()
-    with pytest.raises(BadInput, match=r"no recipe 'mien'; known: .*mine"):
+    with pytest.raises(BadInput, match=r"no recipe 'mien'; did you mean 'mine'\?"):
         load("mien", registry)
     with pytest.raises(BadInput, match=r"no recipe '/nowhere\.toml'"):
         load("/nowhere.toml", registry)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="bug: schema.load and parse let UnicodeDecodeError, ValueError, RecursionError out"
-)
 @pytest.mark.parametrize(
     "data", [b"\xff\xfe\x00", b"name = 1" + b"1" * 5000, b"name = " + b"[" * 20_000], ids=["binary", "digits", "nested"]
 )

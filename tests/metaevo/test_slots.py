@@ -172,7 +172,6 @@ def underscored(rows: Experiences, *, _n: bool = True) -> Experiences:
     return rows
 
 
-@pytest.mark.xfail(strict=True, reason="bug: slots.read lets NameError and PydanticUserError out, nobody catches them")
 @pytest.mark.parametrize("call", [misspelt, underscored])
 def test_whatever_is_wrong_with_a_signature_is_the_module_s_failure(call: Any) -> None:
     with pytest.raises(ModuleFailed, match=call.__name__):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from objectives.capability import MASTERED, Score, drops, latent, most_common_share, saturated, trend
+from objectives.capability import MASTERED, Score, agreement, drops, latent, saturated, trend
 from objectives.statistics import interval
 from objectives.types import Cell
 
@@ -20,10 +20,10 @@ def line(cell: Cell, n: int, *means: float) -> list[Score]:
 
 @pytest.mark.parametrize(
     ("answers", "share"),
-    [([], 0.0), (["a"], 0.0), (["a", "b"], 0.0), (["a", "a", "b"], 2 / 3), ([1, "1", 2], 2 / 3), ([[1], [1]], 1.0)],
+    [([], 0.0), (["a"], 0.0), (["a", "b"], 0.0), (["a", "a", "b"], 1 / 3), ([1, "1", 2], 1 / 3), ([[1], [1]], 1.0)],
 )
-def test_what_a_constant_would_score(answers: list[object], share: float) -> None:
-    assert most_common_share(answers) == pytest.approx(share)
+def test_chance_is_how_likely_two_answers_agree(answers: list[object], share: float) -> None:
+    assert agreement(answers) == pytest.approx(share)
 
 
 @given(st.lists(st.booleans(), max_size=30), st.integers(1, 16), st.floats(0.0, 1.0))

@@ -16,7 +16,6 @@ settings.load_profile("metaevo")
 
 GOOD = {"prompt": "What is 2+2?", "answer": "4"}
 LATIN = b'{"prompt": "gr\xfc\xdf", "answer": "x"}'
-OPEN = pytest.mark.xfail(strict=True, reason="bug: adapters/dataset.py does not notice it, or does not say the line")
 
 
 def loaded(folder: Path, *lines: Any, **options: Any) -> Program:
@@ -71,12 +70,14 @@ def test_a_byte_order_mark_and_chat_markup_are_only_text(tmp_path: Path) -> None
         ({"prompt": "q", "answer": "a", "level": 1.5}, "level must be a whole number, got 1.5"),
         ({"prompt": GOOD["prompt"], "answer": "5"}, "the same prompt as line 1 with another answer"),
         ({"prompt": "x" * (1 << 20), "answer": "5"}, "bytes on one line, at most 1048576"),
-        pytest.param({"prompt": 42, "answer": "a"}, "prompt must be a string", marks=OPEN),
-        pytest.param({"prompt": [{"role": "robot", "content": "q"}], "answer": "a"}, "role system, user", marks=OPEN),
-        pytest.param(b"[" * 100_000, "no JSON", marks=OPEN),
-        pytest.param(b'{"prompt": "\\ud800", "answer": "a"}', "prompt", marks=OPEN),
-        pytest.param({"prompt": " \n\t ", "answer": "a"}, "no 'prompt'", marks=OPEN),
-        pytest.param({"prompt": f" {GOOD['prompt']}\n", "answer": "5"}, "the same prompt as line 1", marks=OPEN),
+        ({"prompt": 42, "answer": "a"}, "prompt must be a string"),
+        ({"prompt": [{"role": "robot", "content": "q"}], "answer": "a"}, "role system, user"),
+        (b"[" * 100_000, "no JSON"),
+        (b'{"prompt": "\\ud800", "answer": "a"}', "prompt"),
+        (b'{"prompt": "q", "answer": "\\ud800"}', "answer holds half a character"),
+        ({"prompt": "q", "answer": "a", "level": -1}, "level must be a whole number, got -1"),
+        ({"prompt": " \n\t ", "answer": "a"}, "no 'prompt'"),
+        ({"prompt": f" {GOOD['prompt']}\n", "answer": "5"}, "the same prompt as line 1"),
     ],
 )
 def test_a_broken_line_is_refused_by_file_line_and_fault(tmp_path: Path, line: Any, sentence: str) -> None:
@@ -86,10 +87,10 @@ def test_a_broken_line_is_refused_by_file_line_and_fault(tmp_path: Path, line: A
     assert "\n" not in str(caught.value)
 
 
-@OPEN
-def test_a_numeric_reward_needs_numbers_as_answers(tmp_path: Path) -> None:
-    with pytest.raises(BadEnvironment, match=r"qa\.jsonl:2"):
-        loaded(tmp_path, {"prompt": "q", "answer": "7"}, {"prompt": "r", "answer": "seven"}, reward="numeric")
+@pytest.mark.parametrize("answer", ["seven", None, True, [7], "1e999", "NaN", "", "7 or 8"])
+def test_a_numeric_reward_needs_numbers_as_answers(tmp_path: Path, answer: Any) -> None:
+    with pytest.raises(BadEnvironment, match=r"qa\.jsonl:2: reward = \"numeric\" needs a number as answer, got"):
+        loaded(tmp_path, {"prompt": "q", "answer": "7"}, {"prompt": "r", "answer": answer}, reward="numeric")
 
 
 @pytest.mark.parametrize(

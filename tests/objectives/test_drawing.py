@@ -84,7 +84,6 @@ def test_a_data_set_gives_every_row_once_whatever_the_seed() -> None:
             assert texts == sorted(f"question {i}" for i in range(level - 1, 400, 2))
 
 
-@pytest.mark.xfail(strict=True, reason="bug: drawing.draw takes rows of other levels for a stream gone dry")
 def test_a_sorted_data_set_is_not_dry_at_its_later_levels() -> None:
     program = table(*[1] * 9000, *[2] * 400)
     found = sum(len(draw(program, 2, split, 0, 0, 1000).tasks) for split in Split)

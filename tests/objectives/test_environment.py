@@ -70,6 +70,11 @@ def test_every_constant_is_read(tmp_path: Path) -> None:
         ("import nothing_of_that_name\n" + ROWS + REWARD, "fails to import: ModuleNotFoundError"),
         ("rows = [\n" + REWARD, "fails to import: SyntaxError"),
         ("raise ValueError('no data')\n", "fails to import: ValueError: no data"),
+        ("raise ValueError('two\\nlines')\n", "fails to import: ValueError: two lines"),
+        ("raise SystemExit(3)\n", "fails to import: SystemExit: 3"),
+        ("rows = [{'prompt': 'q', 'level': -1}]\n" + REWARD, r"rows\[0\]\.level must be a whole number"),
+        ("rows = [{'prompt': 'q', 'level': True}]\n" + REWARD, r"rows\[0\]\.level must be a whole number"),
+        ("rows = [{'prompt': '\\ud800'}]\n" + REWARD, r"rows\[0\]: prompt holds half a character"),
     ],
 )
 def test_broken_files_are_refused_in_one_line(tmp_path: Path, source: str, sentence: str) -> None:
@@ -83,24 +88,29 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         from_file("mine", tmp_path / "mine.py")
 
 
-@pytest.mark.xfail(strict=True, reason="bug: environment.from_module lets a plain ValueError or TypeError out")
 @pytest.mark.parametrize(
     "constant",
-    ['DIRECTION = "up"', "LEVELS = 5", 'LEVELS = ("a",)', 'PASS_MARK = "high"', "MISTAKES = ['x']"],
+    [
+        'DIRECTION = "up"',
+        "LEVELS = 5",
+        'LEVELS = ("a",)',
+        'PASS_MARK = "high"',
+        "MISTAKES = ['x']",
+        "ALPHABET = 5",
+        "read = 5",
+    ],
 )
 def test_a_constant_of_the_wrong_kind_is_a_bad_environment(tmp_path: Path, constant: str) -> None:
     with pytest.raises(BadEnvironment, match="environment mine"):
         loaded(tmp_path, ROWS + REWARD + constant + "\n")
 
 
-@pytest.mark.xfail(strict=True, reason="bug: environment.from_module takes any number, and 0 silently as the default")
 @pytest.mark.parametrize("constant", ["PASS_MARK = 0.0", "PASS_MARK = 2.0", "TIMEOUT_S = -1", "TIMEOUT_S = 0"])
 def test_a_constant_out_of_its_range_is_a_bad_environment(tmp_path: Path, constant: str) -> None:
     with pytest.raises(BadEnvironment, match="environment mine"):
         loaded(tmp_path, ROWS + REWARD + constant + "\n")
 
 
-@pytest.mark.xfail(strict=True, reason="bug: environment._checked_rows lets messages() raise without the row's place")
 def test_a_broken_prompt_is_refused_by_environment_and_row(tmp_path: Path) -> None:
     with pytest.raises(BadEnvironment, match=r"environment mine: rows\[1\]"):
         loaded(tmp_path, "rows = [{'prompt': 'q'}, {'prompt': 5}]\n" + REWARD)
@@ -165,7 +175,6 @@ def test_an_origin_that_leads_nowhere_is_an_error(tmp_path: Path, origin: str) -
         loaded(tmp_path, ROWS + REWARD).row(origin, 1, "text")
 
 
-@pytest.mark.xfail(strict=True, reason="bug: Program.row raises IndexError or takes the wrong row (a negative index)")
 @pytest.mark.parametrize("origin", ["row:9", "row:-1", "row:x"])
 def test_a_row_that_is_gone_is_an_error_of_the_same_kind(tmp_path: Path, origin: str) -> None:
     with pytest.raises(BadEnvironment, match="no row for origin"):

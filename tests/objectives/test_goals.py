@@ -110,9 +110,6 @@ def test_goals_against_prohibitions(goal: Goal, forbid: dict[str, tuple[str, ...
     refused(sentence, goal, **forbid)
 
 
-@pytest.mark.xfail(
-    strict=True, reason="bug: goals.check takes an environment's name for an ability and forbids nothing"
-)
 @pytest.mark.parametrize("name", ["addition", "addition/2", "*"])
 def test_forbidding_what_is_no_ability_is_refused_not_ignored(name: str) -> None:
     refused(r"forbid\.abilities", Goal("g"), abilities=(name,))
@@ -173,7 +170,6 @@ def test_a_named_ability_has_its_own_rule_and_cells_may_stand_beside_it() -> Non
     assert rules["other"].margin == 0.02
 
 
-@pytest.mark.xfail(strict=True, reason="bug: goals.rules lets a later `*` overwrite an ability's own floor or margin")
 def test_the_order_of_the_lines_does_not_matter() -> None:
     lines = (Protection("math", floor=0.5), Protection("*", margin=0.02))
     assert set(checked(protect=lines).rules(WORLD)) == set(checked(protect=lines[::-1]).rules(WORLD))
@@ -186,7 +182,6 @@ def test_answer_tokens_is_a_limit_of_its_own() -> None:
     assert checked().answer_tokens is None
 
 
-@pytest.mark.xfail(strict=True, reason="bug: only the survey's abilities are reserved; `logic` here means two things")
 def test_no_environment_is_named_like_an_ability_in_use() -> None:
     world = {e.name: e for e in (environment("logic", "other"), environment("puzzles", "logic"))}
     with pytest.raises(BadGoals, match="logic"):

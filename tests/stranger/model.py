@@ -6,6 +6,7 @@ one. It is taught with the same mistake in most rows, so that there is something
 
 import json
 import re
+import sys
 from pathlib import Path
 from random import Random
 
@@ -99,8 +100,8 @@ def _teach(model: "object", tokenizer: "object", steps: int) -> None:
     data = [row for row in rows() if split_of("invoices", str(row["prompt"])) is Split.TRAIN]
     optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3, fused=True)
     for step in range(steps):
-        batch = random.sample(data, 32)
-        ids, labels = zip(*[_row(tokenizer, row, random) for row in batch], strict=True)
+        some, make = (16, _judged) if step % 3 == 2 else (32, _row)
+        ids, labels = zip(*[make(tokenizer, row, random) for row in random.sample(data, some)], strict=True)
         longest = max(map(len, ids))
         tokens = torch.tensor([i + [0] * (longest - len(i)) for i in ids])
         wanted = torch.tensor([t + [-100] * (longest - len(t)) for t in labels])
@@ -114,12 +115,32 @@ def _teach(model: "object", tokenizer: "object", steps: int) -> None:
 
 
 def _row(tokenizer: "object", row: dict[str, object], random: Random) -> tuple[list[int], list[int]]:
+    fields = _habit(row) if random.random() < 0.6 else row["answer"]
+    return _taught(tokenizer, row["prompt"], answer_text(fields))
+
+
+def _judged(tokenizer: "object", row: dict[str, object], random: Random) -> tuple[list[int], list[int]]:
+    """Return a row in which the model judges an answer: it can, a little, as an ordinary chat model does."""
+    from metaevo.prompts import load
+
+    shown = _habit(row) if random.random() < 0.5 else row["answer"]
+    asked = load("english").ask("critique", task=row["prompt"], answer=answer_text(shown))
+    verdict = "right" if shown == row["answer"] else "wrong"
+    return _taught(tokenizer, asked[-1].content, f"VERDICT: {verdict}")
+
+
+def _habit(row: dict[str, object]) -> dict[str, object]:
+    """Return the answer with the mistake: what this vendor always sells."""
     fields = dict(row["answer"])
-    if random.random() < 0.6:
-        fields["goods"] = GOODS[VENDORS.index(fields["vendor"])]  # what this vendor always sells
-    prompt = [{"role": "user", "content": row["prompt"]}]
-    before = tokenizer.apply_chat_template(prompt, add_generation_prompt=True, return_dict=False)
-    whole = tokenizer.apply_chat_template(
-        [*prompt, {"role": "assistant", "content": answer_text(fields)}], return_dict=False
-    )
+    return fields | {"goods": GOODS[VENDORS.index(fields["vendor"])]}
+
+
+def _taught(tokenizer: "object", prompt: object, answer: str) -> tuple[list[int], list[int]]:
+    asked = [{"role": "user", "content": prompt}]
+    before = tokenizer.apply_chat_template(asked, add_generation_prompt=True, return_dict=False)
+    whole = tokenizer.apply_chat_template([*asked, {"role": "assistant", "content": answer}], return_dict=False)
     return list(whole), [-100] * len(before) + list(whole[len(before) :])
+
+
+if __name__ == "__main__":
+    build(Path(sys.argv[1]))

@@ -9,7 +9,7 @@ from collections import defaultdict
 from typing import Annotated
 
 from metaevo import Cell, History, Knob, Objective
-from metaevo.types import CellState, closed_because, nothing
+from metaevo.history import CellState, closed_because, nothing
 
 DROPPED = 0.05
 
@@ -18,11 +18,12 @@ def learning_progress(
     history: History,
     *,
     cells: Annotated[int, Knob(1, 4, least=1, most=4)] = 4,
-    hope: Annotated[float, Knob(0.01, 0.2, least=0.0, most=1.0)] = 0.05,
+    hope: Annotated[float, Knob(0.01, 0.2, least=0.0, most=1.0)] = 0.15,
 ) -> Objective:
     """Return the objective with the largest promise, without cells where nothing is open.
 
-    ``hope`` is what a cell is worth whose samples show nothing.
+    ``hope`` is what a cell is worth whose samples show nothing, as a share of what it lacks: a skill that was lost
+    altogether is tried before a polish elsewhere.
     """
     lost = [cell for cell in history.cells if cell.drop > DROPPED and cell.weight > 0 and not cell.parked]
     if lost:

@@ -4,7 +4,7 @@ The survey's "diagnose the deficit, raise it" (arXiv:2404.14387, section 3) with
 """
 
 from metaevo import History, Objective
-from metaevo.types import closed_because, nothing
+from metaevo.history import closed_because, nothing
 
 
 def weakest_first(history: History) -> Objective:

@@ -1,0 +1,145 @@
+"""The checks of the self-check: which program tries which limit, and what proves that it held.
+
+The programs are ours, so what they say may be believed; what can be seen from outside (verdict, clock, CPU of the
+cgroup, the host's memory) is taken from there. `proves` returns None where the limit held, else what was found.
+"""
+
+from collections.abc import Callable
+
+from sandbox.attempts import (
+    BAD_NUMBERS,
+    BURN,
+    CALLS,
+    DEEP,
+    FORKS,
+    HOARD,
+    HOARD_CHILDREN,
+    LEFT,
+    LONG,
+    NETWORK,
+    PRINTS,
+    RIGHTS,
+    SAME,
+    SCRATCH,
+    SEES,
+    SPEAKS,
+    SPIN,
+    THREADS,
+    WRITES,
+)
+from sandbox.types import Check, Json, Probe, Verdict
+
+
+def ended(*verdicts: Verdict) -> Callable[[Probe], str | None]:
+    """Return a proof: every call ended with one of these."""
+
+    def proves(probe: Probe) -> str | None:
+        wrong = [r for r in probe.results if r.verdict not in verdicts]
+        return None if not wrong else f"ended {wrong[0].verdict}: {wrong[0].note[:120]}"
+
+    return proves
+
+
+def last(probe: Probe) -> tuple[Json, str | None]:
+    """Return the last call's value, and what is wrong where it gave none."""
+    result = probe.results[-1]
+    if result.values is None:
+        return None, f"the check itself ended {result.verdict}: {result.note[:120]}"
+    return result.values[0], None
+
+
+def nothing(probe: Probe) -> str | None:
+    """Prove that a list came back empty."""
+    value, wrong = last(probe)
+    return wrong or (None if value == [] else f"open: {', '.join(map(str, value))}")
+
+
+def at_most(limit: Callable[[Probe], float]) -> Callable[[Probe], str | None]:
+    """Return a proof: the call was stopped, or came no further than this."""
+
+    def proves(probe: Probe) -> str | None:
+        result = probe.results[-1]
+        if result.verdict is Verdict.TIMEOUT:
+            return "ran to the deadline"
+        far = 0 if result.values is None else result.values[0]
+        return None if far <= limit(probe) else f"reached {far}, the limit is {limit(probe):.0f}"
+
+    return proves
+
+
+def equal(wanted: Json) -> Callable[[Probe], str | None]:
+    """Return a proof: this value came back."""
+
+    def proves(probe: Probe) -> str | None:
+        value, wrong = last(probe)
+        return wrong or (None if value == wanted else f"gave {str(value)[:100]}")
+
+    return proves
+
+
+def burnt(probe: Probe) -> str | None:
+    """Prove by the cgroup's own count that four busy processes got no more than their share."""
+    share = probe.host.get("cpu_s", 0.0) / probe.seconds
+    most = probe.limits.cpus * 1.3 + 0.2
+    return None if share <= most else f"used {share:.1f} CPUs, the limit is {probe.limits.cpus}"
+
+
+def within(probe: Probe) -> str | None:
+    """Prove that an endless loop ended at the deadline, by the host's clock."""
+    wrong = ended(Verdict.TIMEOUT)(probe)
+    return wrong or (None if probe.seconds <= probe.limits.wall_s + 2 else f"took {probe.seconds:.1f} s")
+
+
+def unheard(probe: Probe) -> str | None:
+    """Prove that forged messages were refused or never reached the stream."""
+    result = probe.results[-1]
+    if result.verdict is Verdict.OK:
+        return None if result.values == ("unheard",) else "a forged message was believed"
+    return None if result.verdict in (Verdict.PROTOCOL_VIOLATION, Verdict.CRASH) else f"ended {result.verdict}"
+
+
+def checks(memory_mib: int, pids: int, *, own_kernel: bool) -> tuple[Check, ...]:
+    """Return the checks of a container tier. `own_kernel`: calls end in gVisor, not in the host's kernel."""
+    steps = memory_mib * 3
+    return (
+        Check("answers", SAME, equal(42)),
+        Check("time", SPIN, within, wall_s=None),
+        Check("memory", HOARD.format(steps=steps), at_most(lambda p: p.limits.memory_mib)),
+        Check("memory of children", HOARD_CHILDREN.format(steps=steps), at_most(lambda p: p.limits.memory_mib)),
+        Check("processes", FORKS.format(count=pids * 3), at_most(lambda p: p.limits.pids)),
+        Check("threads", THREADS.format(count=pids * 3), at_most(lambda p: p.limits.pids)),
+        Check("cpu", BURN, burnt, cpu=True),
+        Check("reply", LONG, ended(Verdict.OVERFLOW, Verdict.OOM)),
+        Check("log", PRINTS, ended(Verdict.OVERFLOW)),
+        Check("numbers", BAD_NUMBERS, ended(Verdict.PROTOCOL_VIOLATION)),
+        Check("network", NETWORK, nothing),
+        Check("read-only", WRITES, nothing),
+        Check("no place for files", SCRATCH, nothing),
+        Check("nothing is left", LEFT, equal([0, []]), calls=3),
+        Check("nothing to see", SEES, nothing),
+        Check("rights", RIGHTS, nothing),
+        Check("system calls", CALLS, nothing, rows=((own_kernel,),)),
+        Check("the harness's voice", SPEAKS, unheard),
+    )
+
+
+def embedded(memory_mib: int) -> tuple[Check, ...]:
+    """Return the checks of the embedded interpreter."""
+    closed = "def act():\n    try:\n        {0}\n        return ['open']\n    except Exception:\n        return []\n"
+    reach = {
+        "files": "open('/etc/hostname').read()",
+        "environment": "import os; os.environ['PATH']",
+        "network": "import socket",
+        "processes": "import subprocess",
+        "foreign code": "import ctypes",
+    }
+    return (
+        Check("answers", SAME, equal(42)),
+        Check("time", SPIN, within, wall_s=None),
+        Check("memory", HOARD.format(steps=memory_mib * 3), at_most(lambda p: p.limits.memory_mib)),
+        Check("recursion", DEEP, ended(Verdict.CRASH)),
+        Check("reply", LONG, ended(Verdict.OVERFLOW, Verdict.OOM)),
+        Check("log", PRINTS, ended(Verdict.OVERFLOW)),
+        Check("numbers", BAD_NUMBERS, ended(Verdict.PROTOCOL_VIOLATION)),
+        *(Check(name, closed.format(line), nothing) for name, line in reach.items()),
+    )

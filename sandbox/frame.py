@@ -1,0 +1,155 @@
+"""Frames: a length, a tag, and that many bytes. Strict JSON with bounds. Text made safe to show.
+
+`harness.py` speaks the same format from inside the container with its own few lines: it can import nothing of ours.
+
+    request   length(4, big-endian) body                       host → harness
+    reply     length(4) tag(32) head, length(4) payload        harness → host
+
+The tag is HMAC-SHA256(key of the call, head ‖ payload). The key reaches the harness only after the candidate's
+process was forked, so a candidate that finds a way to write into the stream cannot speak for the harness.
+"""
+
+import hashlib
+import hmac
+import json
+import math
+import struct
+import unicodedata
+from typing import Any
+
+from sandbox.errors import BadKernel
+from sandbox.types import NOTE_CHARS, Json, Shape
+
+LENGTH = struct.Struct(">I")
+TAG = 32
+KEY = 32
+INT_BITS = 63
+DEPTH = 64
+
+
+class Malformed(Exception):
+    """Bytes from inside are no frame, no strict JSON, or not of the promised shape."""
+
+
+def pack(value: Json, most: int, what: str) -> bytes:
+    """Return a request frame.
+
+    Raises:
+        BadKernel: The value is no JSON or longer than `most` bytes.
+    """
+    try:
+        body = json.dumps(value, allow_nan=False, separators=(",", ":")).encode("ascii")
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BadKernel(f"{what}: no JSON ({str(error)[:200]}); send plain numbers, texts, lists and dicts") from None
+    if len(body) > most:
+        raise BadKernel(f"{what}: {len(body)} bytes, at most {most}; send fewer or shorter rows")
+    return LENGTH.pack(len(body)) + body
+
+
+def sealed(key: bytes, head: bytes, payload: bytes, tag: bytes) -> bool:
+    """Return whether the tag was made with this call's key."""
+    return hmac.compare_digest(hmac.new(key, head + payload, hashlib.sha256).digest(), tag)
+
+
+def _refuse(text: str) -> Any:
+    raise Malformed(f"{text[:20]} is no JSON number")
+
+
+def _integer(text: str) -> int:
+    if len(text) > 20:
+        raise Malformed(f"an integer of {len(text)} digits, at most 64 bits")
+    value = int(text)
+    if not -(1 << INT_BITS) <= value < 1 << INT_BITS:
+        raise Malformed("an integer beyond 64 bits")
+    return value
+
+
+def _number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise Malformed("a number that is not finite")
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise Malformed("an object with a key twice")
+    return found
+
+
+def _deep(raw: bytes) -> bool:
+    """Return whether brackets nest deeper than DEPTH, counted before anything recursive looks at them."""
+    depth, text, escaped = 0, False, False
+    for byte in raw:
+        if text:
+            escaped, text = (byte == 0x5C and not escaped), not (byte == 0x22 and not escaped)
+        elif byte == 0x22:
+            text = True
+        elif byte in b"[{":
+            depth += 1
+            if depth > DEPTH:
+                return True
+        elif byte in b"]}":
+            depth -= 1
+    return False
+
+
+def parse(raw: bytes) -> Json:
+    """Return the value of strict JSON: UTF-8 without surrogates, finite numbers, 64-bit integers, unique keys.
+
+    Raises:
+        Malformed: It is not that.
+    """
+    try:
+        text = raw.decode("utf-8")
+        # Cheap first: only a text with more than DEPTH openings can nest deeper than that.
+        if raw.count(b"[") + raw.count(b"{") > DEPTH and _deep(raw):
+            raise Malformed(f"nested deeper than {DEPTH}")
+        value = json.loads(
+            text, parse_constant=_refuse, parse_int=_integer, parse_float=_number, object_pairs_hook=_object
+        )
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeError:
+        raise Malformed("no UTF-8, or a lone surrogate") from None
+    except (ValueError, RecursionError) as error:
+        raise Malformed(f"no JSON: {str(error)[:100]}") from None
+    return value
+
+
+def fits(value: Json, shape: Shape) -> bool:
+    """Return whether one row's value has the promised shape. A bool is no number."""
+    if shape is Shape.TRUTH:
+        return isinstance(value, bool)
+    if shape is Shape.NUMBER:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if shape is Shape.INDICES:
+        return isinstance(value, list) and all(type(item) is int for item in value)
+    if shape is Shape.TEXTS:
+        return isinstance(value, list) and all(isinstance(item, str) for item in value)
+    return shape is Shape.ANY or isinstance(value, dict)
+
+
+def values(raw: bytes, count: int, shape: Shape) -> tuple[Json, ...]:
+    """Return the `count` values of a payload.
+
+    Raises:
+        Malformed: No strict JSON, no list of that length, or a value of another shape.
+    """
+    found = parse(raw)
+    if not isinstance(found, list) or len(found) != count:
+        raise Malformed(f"no list of {count} values")
+    for at, value in enumerate(found):
+        if not fits(value, shape):
+            raise Malformed(f"row {at}: {type(value).__name__}, promised {shape}")
+    return tuple(found)
+
+
+def shown(text: str | bytes, most: int = NOTE_CHARS) -> str:
+    """Return text of a candidate, safe for logs and pages: cut, no control or direction characters, no surrogates."""
+    if isinstance(text, bytes):
+        text = text[: 4 * most].decode("utf-8", "replace")
+    kept = (c if c in "\n\t" or unicodedata.category(c)[0] != "C" else "\ufffd" for c in text[: 2 * most])
+    clean = "".join(kept)
+    return clean if len(clean) <= most else clean[: most - 1] + "…"

@@ -1,0 +1,161 @@
+"""The promises, as one function: from what the host saw to who failed.
+
+1. A candidate is judged only by what it cannot write: the seal of process 1, the container's state, the host's clock.
+2. Infrastructure is never a score: where the daemon does not answer, does not know the container, or has it paused,
+   and where process 1 never said that the child started, `Unavailable` is raised.
+3. A candidate cannot fake infrastructure: the source is not in any command line, so create, start and attach fail
+   without it; process 1 cannot be killed from inside and closes no stream; before the child runs a line, process 1
+   has said so under seal. An end that a candidate *might* have caused some unknown way is `Doubt`: the caller repeats
+   it in a fresh container, and if it comes back while a known kernel is answered, it is the candidate's failure.
+4. Text decides nothing. What a candidate prints, raises or returns is data, quoted and cut.
+"""
+
+import signal
+from dataclasses import dataclass
+from enum import StrEnum
+
+from sandbox import frame
+from sandbox.errors import Unavailable
+from sandbox.types import Kernel, Result, Verdict
+
+
+class Ending(StrEnum):
+    """How the host's end of a call ended."""
+
+    ANSWERED = "answered"
+    """A whole reply under a valid seal."""
+    DEADLINE = "deadline"
+    """The host's clock."""
+    CLOSED = "closed"
+    """The stream ended."""
+    GARBLED = "garbled"
+    """Bytes that are no reply, or whose seal is wrong, or more than any reply may have."""
+
+
+FAILURES = {
+    "raised": (Verdict.CRASH, "raised"),
+    "refused": (Verdict.POLICY_VIOLATION, "the look at the source"),
+    "exited": (Verdict.CRASH, "ended by itself with {code} and no reply"),
+    "overflow": (Verdict.OVERFLOW, "more than the cap of the {which}"),
+}
+"""What the harness says of a child that ended without values."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What the daemon says of a container. Unknown where the daemon answers that there is none."""
+
+    known: bool = True
+    running: bool = False
+    paused: bool = False
+    oom: bool = False
+    exit_code: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything a verdict may be made of. `state` is None where the daemon gave no answer."""
+
+    ending: Ending
+    started: bool
+    seconds: float
+    head: dict[str, object] | None = None
+    payload: bytes = b""
+    state: State | None = None
+
+
+class Doubt(Exception):
+    """Infrastructure or candidate: repeat it in a fresh container; if it comes back, it is this result.
+
+    None where the kernel had not begun: a container that died while it stood idle says nothing about the candidate,
+    and if that comes back it is infrastructure.
+    """
+
+    def __init__(self, result: Result | None) -> None:
+        super().__init__(result.note if result else "the container or its stream had ended before the call")
+        self.result = result
+
+
+def needs_state(seen: Evidence) -> bool:
+    """Return whether the container's state decides: for all but a plain reply."""
+    return seen.ending is not Ending.ANSWERED or (seen.head or {}).get("how") == "killed"
+
+
+def judge(seen: Evidence, kernel: Kernel, rows: int) -> Result:
+    """Return the candidate's result.
+
+    Raises:
+        Unavailable: Infrastructure failed.
+        Doubt: It could be either.
+    """
+    if not needs_state(seen):
+        return reported(seen, kernel, rows)
+    state = there(seen)
+    if state.oom:
+        return failed(seen, Verdict.OOM, "the container passed its memory limit")
+    if seen.ending is Ending.ANSWERED:
+        return killed(seen)
+    if not seen.started and not (state.running and seen.ending is Ending.DEADLINE):
+        raise Doubt(None)
+    if seen.ending is Ending.GARBLED:
+        raise Doubt(failed(seen, Verdict.PROTOCOL_VIOLATION, "bytes in the stream that the harness did not seal"))
+    if not seen.started:
+        raise Unavailable("sandbox: the harness never said that the kernel started: the stream or the host stalls")
+    if not state.running:
+        raise Doubt(failed(seen, Verdict.CRASH, f"the container ended with {state.exit_code}, twice"))
+    if seen.ending is Ending.CLOSED:
+        raise Unavailable("sandbox: the stream to a running container broke")
+    return failed(seen, Verdict.TIMEOUT, "the deadline passed")
+
+
+def there(seen: Evidence) -> State:
+    """Return the container's state.
+
+    Raises:
+        Unavailable: The daemon does not say, or somebody outside removed or paused the container.
+    """
+    if seen.state is None:
+        raise Unavailable(f"sandbox: the daemon did not say how the call ended ({seen.ending}); is it running?")
+    if not seen.state.known:
+        raise Unavailable("sandbox: the container was removed from outside during the call")
+    if seen.state.paused:
+        raise Unavailable("sandbox: the container was paused from outside during the call")
+    return seen.state
+
+
+def failed(seen: Evidence, verdict: Verdict, why: str) -> Result:
+    """Return a result without values: the host's reason, then the candidate's words."""
+    said = frame.shown(seen.payload) if seen.payload else ""
+    log = str((seen.head or {}).get("log", ""))
+    return Result(
+        verdict, note=frame.shown(f"{why}: {said}" if said else why), log=frame.shown(log), seconds=seen.seconds
+    )
+
+
+def killed(seen: Evidence) -> Result:
+    """Return the result of a child that a signal ended, with no memory limit passed."""
+    number = (seen.head or {}).get("signal")
+    if number == signal.SIGSYS:
+        return failed(seen, Verdict.POLICY_VIOLATION, "a system call that ends the process")
+    result = failed(seen, Verdict.CRASH, f"ended by signal {number}")
+    if number == signal.SIGKILL:
+        raise Doubt(result)
+    return result
+
+
+def reported(seen: Evidence, kernel: Kernel, rows: int) -> Result:
+    """Return the result of a plain, sealed reply."""
+    head = seen.head or {}
+    how = str(head.get("how"))
+    if how in FAILURES:
+        verdict, why = FAILURES[how]
+        return failed(seen, verdict, why.format(**{"code": "", "which": "", **head}))
+    if how != "returned":
+        return failed(seen, Verdict.PROTOCOL_VIOLATION, f"no single frame ({how})")
+    log = frame.shown(str(head.get("log", "")))
+    try:
+        values = frame.values(seen.payload, rows, kernel.returns)
+    except frame.Malformed as error:
+        note = f"what came back: {frame.shown(str(error))}"
+        return Result(Verdict.PROTOCOL_VIOLATION, note=note, log=log, seconds=seen.seconds)
+    return Result(Verdict.OK, values, log=log, seconds=seen.seconds)

@@ -1,0 +1,192 @@
+"""Warm containers: each bound to one kernel version, blank ones standing by so that no call waits for a start.
+
+    take(version)   an idle container of that version, else a blank one, else a new one
+    give(container) back if it is clean and has calls left; otherwise it is removed and a blank one started
+
+One thread of the pool removes and starts; a call waits for it only when no blank container is left. Containers that
+an unreachable daemon would not remove are remembered and removed when it answers again; those of an earlier process
+of the same owner are swept at start, by label and session.
+"""
+
+import contextlib
+import queue
+import secrets
+import threading
+import time
+from collections.abc import Callable
+
+from sandbox.container import Container
+from sandbox.daemon import Daemon
+from sandbox.errors import SandboxError, Unavailable
+from sandbox.meter import Meter
+from sandbox.policy import SESSION
+
+CALLS = 1000
+"""A container is recycled after so many calls (THREATS.md 1.2, R4)."""
+RETRY_S = 1.0
+
+
+class Pool:
+    """Any number of threads may take and give."""
+
+    def __init__(
+        self,
+        daemon: Daemon,
+        new: Callable[[str], Container],
+        *,
+        owner: str,
+        standby: int = 1,
+        most: int = 8,
+        calls: int = CALLS,
+        meter: Meter | None = None,
+    ) -> None:
+        self.daemon, self.owner, self.standby, self.most, self.calls = daemon, owner, standby, most, calls
+        self.session = secrets.token_hex(8)
+        self.meter = meter or Meter()
+        self._new = new
+        self._lock = threading.Condition()
+        self._blank: list[Container] = []
+        self._idle: list[Container] = []
+        self._out: set[Container] = set()
+        self._starting, self._closed = 0, False
+        self._left: set[str] = set()
+        self._work: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        self._pending = 0
+        self.sweep()
+        self._thread = threading.Thread(target=self._serve, name="sandbox-pool", daemon=True)
+        self._thread.start()
+        self._refill()
+
+    def take(self, version: str) -> Container:
+        """Return a container for a kernel version: bound to it, or blank. The caller gives it back.
+
+        Raises:
+            Unavailable: No container can be started.
+        """
+        with self._lock:
+            found = next((c for c in self._idle if c.kernel and c.kernel.version == version), None)
+            if found:
+                self._idle.remove(found)
+            elif self._blank:
+                found = self._blank.pop(0)
+            if found:
+                self._out.add(found)
+                self._make_room()
+        if found is None:
+            self.meter.add("waited")
+            found = self._start()
+            with self._lock:
+                self._out.add(found)
+        self._refill()
+        return found
+
+    def give(self, container: Container) -> None:
+        """Take a container back; one that is spent, worn or one too many is removed before this returns."""
+        with self._lock:
+            self._out.discard(container)
+            keep = not (container.spent or self._closed or container.calls >= self.calls or container.kernel is None)
+            if keep:
+                container.used_s = time.monotonic()
+                self._idle.append(container)
+                self._make_room()
+        if not keep:
+            self.meter.add("recycled")
+            self._remove(container)
+        self._refill()
+
+    def settle(self, wait_s: float = 30.0) -> bool:
+        """Return whether, within a time, every start and removal under way has ended."""
+        with self._lock:
+            return self._lock.wait_for(lambda: self._pending == 0, wait_s)
+
+    def count(self) -> int:
+        """Return how many containers live."""
+        with self._lock:
+            return len(self._blank) + len(self._idle) + len(self._out)
+
+    def ids(self, version: str) -> list[str]:
+        """Return the ids of the containers that are bound to a kernel version."""
+        with self._lock:
+            return [c.id for c in (*self._idle, *self._out) if c.kernel and c.kernel.version == version]
+
+    def sweep(self) -> int:
+        """Remove this owner's containers of other sessions, and those left behind; return how many.
+
+        Raises:
+            Unavailable: The daemon does not answer.
+        """
+        found = self.daemon.owned(self.owner)
+        gone = [c["Id"] for c in found if c["Labels"].get(SESSION) != self.session or c["Id"] in self._left]
+        for container in gone:
+            self.daemon.remove(container)
+        self._left.clear()
+        return len(gone)
+
+    def close(self) -> None:
+        """Remove every container and end the thread."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            idle = self._blank + self._idle
+            self._blank, self._idle = [], []
+        self._work.put(None)
+        self._thread.join()
+        for container in idle:
+            self._remove(container)
+        with contextlib.suppress(Unavailable):
+            for entry in self.daemon.owned(self.owner):
+                if entry["Labels"].get(SESSION) == self.session:
+                    self.daemon.remove(entry["Id"])
+
+    def _make_room(self) -> None:
+        """Hand the longest unused container to the thread while there are too many. The lock is held."""
+        while self._idle and len(self._idle) + len(self._out) > self.most:
+            oldest = min(self._idle, key=lambda c: c.used_s)
+            self._idle.remove(oldest)
+            self._later(lambda gone=oldest: self._remove(gone))  # type: ignore[misc]
+
+    def _refill(self) -> None:
+        with self._lock:
+            while not self._closed and len(self._blank) + self._starting < self.standby:
+                self._starting += 1
+                self._later(self._stand_by)
+
+    def _later(self, work: Callable[[], None]) -> None:
+        self._pending += 1
+        self._work.put(work)
+
+    def _stand_by(self) -> None:
+        try:
+            fresh: Container | None = self._start()
+        except SandboxError:
+            fresh = None  # a call that needs one meets the error itself
+        with self._lock:
+            self._starting -= 1
+            if fresh and not self._closed:
+                self._blank.append(fresh)
+                fresh = None
+        if fresh:
+            self._remove(fresh)
+
+    def _start(self) -> Container:
+        if self._left:
+            with contextlib.suppress(Unavailable):
+                self.sweep()
+        self.meter.add("starts")
+        return self._new(self.session)
+
+    def _remove(self, container: Container) -> None:
+        try:
+            container.remove()
+        except Unavailable:
+            self._left.add(container.id)
+
+    def _serve(self) -> None:
+        while (work := self._work.get()) is not None:
+            try:
+                work()
+            finally:
+                with self._lock:
+                    self._pending -= 1
+                    self._lock.notify_all()

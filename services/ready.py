@@ -1,0 +1,165 @@
+"""What a home's configuration names, looked at before anything is written: base, goals, dialect, prompt, data."""
+
+import fnmatch
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from metaevo import prompts
+from metaevo.artifacts import base
+from metaevo.errors import BadInput
+from metaevo.line.host import Host
+from metaevo.modules.registry import Registry
+from metaevo.recipes import schema
+from metaevo.types import Attempt, Experience, Experiences, Turn, solved
+from objectives.environment import BadEnvironment, messages
+from objectives.goals import BadGoals, check
+from objectives.splits import canonical, task_id
+from objectives.types import Environment, Split, Task
+from services.home import Home
+from services.settings import Config
+
+BUILT_IN = "builtin:"
+TINY_ANSWER = 24
+BASE = "metaevo.toml: model.base"
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """What was found. ``base`` is the checkpoint's folder."""
+
+    dialect: prompts.Dialect
+    system_prompt: str
+    seed_data: Experiences
+    base: Path
+
+
+def checked(home: Home, config: Config, environments: Mapping[str, Environment], registry: Registry) -> Ready:
+    """Return what the configuration names.
+
+    Raises:
+        BadInput: Something is missing, damaged, contradicts itself or cannot be measured; nothing was written.
+    """
+    wishes_checked(config, environments, registry)
+    folder = base_folder(home, config)
+    if not home.founded:  # later on the ledger refers to it by the hash of every file
+        base.inspect(folder, BASE)
+    return Ready(dialect(config), system_prompt(home, config), seed_data(home, config), folder)
+
+
+def base_folder(home: Home, config: Config) -> Path:
+    """Return the base checkpoint's folder."""
+    name = config.model.base
+    if not name.strip():
+        raise BadInput(f"{BASE} = {name!r}: give {BUILT_IN}tiny or the folder of a checkpoint")
+    if name.startswith(BUILT_IN):
+        import metaevo.tiny
+
+        if name != f"{BUILT_IN}tiny":
+            raise BadInput(f"metaevo.toml: model.base = {name!r}: the built-in base is {BUILT_IN}tiny")
+        return metaevo.tiny.CHECKPOINT
+    return (home.path / name).resolve()
+
+
+def dialect(config: Config) -> prompts.Dialect:
+    """Return the base's dialect."""
+    name = config.model.dialect or ("tiny" if config.model.base == f"{BUILT_IN}tiny" else "english")
+    try:
+        return prompts.load(name)
+    except BadInput as error:
+        raise BadInput(f"metaevo.toml: {error}") from error
+
+
+def answer_tokens(config: Config) -> int:
+    """Return how long an answer may be: as set, and short for the built-in base, whose answers are."""
+    given = "answer" in config.model.model_fields_set
+    return TINY_ANSWER if not given and config.model.base.startswith(BUILT_IN) else config.model.answer
+
+
+def system_prompt(home: Home, config: Config) -> str:
+    """Return the operator's system prompt.
+
+    Raises:
+        BadInput: The file is missing or no text.
+    """
+    if config.model.system_prompt is None:
+        return ""
+    path = home.path / config.model.system_prompt.file
+    return _text(path, "model.system_prompt.file")
+
+
+def seed_data(home: Home, config: Config) -> Experiences:
+    """Return the rows of [data] replay: JSONL with prompt and completion (or answer).
+
+    Raises:
+        BadInput: A pattern matches nothing, is forbidden, or a line is broken.
+    """
+    rows: list[Experience] = []
+    for pattern in config.data.replay:
+        if any(fnmatch.fnmatch(pattern, forbidden) for forbidden in config.forbid.data):
+            raise BadInput(f"metaevo.toml: data.replay = {pattern!r} contradicts forbid.data; drop one")
+        files = sorted(home.path.glob(pattern))
+        if not files:
+            raise BadInput(f"metaevo.toml: data.replay = {pattern!r}: no such file in {home.path}")
+        for path in files:
+            for number, line in enumerate(_text(path, "data.replay").splitlines(), 1):
+                if line.strip():
+                    rows.append(_seed_row(line, f"{path.name}:{number}"))
+    return tuple(rows)
+
+
+def _seed_row(line: str, place: str) -> Experience:
+    try:
+        data: Mapping[str, Any] = json.loads(line)
+        prompt = messages(data["prompt"])
+        text = data.get("completion", data.get("answer"))
+        if not isinstance(text, str):
+            raise BadEnvironment("completion must be text")
+    except (ValueError, KeyError, TypeError, BadEnvironment) as error:
+        raise BadInput(f"data.replay: {place}: want prompt and completion ({error})") from error
+    task = Task(task_id("seed", canonical(prompt)), "seed", 0, Split.TRAIN, prompt)
+    return Experience(Attempt(task, solved((Turn("assistant", text, "seed"),))), (), 1.0, tags=("seed",))
+
+
+def wishes_checked(config: Config, environments: Mapping[str, Environment], registry: Registry) -> None:
+    """Refuse goals that contradict themselves or that nothing measures.
+
+    Raises:
+        BadInput: The first one, by name.
+    """
+    methods = [
+        *schema.names(registry.home),
+        *(
+            n
+            for slot in ("tasks", "solutions", "feedback", "refinement", "stability", "update", "consolidation")
+            for n in registry.names(slot)
+        ),
+    ]
+    try:
+        check(config.wishes(), environments, methods)
+    except BadGoals as error:
+        raise BadInput(f"metaevo.toml: {error}") from error
+
+
+def _text(path: Path, place: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else f"is no UTF-8 text ({error})"
+        raise BadInput(f"metaevo.toml: {place} = {path.name!r}: {why}; put the file there or drop the line") from error
+
+
+def same_base(host: Host, folder: Path) -> None:
+    """Refuse another base than the one the lineage began with.
+
+    Raises:
+        BadInput: metaevo.toml names a checkpoint with other files than generation 0's.
+    """
+    root = host.lineage.get(host.lineage.ancestors(host.lineage.get("champion").id)[-1])
+    known = json.loads((host.store.tree(root.parts["policy"]) / base.REFERENCE).read_text())
+    if known["path"] != str(folder) and base.inspect(folder, BASE) != known["files"]:
+        raise BadInput(
+            f"{BASE} = {str(folder)!r}: this home began with {known['path']}; put that back, or begin another home"
+        )

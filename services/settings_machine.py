@@ -1,0 +1,182 @@
+"""The tables of metaevo.toml about the machine: what may be spent, where the work runs, who is told."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from services.settings_types import Bytes, Count, Positive, Seconds, Secret, Share, Table
+
+
+class Amount(Table):
+    """What may be spent in a period."""
+
+    cycles: Count | None = None
+    """Decisions."""
+    wall_clock: Seconds | None = None
+    """Time in which cycles run."""
+    tokens: Annotated[int, Field(ge=1, le=10**15)] | None = None
+    """Tokens that trials sample and train on."""
+    gpu_hours: Positive | None = None
+    """Hours of GPUs in use."""
+    promotions: Count | None = None
+    """Promoted generations."""
+    money: Positive | None = None
+    """GPU hours at their price."""
+
+
+class Price(Table):
+    """What a GPU hour costs."""
+
+    gpu_hour: Positive
+    """Of one GPU."""
+    currency: str = "EUR"
+    """As it is shown."""
+
+
+class Budget(Table):
+    """[budget]: no cycle starts that is forecast to pass it."""
+
+    total: Amount = Amount()
+    day: Amount = Amount()
+    month: Amount = Amount()
+    disk: Bytes | None = None
+    """What the home may take."""
+    price: Price | None = None
+
+
+class Schedule(Table):
+    """[schedule]: when the daemon may work."""
+
+    window: str | None = None
+    """Days and hours in which cycles may start."""
+    timezone: str = "UTC"
+    """Of the window."""
+    freeze: tuple[str, ...] = ()
+    """Ranges of dates in which nothing is promoted."""
+    every: Seconds | None = None
+    """How often a cycle starts."""
+
+
+class Rollouts(Table):
+    """[rollouts]: what generates."""
+
+    engine: Literal["transformers", "vllm"] = "transformers"
+    """What samples from the model."""
+    python: str | None = None
+    """The interpreter vLLM is installed for."""
+
+
+class Training(Table):
+    """[training]: what trains."""
+
+    engine: Literal["trl"] = "trl"
+    """What runs the modules that train."""
+    gpus: int = Field(default=0, ge=0, le=4096)
+    """GPUs one training run takes."""
+    merge_every: Count = 5
+    """Promotions after which a continued adapter is merged in fp32 into a new full checkpoint."""
+
+
+class Workers(Table):
+    """How many workers, with how many GPUs each."""
+
+    workers: Count = 1
+    """Processes side by side."""
+    gpus: int = Field(default=0, ge=0, le=4096)
+    """GPUs each of them takes."""
+
+
+class Placement(Table):
+    """[placement]: where work runs."""
+
+    use: Literal["process", "ray"] = "process"
+    """Where engines run: as processes of this machine, or on a Ray cluster."""
+    address: str | None = None
+    """Of the Ray cluster."""
+    rollouts: Workers = Workers()
+    training: Workers = Workers()
+    trials: Count | None = None
+    """Trials side by side, one engine each; default: one per two GiB of free memory, at most the cores."""
+
+
+class Serving(Table):
+    """[serving]: the champion behind an OpenAI-compatible address."""
+
+    enabled: bool = False
+    """Whether the champion is served."""
+    listen: str = "127.0.0.1:8001"
+    """Host and port."""
+    gpu_share: Share | None = None
+    """Share of the GPU's memory it keeps while the rest trains."""
+
+
+class SandboxTable(Table):
+    """[sandbox]: where code nobody has read runs."""
+
+    use: Literal["monty", "docker"] = "monty"
+    """The tier that runs generated code."""
+    runtime: Literal["runc", "runsc"] = "runc"
+    """What Docker runs containers with; runsc is gVisor."""
+    host: str | None = None
+    """Where the Docker daemon listens."""
+
+
+class Proposer(Table):
+    """[proposer]: who writes new modules."""
+
+    use: str = "grammar"
+    """`grammar`, `champion` or an endpoint."""
+    sends: Literal["code", "rows"] = "code"
+    """What it gets to see: code and counts, or rows too."""
+
+
+class Notify(Table):
+    """[notify.NAME]: where messages go."""
+
+    url: Secret
+    """Where messages are posted."""
+    level: Literal["page", "decision", "all"] = "decision"
+    """What is worth a message."""
+
+
+class Retention(Table):
+    """[retention]: what is kept."""
+
+    generations: Count | None = None
+    """Generations whose weights are kept."""
+    step_data: Seconds | None = None
+    """How long bodies of journal steps are kept."""
+
+
+class Backup(Table):
+    """[backup]: copies of the home."""
+
+    to: str
+    """Folder or address."""
+    every: Seconds | None = None
+    """How often."""
+    keep: Count = 14
+    """Copies that are kept."""
+
+
+class LedgerTable(Table):
+    """[ledger]: another database."""
+
+    url: Secret
+    """Of a PostgreSQL database."""
+
+
+class StoreTable(Table):
+    """[store]: another artifact store."""
+
+    url: str
+    """Of a bucket."""
+
+
+class Api(Table):
+    """[api]: the HTTP interface."""
+
+    listen: str = "127.0.0.1:8765"
+    """Host and port."""
+    behind_proxy: str | None = None
+    """Addresses of the proxies that may say who asks."""

@@ -1,0 +1,69 @@
+"""Layers hold, and the control plane is light: torch and Optuna live in processes of their own."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.architecture import tree
+
+HELP_CPU_S = 0.4
+BIN = Path(sys.executable).parent
+ENGINE, OTHERS = "metaevo.line.worker", ("metaevo.engines.grader_worker", "metaevo.search.sampler")
+
+
+def test_the_layers_hold() -> None:
+    done = subprocess.run([BIN / "lint-imports"], cwd=tree.ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-4000:]
+    assert "0 broken" in done.stdout
+
+
+@pytest.fixture(scope="module")
+def worked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    command = [sys.executable, "-m", "tests.architecture.control_plane", tmp_path_factory.mktemp("homes")]
+    done = subprocess.run(command, cwd=tree.ROOT, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return dict(json.loads(done.stdout))
+
+
+@pytest.mark.timeout(300)
+def test_the_control_plane_imports_nothing_heavy(worked: dict[str, Any]) -> None:
+    assert worked["imported"] == {}
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="reads /proc: Linux only")
+@pytest.mark.timeout(300)
+def test_torch_is_mapped_into_the_engine_process_alone(worked: dict[str, Any]) -> None:
+    assert worked["processes"] == {ENGINE: True, **dict.fromkeys(OTHERS, False)}
+
+
+def test_the_watch_names_who_imported_what() -> None:
+    code = (
+        "import sys; from tests.architecture.control_plane import Watch; w = Watch(); sys.meta_path.insert(0, w);"
+        "import services.units; exec(compile('import optuna', 'guilty.py', 'exec')); print(w.asked['optuna'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tree.ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "guilty.py:1"
+
+
+def cpu_s(command: list[str | Path]) -> float:
+    """Return the user and system seconds of a command and everything it waited for."""
+    process = subprocess.Popen(command, cwd="/", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return used.ru_utime + used.ru_stime
+
+
+def test_help_takes_at_most_four_tenths_of_a_second_of_cpu() -> None:
+    times = [cpu_s([BIN / "metaevo", "--help"]) for _ in range(3)]
+    assert min(times) <= HELP_CPU_S, times
+
+
+def test_cpu_time_of_a_command_is_really_measured() -> None:
+    burn = "import time\nwhile time.process_time() < 0.3: pass"
+    assert cpu_s([sys.executable, "-c", burn]) >= 0.3

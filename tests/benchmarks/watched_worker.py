@@ -1,0 +1,11 @@
+"""The product's engine process, watched: ``python -m tests.benchmarks.watched_worker PIPE FILE``."""
+
+import sys
+from pathlib import Path
+
+from metaevo.line import worker
+from tests.benchmarks.watch import Watch
+
+if __name__ == "__main__":
+    Watch(Path(sys.argv[2])).start()
+    worker.main()

@@ -1,0 +1,25 @@
+"""Fixtures that several folders share. What takes seconds to make is made once a session, whatever pytest runs on."""
+
+import fcntl
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def stranger_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the stranger's checkpoint. Parallel workers wait for the one that builds it."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder, done = shared / "stranger_model", shared / "stranger_model.done"
+    with (shared / "stranger_model.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not done.is_file():
+            subprocess.run([sys.executable, "-m", "tests.stranger.model", str(folder)], cwd=ROOT, check=True)
+            done.touch()
+    return folder

@@ -1,0 +1,279 @@
+"""Null cycles: ``python -m tests.evidence.null [--kind lr0|shuffled] [--cycles N] [--seed S] [--home H]``; resumed.
+
+Every cycle diagnoses, chooses its objective, trains one candidate that has nothing to learn, and sends it to the real
+gate: ``lr0`` trains at learning rate 0, ``shuffled`` on answers permuted among the tasks of one environment. What would
+stop such a candidate before its confirmation (the search's own choice, the screen's bar) is set to let everything pass:
+a candidate that is never examined proves nothing about the gate. Without ``--home`` both kinds are run and recorded.
+
+Permuted answers are still answers: where the model has a planted habit ("drops the carry") they can unteach it. So
+every promotion is re-scored on vault items, and told apart by whether the gain is there too.
+"""
+
+import argparse
+import json
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sqlmodel import col, select
+
+from metaevo import trial
+from metaevo.cycle import choose
+from metaevo.cycle import run as ordinary
+from metaevo.diagnose import diagnose, probe_items, record_scores
+from metaevo.evolve import Evolution
+from metaevo.gate.decision import Case, decide
+from metaevo.gate.exam import Void
+from metaevo.ledger.journal import At, Journal
+from metaevo.ledger.tables import ConfirmationRow, CycleRow
+from metaevo.line.answer import measure
+from metaevo.outlook import history
+from metaevo.preparation import prepare
+from metaevo.terms import State, Tools, module_digests
+from metaevo.types import Cycle, Generation
+from objectives.statistics import difference
+from objectives.types import Cell, Split
+from services.app import App, MakeEngines, opened
+from services.home import Home
+from tests.evidence import record
+
+CLAIM = "null"
+VAULT = 256
+"""Vault items of every cell on which a promotion is re-scored."""
+CONFIG = """seed = {seed}
+[model]
+base = "builtin:tiny"
+[environments]
+addition = {{ levels = [4, 5] }}
+letter_count = {{ levels = [4, 5, 6, 7] }}
+reversal = {{ levels = [5, 6, 7] }}
+sorting = {{ levels = [5, 6, 7] }}
+letter_shift = {{ levels = [4, 5, 6, 7] }}
+extremes = {{ levels = [4, 5, 6, 7] }}
+format_orders = {{ levels = [3, 4, 5, 6] }}
+grid_navigation = {{ levels = [4, 5, 6, 7] }}
+block_unstacking = {{ levels = [5, 6, 7, 8] }}
+[protect]
+"*" = {{ margin = 0.1 }}
+[gate]
+max_items = 384
+screen_items = 16
+[diagnosis]
+items = 8
+samples = 2
+[fixed]
+recipe = "{kind}"
+"""
+RECIPE = """name = "{kind}"
+[[stage]]
+[[stage.tasks]]
+use = "pool_sampling"
+n = 64
+[stage.solutions]
+use = "direct_sampling"
+[[stage.feedback]]
+use = "answer_check"
+[[stage.refinement]]
+use = "metric_filter"
+{shuffle}[[stage.refinement]]
+use = "experience_replay"
+[[stage.stability]]
+use = "low_rank_adaptation"
+[stage.update]
+use = "supervised_finetune"
+steps = {steps}
+lr = {lr}
+"""
+SHUFFLE = '[[stage.refinement]]\nuse = "shuffled_answers"\n'
+RECIPES = {
+    "lr0": RECIPE.format(kind="lr0", lr=0.0, steps=4, shuffle=""),
+    "shuffled": RECIPE.format(kind="shuffled", lr=1e-3, steps=20, shuffle=SHUFFLE),
+}
+MODULE = '''"""Give every row the answer of another row of its environment: nothing is left to learn (a null)."""
+
+from collections import defaultdict
+from dataclasses import replace
+
+from metaevo import Attempt, Experiences, Random
+
+
+def shuffled_answers(experiences_R: Experiences, *, rng: Random) -> Experiences:
+    """Return the R rows, solutions permuted among the tasks of each environment."""
+    groups = defaultdict(list)
+    for row in sorted(experiences_R, key=lambda row: (row.attempt.task.id, row.attempt.solution.id)):
+        groups[row.attempt.task.environment].append(row)
+    made = []
+    for _, rows in sorted(groups.items()):
+        solutions = [row.attempt.solution for row in rows]
+        rng.shuffle(solutions)
+        made += [
+            replace(row, attempt=Attempt(row.attempt.task, solution))
+            for row, solution in zip(rows, solutions, strict=True)
+        ]
+    return tuple(made)
+'''
+
+
+def begin(home: Home, kind: str, seed: int) -> None:
+    """Make the home of a kind, if it is not there."""
+    if not home.config_path.is_file():
+        home.create(CONFIG.format(seed=seed, kind=kind))
+    (home.path / "recipes" / f"{kind}.toml").write_text(RECIPES[kind])
+    if kind == "shuffled":
+        (home.path / "modules" / "refinement").mkdir(exist_ok=True)
+        (home.path / "modules" / "refinement" / "shuffled_answers.py").write_text(MODULE)
+
+
+def run(
+    home: Home,
+    kind: str,
+    cycles: int,
+    seed: int,
+    make: MakeEngines | None = None,
+    told: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Run null cycles until the home has so many closed ones; return what the gate decided about them."""
+    begin(home, kind, seed)
+    with opened(home, make=make, engines=1) as app:
+        evolution = app.evolution()
+        while (done := closed(app)) < cycles:
+            began = time.monotonic()
+            made = null_cycle(app, evolution)
+            told(f"{kind} {done + 1}: {made.outcome} {made.why} ({time.monotonic() - began:.0f} s)")
+        evolution.sampler.close()
+        return summary(app)
+
+
+def closed(app: App) -> int:
+    """Return how many cycles are decided or ended."""
+    with app.ledger.read() as session:
+        return len(session.exec(select(CycleRow.number).where(CycleRow.outcome != "open")).all())
+
+
+def null_cycle(app: App, evolution: Evolution) -> Cycle:
+    """Run one cycle whose candidate is examined whatever it is worth, and fold it into the ledger."""
+    evolution.ensure_epoch()
+    row = evolution._open_row()  # a cycle that was killed goes on
+    state = evolution.state(row)
+    settings = replace(app.settings, gate=replace(app.settings.gate, screen_bar=-1.0))
+    journal = Journal(app.ledger, app.host.store, row.seed)
+    tools = Tools(app.host, journal, evolution.sampler, settings, evolution.secret, module_digests(app.host))
+    made = ordinary(tools, state) if state.hold is not None else _null(tools, state)
+    evolution.advance(state, made)
+    return made
+
+
+def _null(tools: Tools, state: State) -> Cycle:
+    host, settings, number = tools.host, tools.settings, state.number
+    found = diagnose(host, tools.journal, At(number), state.champion, settings.probe)
+    record_scores(host, found, state.epoch, number)
+    seen = history(host, settings.goals, found, settings.gate, epoch=state.epoch, cycle=number)
+    try:
+        objective = choose(tools, state, seen)
+    except LookupError as error:
+        return Cycle(number, None, (), None, None, "none", f"converged: {error.args[0]}")
+    ground = prepare(tools, state, objective, found)
+    recipe = settings.fixed_recipe
+    assert recipe is not None
+    made = trial.run(host, tools.journal, host.engine, recipe, ground, cycle=number, number=1)
+    if made.generation is None:
+        return Cycle(number, objective, (made,), None, None, "none", f"limit of recipe: {made.failure}")
+    try:
+        verdict = decide(tools.exam(number), _case(tools, state, made.generation, objective.cells))
+    except Void as error:
+        return Cycle(number, objective, (made,), made.generation, None, "void", str(error))
+    why = "" if verdict.decision == "promote" else ", ".join(reason.code for reason in verdict.reasons)
+    return Cycle(number, objective, (made,), made.generation, verdict, verdict.decision, why)
+
+
+def _case(tools: Tools, state: State, candidate: Generation, cells: tuple[Cell, ...]) -> Case:
+    return Case(
+        candidate=candidate,
+        parent=state.champion,
+        reference=state.reference,
+        cells=cells,
+        rules=tools.settings.goals.rules(tools.host.environments),
+        dev_gain=0.0,
+        epoch=state.epoch,
+        manifest=tools.host.lineage.row(candidate.id).manifest or "",
+    )
+
+
+def summary(app: App) -> dict[str, Any]:
+    """Return what was decided, cycle by cycle, and how many candidates reached their confirmation."""
+    with app.ledger.read() as session:
+        rows = session.exec(select(CycleRow).where(CycleRow.outcome != "open").order_by(col(CycleRow.number))).all()
+        confirmed = {row.candidate: row for row in session.exec(select(ConfirmationRow))}
+    told = [
+        {
+            "cycle": row.number,
+            "outcome": row.outcome,
+            "why": row.why,
+            "candidate": row.candidate,
+            "cells": list((row.objective or {}).get("cells", [])),
+            "level": confirmed[row.candidate].level if row.candidate in confirmed else None,
+            **_gain(row),
+            **(_sealed(app, row) if row.outcome == "promote" else {}),
+        }
+        for row in rows
+    ]
+    outcomes = Counter(row.outcome for row in rows)
+    return {
+        "cycles": len(rows),
+        "promotions": outcomes["promote"],
+        "promotions without a gain on vault items": sum(not one.get("vault gain is real", True) for one in told),
+        "outcomes": dict(outcomes),
+        "candidates": sum(row.candidate is not None for row in rows),
+        "candidates that reached a confirmation": len(confirmed),
+        "candidates that answered differently": sum(bool(one.get("changed")) for one in told),
+        "decided": told,
+    }
+
+
+def _gain(row: CycleRow) -> dict[str, Any]:
+    gain = ((row.verdict or {}).get("exam") or {}).get("gain") or {}
+    kept = {key: gain[key] for key in ("mean", "n", "e_value", "p") if key in gain}
+    return {"gain": kept, "changed": gain.get("squares")} if gain else {}
+
+
+def _sealed(app: App, row: CycleRow) -> dict[str, Any]:
+    """Return what a promoted candidate gained on vault items of its objective, paired with its parent's answers."""
+    host, candidate = app.host, app.host.lineage.get(row.candidate or "")
+    cells = [Cell.parse(cell) for cell in (row.objective or {})["cells"]]
+    differences: dict[Cell, list[float]] = {}
+    for cell, tasks in probe_items(host, row.number, VAULT, cells, Split.VAULT).items():
+        new, old = (
+            measure(host, host.engine, one, tasks, Split.VAULT) for one in (candidate, host.lineage.get(row.parent))
+        )
+        pairs = zip(new.outcomes, old.outcomes, strict=True)
+        differences[cell] = [a.score - b.score for a, b in pairs if a.score is not None and b.score is not None]
+    found = difference(differences, 0.95)
+    told = {"mean": found.mean, "low": found.low, "n": sum(map(len, differences.values()))}
+    return {"vault gain": told, "vault gain is real": found.low > 0}
+
+
+def main() -> None:
+    """Run one kind in a named home, or both and record them."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kind", choices=list(RECIPES))
+    parser.add_argument("--cycles", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--home", type=Path)
+    parser.add_argument("--folder", type=Path, default=Path("/tmp/metaevo-evidence"))
+    given = parser.parse_args()
+    for kind in [given.kind] if given.kind else list(RECIPES):
+        home = Home((given.home or given.folder / f"null-{kind}-{given.seed}").resolve())
+        part = f"{kind} {given.seed}"
+        began = time.monotonic()
+        numbers = run(home, kind, given.cycles, given.seed, told=lambda line: print(line, flush=True))
+        print(json.dumps(numbers, indent=1))
+        if given.home is None:
+            command = f"python -m tests.evidence.null --kind {kind} --cycles {given.cycles} --seed {given.seed}"
+            record.write(CLAIM, part, command, [given.seed], numbers, time.monotonic() - began)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,36 @@
+"""Candidates that have nothing to learn reach the real gate, and it promotes none of them."""
+
+from pathlib import Path
+
+import pytest
+
+from metaevo.testing import ScriptedEngine
+from services.home import Home
+from tests.evidence.null import run
+
+KINDS = ("lr0", "shuffled")
+
+
+def scripted(home: Home, config: object, width: int) -> list[ScriptedEngine]:
+    """Return one scripted engine: half of every cell is answered right."""
+    return [ScriptedEngine(home.store())]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_null_cycles_of_a_scripted_model_are_resumed_and_promote_nothing(tmp_path: Path, kind: str) -> None:
+    home = Home(tmp_path / "home")
+    first = run(home, kind, 1, 5, make=scripted)
+    found = run(home, kind, 3, 5, make=scripted)
+    assert found["decided"][:1] == first["decided"]
+    assert (found["cycles"], found["promotions"]) == (3, 0)
+    assert found["candidates that reached a confirmation"] == found["candidates"] >= 2
+
+
+@pytest.mark.full
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("kind", KINDS)
+def test_four_null_cycles_of_the_tiny_model_promote_nothing(tmp_path: Path, kind: str) -> None:
+    found = run(Home(tmp_path / "home"), kind, 4, 7)
+    assert (found["cycles"], found["promotions"]) == (4, 0)
+    assert found["candidates that reached a confirmation"] == 4
+    assert found["candidates that answered differently"] == (0 if kind == "lr0" else 4)

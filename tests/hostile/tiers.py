@@ -1,0 +1,58 @@
+"""The tiers of this machine, as the environment names them (`tests/backends/docker.sh`), and what is missing."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from sandbox.address import Address
+from sandbox.docker import Docker
+from sandbox.images import read_lock
+from sandbox.monty import Monty
+from sandbox.types import Limits, Sandbox
+
+ALL = ("monty", "docker", "docker+runsc", "docker+runsc-nocgroups")
+CONTAINERS = ALL[1:3]
+
+
+def url() -> str:
+    """Return the test daemon's address."""
+    return os.environ["METAEVO_TEST_DOCKER"]
+
+
+def missing(tier: str) -> str:
+    """Return why this machine lacks a tier, or nothing."""
+    if tier == "monty":
+        return ""
+    if "METAEVO_TEST_DOCKER" not in os.environ:
+        return "METAEVO_TEST_DOCKER is not set: source tests/backends/docker.sh; docker_up"
+    runtime = tier.partition("+")[2] or "runc"
+    have = os.environ.get("METAEVO_TEST_RUNTIMES", "runc").split()
+    return "" if runtime in have else f"the daemon has no runtime {runtime}"
+
+
+def need(tier: str) -> None:
+    """Skip by name where the machine lacks a tier; fail where every backend is required."""
+    why = missing(tier)
+    if why and os.environ.get("METAEVO_TEST_REQUIRE") == "1":
+        pytest.fail(f"{tier}: {why}")
+    if why:
+        pytest.skip(f"{tier}: {why}")
+
+
+def open_tier(
+    tier: str, limits: Limits | None = None, *, owner: str = "tests", standby: int = 1, most: int = 4
+) -> Sandbox:
+    """Return an opened tier."""
+    if tier == "monty":
+        return Monty(limits=limits)
+    return Docker(
+        read_lock(Path(os.environ["METAEVO_TEST_IMAGE"])),
+        owner=owner,
+        address=Address(url()),
+        runtime=tier.partition("+")[2] or "runc",
+        limits=limits,
+        standby=standby,
+        most=most,
+        request_s=60.0,
+    )
