@@ -12,11 +12,11 @@ from metaevo.artifacts.fingerprint import fingerprint
 from metaevo.engines.protocol import Sampling
 from metaevo.ledger.journal import At, Journal
 from metaevo.ledger.tables import ScoreRow
-from metaevo.line.answer import examined, measure_mark
+from metaevo.line.answer import examined, measure_mark, sampled
 from metaevo.line.effects import PoolReward, with_system
 from metaevo.line.host import Host, TaskTable
 from metaevo.line.steps import retried
-from metaevo.types import Attempt, Generation, Tasks, answered
+from metaevo.types import Generation, Tasks
 from objectives.capability import MASTERED, agreement, latent
 from objectives.diagnosis import Weakness, WrongAnswer, clustered
 from objectives.statistics import wilson
@@ -107,19 +107,12 @@ def _sampled(
     host: Host, champion: Generation, items: Mapping[Cell, Tasks], rules: ProbeRules, seed: int
 ) -> tuple[dict[Cell, list[bool]], int]:
     """Return for every task of these cells whether one of k samples solves it, and the tokens it took."""
-    tasks = [task for group in items.values() for task in group]
+    tasks = tuple(task for group in items.values() for task in group)
     if not tasks or rules.samples < 1:
         return {}, 0
-    room = max(host.max_tokens(task.environment) for task in tasks)
-    how = Sampling(rules.samples, rules.temperature, 1.0, room, (), seed)
-    made_P_k = host.together.sample(champion, [with_system(host, task.prompt) for task in tasks], how)
+    attempts = sampled(host, host.together, champion, tasks, Sampling(rules.samples, rules.temperature, seed=seed))
     table = TaskTable()
     table.add(tasks)
-    attempts = tuple(
-        Attempt(task, answered(completion, champion.id, number))
-        for task, made in zip(tasks, made_P_k, strict=True)
-        for number, completion in enumerate(made)
-    )
     passed: dict[str, bool] = defaultdict(bool)
     for attempt, feedback in zip(attempts, PoolReward(host, table)(attempts), strict=True):
         passed[attempt.task.id] |= feedback.verdict == "pass"

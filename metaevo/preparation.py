@@ -6,8 +6,9 @@ from dataclasses import replace
 from metaevo.artifacts.bodies import Shelf
 from metaevo.artifacts.fingerprint import fingerprint
 from metaevo.diagnose import Diagnosis, probe_items
+from metaevo.engines.protocol import Sampling
 from metaevo.ledger.journal import At
-from metaevo.line.answer import answer, measure_mark
+from metaevo.line.answer import answer, measure_mark, sampled
 from metaevo.line.effects import CycleArchive, PoolReward, redacted
 from metaevo.line.host import Host, TaskTable
 from metaevo.terms import State, Tools
@@ -17,6 +18,8 @@ from objectives.types import Objective, Split, Task
 
 KNOWN = 0.05
 """Share of right answers from which a cell is rehearsed: half-learned cells are forgotten first."""
+DRAWN = Sampling(4, temperature=1.0)
+"""How the champion answers what is rehearsed: its greedy answers alone are right on the easy tasks of a cell only."""
 
 
 def prepare(tools: Tools, state: State, objective: Objective, found: Diagnosis) -> Ground:
@@ -43,11 +46,12 @@ def _archive(tools: Tools, state: State, objective: Objective, found: Diagnosis,
     items = probe_items(host, seed, each, known, Split.TRAIN)
     tasks = tuple(task for group in items.values() for task in group)
     who = list({generation.id: generation for generation in (state.champion, state.reference)}.values())
+    drawn = replace(DRAWN, seed=seed)
     marks = [measure_mark(host, generation, tasks) for generation in who]
-    mark = fingerprint(marks, [row.attempt.solution.id for row in host.seed_data])
+    mark = fingerprint(marks, drawn, [row.attempt.solution.id for row in host.seed_data])
 
     def gather() -> Experiences:
-        kept = (*host.seed_data, *_promoted_rows(host, state, objective), *_rehearsed(host, who, tasks))
+        kept = (*host.seed_data, *_promoted_rows(host, state, objective), *_rehearsed(host, who, tasks, drawn))
         return _one_task_each(kept)
 
     rows: Experiences = tools.journal.step(key, mark, gather, shelf=Shelf(host.store))
@@ -65,7 +69,7 @@ def _one_task_each(rows: Experiences) -> Experiences:
     return tuple(made.values())
 
 
-def _rehearsed(host: Host, who: Sequence[Generation], tasks: Tasks) -> Experiences:
+def _rehearsed(host: Host, who: Sequence[Generation], tasks: Tasks, drawn: Sampling) -> Experiences:
     """Return right answers to train tasks outside of the objective: the champion's own, then the reference's.
 
     What the champion does right keeps it there; what only the reference still does right was forgotten since.
@@ -75,22 +79,22 @@ def _rehearsed(host: Host, who: Sequence[Generation], tasks: Tasks) -> Experienc
         missing = {row.task.id for row in rows}
         asked = tuple(task for task in tasks if task.id not in missing)
         if asked:
-            rows += _right(host, generation, asked)
+            rows += _right(host, generation, asked, drawn)
     return tuple(Experience(attempt, (), 1.0, tags=("rehearsed",)) for attempt in rows)
 
 
-def _right(host: Host, generation: Generation, tasks: Tasks) -> list[Attempt]:
-    """Return the generation's right answers."""
-    attempts, _ = answer(host, host.together, generation, tasks)
+def _right(host: Host, generation: Generation, tasks: Tasks, drawn: Sampling) -> list[Attempt]:
+    """Return the generation's distinct right answers: drawn ones, or what its answering procedure gives."""
+    if generation.answer:
+        attempts, _ = answer(host, host.together, generation, tasks)
+    else:
+        attempts = sampled(host, host.together, generation, tasks, drawn)
     table = TaskTable()
     table.add(tasks)
     clean = {task.id: task for task in redacted(tasks)}
     graded = zip(attempts, PoolReward(host, table)(attempts), strict=True)
-    return [
-        Attempt(clean[a.task.id], solved((Turn("assistant", a.solution.text, generation.id),)))
-        for a, f in graded
-        if f.verdict == "pass"
-    ]
+    texts = {(a.task.id, a.solution.text): a for a, f in graded if f.verdict == "pass"}
+    return [Attempt(clean[id_], solved((Turn("assistant", text, generation.id),))) for id_, text in texts]
 
 
 def _promoted_rows(host: Host, state: State, objective: Objective, most: int = 5) -> Experiences:

@@ -5,15 +5,15 @@ list of solution, feedback and refinement steps that ends in one attempt a task 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
 from metaevo.artifacts.fingerprint import fingerprint
 from metaevo.effects import Exam, Policy, Prompts
-from metaevo.engines.protocol import Engine
+from metaevo.engines.protocol import Engine, Sampling
 from metaevo.errors import BadInput, ModuleFailed
-from metaevo.line.effects import EnginePolicy, Meter, PoolReward, redacted
+from metaevo.line.effects import EnginePolicy, Meter, PoolReward, redacted, with_system
 from metaevo.line.host import Host, TaskTable
 from metaevo.line.steps import call, retried
 from metaevo.modules.slots import Module
@@ -58,6 +58,19 @@ def _direct(host: Host, engine: Engine, generation: Generation, tasks: Tasks, me
         rows = policy.sample([task.prompt for task in group], n=1, temperature=0.0, max_tokens=length)
         made |= {task.id: Attempt(task, answered(row[0], generation.id)) for task, row in zip(group, rows, strict=True)}
     return tuple(made[task.id] for task in tasks)
+
+
+def sampled(host: Host, engine: Engine, generation: Generation, tasks: Tasks, how: Sampling) -> Attempts:
+    """Return ``how.n`` attempts a task as the weights alone give them, a task's side by side; no procedure is run."""
+    room = max(host.max_tokens(task.environment) for task in tasks)
+    made_P_k = engine.sample(
+        generation, [with_system(host, task.prompt) for task in tasks], replace(how, max_tokens=room)
+    )
+    return tuple(
+        Attempt(task, answered(completion, generation.id, number))
+        for task, made in zip(tasks, made_P_k, strict=True)
+        for number, completion in enumerate(made)
+    )
 
 
 def check_procedure(steps: Sequence[StepSpec], modules: Sequence[Module]) -> None:

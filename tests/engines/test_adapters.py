@@ -77,6 +77,11 @@ def meta(store: Store, digest: str) -> dict[str, Any]:
     return dict(store.manifest(digest)["meta"])
 
 
+def near(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Return whether two ways to one model differ by no more than fp32's own error (bf16's is 1,000 times that)."""
+    return float((one - other).abs().max()) < 1e-5 * float(other.abs().max())
+
+
 def test_merged_weights_answer_as_the_adapter_beside_its_base_does(store: Store, root: str) -> None:
     digest = shaken(store, root, LORA, 1)
     assert meta(store, digest) == {
@@ -86,14 +91,14 @@ def test_merged_weights_answer_as_the_adapter_beside_its_base_does(store: Store,
         "lora": {"r": 4, "alpha": 8, "dropout": 0.0},
     }
     merged, beside = of(store, digest), unmerged(store, digest)
-    assert float((merged - beside).abs().max()) < 1e-5 * float(beside.abs().max())  # fp32's own error, not bf16's
+    assert near(merged, beside)
     assert float((of(store, digest) - of(store, root)).abs().max()) > 0.1
 
 
 def test_a_continued_adapter_begins_where_it_was_left(store: Store, root: str) -> None:
     first = shaken(store, root, LORA, 2)
     learner = weights.trainable(store, first, LORA, merge_every=5)
-    assert float((logits(learner.model, learner.tokenizer) - of(store, first)).abs().max()) < 1e-5
+    assert near(logits(learner.model, learner.tokenizer), of(store, first))
     again = weights.write(store, learner, LORA, store.scratch("continued"))
     assert meta(store, again) == meta(store, first) | {"depth": 1}
     one, two = (load_file(store.tree(digest) / "adapter_model.safetensors") for digest in (first, again))
@@ -120,7 +125,7 @@ def test_another_shape_is_merged_into_a_whole_checkpoint_first(store: Store, roo
     other = TrainSpec(Lora(2, 4))
     learner = weights.trainable(store, first, other, merge_every=5)
     assert (meta(store, learner.base), learner.depth) == ({"kind": "full"}, 0)
-    assert float((logits(learner.model, learner.tokenizer) - of(store, first)).abs().max()) < 1e-5
+    assert near(logits(learner.model, learner.tokenizer), of(store, first))
     second = shaken(store, first, other, 4)
     assert meta(store, second) == {
         "kind": "adapter",
@@ -147,15 +152,15 @@ def test_nothing_drifts_over_twelve_generations_that_learn_nothing(store: Store,
     digest = first
     for seed in range(12):
         digest = shaken(store, digest, LORA, 40 + seed, by=0.0, merge_every=2)
-    assert float((of(store, digest) - of(store, first)).abs().max()) < 1e-5
-    assert float((unmerged(store, digest) - of(store, first)).abs().max()) < 1e-5
+    assert near(of(store, digest), of(store, first))
+    assert near(unmerged(store, digest), of(store, first))
 
 
 def test_a_full_training_of_an_adapter_s_generation_begins_at_its_answers(store: Store, root: str) -> None:
     first = shaken(store, root, LORA, 6)
     whole = shaken(store, first, FULL, 7, by=0.0)
     assert meta(store, whole) == {"kind": "full"}
-    assert float((of(store, whole) - of(store, first)).abs().max()) < 1e-5
+    assert near(of(store, whole), of(store, first))
 
 
 def test_the_base_is_never_copied_nor_changed(store: Store, root: str) -> None:
@@ -219,7 +224,7 @@ def test_an_exported_generation_is_one_plain_checkpoint_with_the_same_answers(
     assert json.loads((tmp_path / "config.json").read_text())["model_type"] == "llama"
     model = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32)
     known = AutoTokenizer.from_pretrained(tmp_path)
-    assert float((logits(model, known) - of(store, made.parts["policy"])).abs().max()) < 1e-6
+    assert near(logits(model, known), of(store, made.parts["policy"]))
     answers = engine.sample(made, [prompt(text) for text in TEXTS], Sampling(max_tokens=1))
     for (completion,), row in zip(answers, logits(model, known), strict=True):
         assert completion.text == known.decode([int(row.argmax())], skip_special_tokens=True)

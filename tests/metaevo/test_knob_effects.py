@@ -17,7 +17,7 @@ from tests.architecture.knobs import effect_of
 
 REGISTRY = Registry()
 TINY = load("tiny")
-EFFECTS = ("policy", "prompts", "reference", "reward", "past", "rng")
+EFFECTS = ("policy", "prompts", "reference", "reward", "past", "rng", "archive")
 
 
 def run(which: str, batch: Any, **given: Any) -> Any:
@@ -158,6 +158,23 @@ def test_rejected_answers_lose_their_way_too_or_keep_it() -> None:
 
 PAST = tuple(replace(experience(f"p{i}", 1.0), tags=("meta_skill",) if i < 3 else ()) for i in range(12))
 FRESH = tuple(experience(f"f{i}", 1.0) for i in range(6))
+
+
+KEPT = FewRows(tuple(experience(f"k{i}", 1.0) for i in range(40)))
+
+
+@effect_of("refinement.experience_replay.variety")
+def test_more_kept_rows_weigh_no_more_together() -> None:
+    weights = {}
+    for variety in (1, 4):
+        rows = run("refinement.experience_replay", FRESH, archive=KEPT, rng=Random(1), rho=0.5, variety=variety)
+        weights[variety] = [row.weight for row in rows[6:]]
+    assert weights == {1: [1.0] * 6, 4: [0.25] * 24}
+
+
+def test_where_too_little_is_kept_a_kept_row_weighs_no_more_than_a_new_one() -> None:
+    rows = run("refinement.experience_replay", FRESH * 30, archive=KEPT, rng=Random(1), rho=0.5)
+    assert [row.weight for row in rows[180:]] == [1.0] * 40
 
 
 @effect_of("refinement.past_replay.share")

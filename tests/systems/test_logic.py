@@ -53,7 +53,8 @@ def test_rft_trains_on_distinct_right_answers_and_what_is_replayed(home: Bench) 
     assert all(right(fresh, answers(home)))
     assert len(set(texts(fresh))) == len(fresh) == 64
     replayed = [row for row in rows if "replayed" in row.tags]
-    assert made.counts["replayed"] == len(replayed) == len(fresh)
+    assert made.counts["replayed"] == len(replayed) == 200
+    assert sum(row.weight for row in replayed) == pytest.approx(len(fresh))  # half of the whole weighs what is kept
     assert {row.attempt.task.environment for row in replayed} == {"extremes"}
     sampled = 8 * made.counts["tasks"]
     assert (home.graded, made.counts["attempts"]) == (sampled, sampled)
