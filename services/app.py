@@ -176,7 +176,13 @@ def processes(home: Home, config: Config, width: int) -> Sequence[Engine]:
     cores = len(os.sched_getaffinity(0))
     threads = max(1, cores // width)
     return [
-        EngineClient(home.store(), home.path, threads=threads, merge_every=config.training.merge_every)
+        EngineClient(
+            home.store(),
+            home.path,
+            threads=threads,
+            merge_every=config.training.merge_every,
+            gpu=config.training.gpus > 0,
+        )
         for _ in range(width)
     ]
 

@@ -13,6 +13,7 @@ from metaevo.engines.grader import GraderPool
 from metaevo.errors import MetaevoError
 from objectives.finder import Source
 from services.home import LEAST_FREE, Home
+from services.ready import NVIDIA
 
 PACKAGES = ("torch", "transformers", "trl", "peft", "optuna", "sqlmodel", "docker", "apscheduler", "prometheus-client")
 Check = tuple[str, str, str, str]
@@ -21,7 +22,7 @@ Check = tuple[str, str, str, str]
 
 def examined(home: Home | None) -> dict[str, Any]:
     """Return every check; ``healthy`` is false where one failed."""
-    checks = [*_python(), *_packages(), *_engine(), *_graders(), *_disk(home), *_home(home)]
+    checks = [*_python(), *_packages(), *_gpu(), *_engine(), *_graders(), *_disk(home), *_home(home)]
     rows = [dict(zip(("name", "state", "found", "fix"), check, strict=True)) for check in checks]
     return {"healthy": all(row["state"] != "fail" for row in rows), "checks": rows}
 
@@ -39,6 +40,11 @@ def _packages() -> Iterator[Check]:
             yield name, "ok", importlib.metadata.version(name), ""
         except importlib.metadata.PackageNotFoundError:
             yield name, "fail", "not installed", f"pip install {name}"
+
+
+def _gpu() -> Iterator[Check]:
+    found = "an NVIDIA device; used where training.gpus = 1" if NVIDIA.exists() else "none, the processor computes"
+    yield "gpu", "ok", found, ""
 
 
 def _engine() -> Iterator[Check]:

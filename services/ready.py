@@ -24,6 +24,8 @@ from services.settings import Config
 BUILT_IN = "builtin:"
 TINY_ANSWER = 24
 BASE = "metaevo.toml: model.base"
+NVIDIA = Path("/dev/nvidiactl")
+"""What the driver makes where there is a device."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,9 @@ def checked(home: Home, config: Config, environments: Mapping[str, Environment],
         BadInput: Something is missing, damaged, contradicts itself or cannot be measured; nothing was written.
     """
     wishes_checked(config, environments, registry)
+    if config.training.gpus and not NVIDIA.exists():
+        place = f"metaevo.toml: training.gpus = {config.training.gpus}"
+        raise BadInput(f"{place}: this machine shows no NVIDIA device ({NVIDIA}); set gpus = 0")
     folder = base_folder(home, config)
     if not home.founded:  # later on the ledger refers to it by the hash of every file
         base.inspect(folder, BASE)

@@ -72,7 +72,7 @@ class Training(Table):
     engine: Literal["trl"] = "trl"
     """What runs the modules that train."""
     gpus: int = Field(default=0, ge=0, le=4096)
-    """GPUs one training run takes."""
+    """GPUs an engine trains and samples on; 0: the processor."""
     merge_every: Count = 5
     """Promotions after which a continued adapter is merged in fp32 into a new full checkpoint."""
 

@@ -30,9 +30,14 @@ ENVIRONMENT = {
 
 
 class EngineClient:
-    """One engine process. Not for use from two threads at once: every parallel trial has its own."""
+    """One engine process. Not for use from two threads at once: every parallel trial has its own.
 
-    def __init__(self, store: Store, home: Path | None = None, *, threads: int = 1, merge_every: int = 5) -> None:
+    Without ``gpu`` it sees no NVIDIA device and computes on the processor.
+    """
+
+    def __init__(
+        self, store: Store, home: Path | None = None, *, threads: int = 1, merge_every: int = 5, gpu: bool = False
+    ) -> None:
         self.store = store
         self.settings = {
             "store": str(store.root),
@@ -41,7 +46,8 @@ class EngineClient:
             "merge_every": merge_every,
         }
         cache = {"HF_DATASETS_CACHE": str(Path(store.root) / "scratch" / "datasets"), "OMP_NUM_THREADS": str(threads)}
-        self.child = Child("metaevo.line.worker", environment=ENVIRONMENT | cache)
+        hidden = {} if gpu else {"CUDA_VISIBLE_DEVICES": ""}
+        self.child = Child("metaevo.line.worker", environment=ENVIRONMENT | cache | hidden)
         self.silence_s = SILENCE_S
         self.on_progress: Callable[[int, int], None] = lambda _done, _total: None
         self.model_s = 0.0

@@ -1,12 +1,14 @@
 """Null cycles: ``python -m tests.evidence.null [--kind lr0|shuffled] [--cycles N] [--seed S] [--home H]``; resumed.
 
 Every cycle diagnoses, chooses its objective, trains one candidate that has nothing to learn, and sends it to the real
-gate: ``lr0`` trains at learning rate 0, ``shuffled`` on answers permuted among the tasks of one environment. What would
-stop such a candidate before its confirmation (the search's own choice, the screen's bar) is set to let everything pass:
-a candidate that is never examined proves nothing about the gate. Without ``--home`` both kinds are run and recorded.
+gate: ``lr0`` trains at learning rate 0, ``shuffled`` with the environment's verdicts permuted among a cell's attempts,
+so that what is "right" was drawn by lot. What would stop such a candidate before its confirmation (the search's own
+choice, the screen's bar) is set to let everything pass: a candidate that is never examined proves nothing about the
+gate. Without ``--home`` both kinds are run and recorded.
 
-Permuted answers are still answers: where the model has a planted habit ("drops the carry") they can unteach it. So
-every promotion is re-scored on vault items, and told apart by whether the gain is there too.
+Permuting verdicts keeps the model's own distribution, so nothing is to be learnt. Permuting right answers among tasks,
+as this did before, is no null: it unteaches a planted habit ("drops the carry") and one such gain was real on vault
+items. Every promotion is re-scored there, and told apart by whether the gain is there too.
 """
 
 import argparse
@@ -75,11 +77,9 @@ n = 64
 [stage.solutions]
 use = "direct_sampling"
 [[stage.feedback]]
-use = "answer_check"
+use = "{feedback}"
 [[stage.refinement]]
 use = "metric_filter"
-{shuffle}[[stage.refinement]]
-use = "experience_replay"
 [[stage.stability]]
 use = "low_rank_adaptation"
 [stage.update]
@@ -87,33 +87,29 @@ use = "supervised_finetune"
 steps = {steps}
 lr = {lr}
 """
-SHUFFLE = '[[stage.refinement]]\nuse = "shuffled_answers"\n'
 RECIPES = {
-    "lr0": RECIPE.format(kind="lr0", lr=0.0, steps=4, shuffle=""),
-    "shuffled": RECIPE.format(kind="shuffled", lr=1e-3, steps=20, shuffle=SHUFFLE),
+    "lr0": RECIPE.format(kind="lr0", lr=0.0, steps=4, feedback="answer_check"),
+    "shuffled": RECIPE.format(kind="shuffled", lr=1e-3, steps=20, feedback="shuffled_verdicts"),
 }
-MODULE = '''"""Give every row the answer of another row of its environment: nothing is left to learn (a null)."""
+MODULE = '''"""Give every attempt the verdict of another attempt of its cell: nothing is left to learn (a null)."""
 
 from collections import defaultdict
-from dataclasses import replace
 
-from metaevo import Attempt, Experiences, Random
+from metaevo import Attempts, Experience, Experiences, Random, Reward
 
 
-def shuffled_answers(experiences_R: Experiences, *, rng: Random) -> Experiences:
-    """Return the R rows, solutions permuted among the tasks of each environment."""
-    groups = defaultdict(list)
-    for row in sorted(experiences_R, key=lambda row: (row.attempt.task.id, row.attempt.solution.id)):
-        groups[row.attempt.task.environment].append(row)
-    made = []
-    for _, rows in sorted(groups.items()):
-        solutions = [row.attempt.solution for row in rows]
-        rng.shuffle(solutions)
-        made += [
-            replace(row, attempt=Attempt(row.attempt.task, solution))
-            for row, solution in zip(rows, solutions, strict=True)
-        ]
-    return tuple(made)
+def shuffled_verdicts(attempts_R: Attempts, *, reward: Reward, rng: Random) -> Experiences:
+    """Return one experience per attempt, verdicts permuted within each cell."""
+    verdicts = list(reward(attempts_R))
+    cells = defaultdict(list)
+    for place, attempt in enumerate(attempts_R):
+        cells[attempt.task.cell].append(place)
+    for _, places in sorted(cells.items(), key=lambda item: str(item[0])):
+        shuffled = [verdicts[place] for place in places]
+        rng.shuffle(shuffled)
+        for place, verdict in zip(places, shuffled, strict=True):
+            verdicts[place] = verdict
+    return tuple(Experience(a, (v,), v.score) for a, v in zip(attempts_R, verdicts, strict=True))
 '''
 
 
@@ -123,8 +119,8 @@ def begin(home: Home, kind: str, seed: int) -> None:
         home.create(CONFIG.format(seed=seed, kind=kind))
     (home.path / "recipes" / f"{kind}.toml").write_text(RECIPES[kind])
     if kind == "shuffled":
-        (home.path / "modules" / "refinement").mkdir(exist_ok=True)
-        (home.path / "modules" / "refinement" / "shuffled_answers.py").write_text(MODULE)
+        (home.path / "modules" / "feedback").mkdir(exist_ok=True)
+        (home.path / "modules" / "feedback" / "shuffled_verdicts.py").write_text(MODULE)
 
 
 def run(

@@ -1,7 +1,8 @@
 """Evidence files: ``tests/evidence/<claim>.json``, one entry a part, each written as it ends.
 
 A part carries command, seeds, machine, numbers, commit and a fingerprint of the code it proves, so that
-``python -m tests.evidence.record`` (in ``make check``) can name the claims whose code has changed since.
+``python -m tests.evidence.record`` (in ``make check``) can name the claims whose code has changed since. Pages name the
+code: a commit is rewritten when a branch is, what it held is not.
 """
 
 import fcntl
@@ -87,25 +88,25 @@ def code() -> str:
 
 
 def main() -> int:
-    """Name the claims whose code has changed since; red only where a page shows such a number without its commit."""
+    """Name the claims whose code has changed since; red only where a page shows such a number but not its code."""
     now, pages = code(), [*ROOT.glob("*.md"), *ROOT.glob("*/**/*.md")]
     red = 0
     for file in sorted(HERE.glob("*.json")):
         parts = json.loads(file.read_text())
-        old = sorted({part["commit"] for part in parts.values() if part["code"] != now})
+        old = sorted({part["code"] for part in parts.values()} - {now})
         if not old:
             continue
         print(
-            f"evidence: {file.stem}: the code has changed since {', '.join(old)}; "
+            f"evidence: {file.stem}: the code has changed since {', '.join(old)} (now {now}); "
             f"renew with make evidence CLAIM={file.stem}"
         )
         for page in pages:
             if ".venv" in page.parts or f"evidence:{file.stem}" not in (text := page.read_text(encoding="utf-8")):
                 continue
-            missing = [one for one in old if one.rstrip("+") not in text]
+            missing = [one for one in old if one not in text]
             if missing:
                 red = 1
-                print(f"evidence: {page.relative_to(ROOT)} shows {file.stem} without its commit {', '.join(missing)}")
+                print(f"evidence: {page.relative_to(ROOT)} shows {file.stem} without its code {', '.join(missing)}")
     return red
 
 

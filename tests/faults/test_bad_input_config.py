@@ -8,6 +8,7 @@ import pytest
 from pydantic import BaseModel
 
 from services.config import Config
+from services.ready import NVIDIA
 from tests.faults.cli import BASE, installed, metaevo, refused, tree, written
 
 
@@ -162,6 +163,11 @@ CONTRADICTIONS = {
     "a base that does not exist": ('[model]\nbase = "builtin:huge"', "model.base = 'builtin:huge'", "builtin:tiny"),
     "an empty base": ('[model]\nbase = ""', "model.base = ''"),
     "a dialect that does not exist": ('[model]\nbase = "builtin:tiny"\ndialect = "klingon"', "klingon", "english"),
+    **(
+        {}
+        if NVIDIA.exists()
+        else {"a GPU that is not there": ("[training]\ngpus = 1", "training.gpus = 1", "gpus = 0")}
+    ),
     "no environments": ("[environments]\n", "environments: name at least one"),
 }
 

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from metaevo.errors import BadInput
 from objectives.goals import Goal, Protection
 from objectives.types import Direction
+from services.app import processes
 from services.config import at, parse, read, schema, shown
+from services.home import Home
 from services.settings import Config
 
 settings.register_profile("metaevo", deadline=None, derandomize=True, max_examples=120)
@@ -240,3 +242,15 @@ def test_any_value_anywhere_is_taken_or_refused_in_one_line(place: str, value: s
 def test_any_text_is_a_configuration_or_bad_input(text: str) -> None:
     with pytest.raises(BadInput, match=r"^metaevo\.toml"):
         parse(text)
+
+
+def test_an_engine_sees_a_gpu_only_where_training_gpus_says_so(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    home.create('[model]\nbase = "builtin:tiny"\n[environments.sorting]\n')
+    config = home.config()
+    seen = {}
+    for gpus in (0, 1):
+        wanted = config.model_copy(update={"training": config.training.model_copy(update={"gpus": gpus})})
+        (engine,) = processes(home, wanted, 1)
+        seen[gpus] = engine.child.environment.get("CUDA_VISIBLE_DEVICES", "as inherited")  # type: ignore[attr-defined]
+    assert seen == {0: "", 1: "as inherited"}
