@@ -18,6 +18,8 @@ from objectives.types import Objective, Split, Task
 
 KNOWN = 0.05
 """Share of right answers from which a cell is rehearsed: half-learned cells are forgotten first."""
+KEPT = 12
+"""Dev items of protected cells for each of the objective: a loss of a few points must show before the gate sees it."""
 DRAWN = Sampling(4, temperature=1.0)
 """How the champion answers what is rehearsed: its greedy answers alone are right on the easy tasks of a cell only."""
 
@@ -30,7 +32,7 @@ def prepare(tools: Tools, state: State, objective: Objective, found: Diagnosis) 
     seeds = probe_items(host, seed, -(-settings.pool // len(cells)), cells, Split.TRAIN)
     aimed = probe_items(host, seed, -(-settings.dev // len(cells)), cells, Split.DEV)
     protected = sorted({c for rule in settings.goals.rules(host.environments) for c in rule.cells} - set(cells))
-    kept = probe_items(host, seed, -(-8 * settings.dev // max(1, len(protected))), protected, Split.DEV)
+    kept = probe_items(host, seed, -(-KEPT * settings.dev // max(1, len(protected))), protected, Split.DEV)
     dev = tuple(task for group in (*aimed.values(), *kept.values()) for task in group)
     ids = frozenset(task.id for group in aimed.values() for task in group)
     archive = _archive(tools, state, objective, found, seed)

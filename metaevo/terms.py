@@ -36,7 +36,7 @@ class Settings:
     rehearsal: int = 1920
     """Train tasks of other cells whose right answers may be replayed."""
     dev: int = 256
-    """Dev items for the objective; what is protected takes eight times as many."""
+    """Dev items for the objective; what is protected takes `preparation.KEPT` times as many."""
     anchor: int = 16
     """Anchor items per cell."""
     approval: bool = False

@@ -45,7 +45,7 @@ class SearchRules:
     """Trials run again in full."""
     token_limit: int | None = None
     margin: float = 0.05
-    """The smallest protected margin. A trial that surely loses `search.score.SHARE` of it is infeasible."""
+    """The smallest protected margin. A trial that likely loses `search.score.SHARE` of it is infeasible."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,13 +9,13 @@ from objectives.statistics import difference
 from objectives.types import Cell, Environment, Report
 
 PARENT, REFERENCE = "parent", "reference"
-SHARE = 0.7
+SHARE = 0.5
 """What the gate's own uncertainty leaves of a margin: a loss of more is held there for want of items."""
 WEIGHT = 1.0
 """Points of gain that one point lost in a protected ability costs a trial."""
-SURE = 0.84
 LIKELY = 0.7
-"""One-sided confidence at which a loss makes a trial infeasible, and from which it costs: the samples are small."""
+"""One-sided confidence from which a loss costs and may exclude: small samples say little, but a candidate that the gate
+holds costs a whole cycle, another trial nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def scored(made: Trial, changes: Changes, margin: float, token_limit: int | None
     constraints: dict[str, float] = {}
     for (ability, _), cells in changes.kept.items():
         lost[ability] = max(lost.get(ability, 0.0), -difference(cells, LIKELY).high)
-        name, excess = f"kept {ability}", -difference(cells, SURE).high - SHARE * margin
+        name, excess = f"kept {ability}", -difference(cells, LIKELY).high - SHARE * margin
         constraints[name] = max(constraints.get(name, excess), excess)
     if token_limit is not None:
         constraints["cost"] = made.tokens / token_limit - 1.0

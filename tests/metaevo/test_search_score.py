@@ -1,4 +1,4 @@
-"""What a trial is worth: gain on the objective, less what others lose beyond noise; sure large losses exclude."""
+"""What a trial is worth: gain on the objective, less what others lose beyond noise; likely large losses exclude."""
 
 from collections.abc import Mapping, Sequence
 
@@ -67,7 +67,7 @@ def test_the_more_is_lost_the_less_a_trial_is_worth() -> None:
     assert scores[0] > scores[2] > scores[3]
 
 
-def test_a_sure_loss_beyond_the_share_of_the_margin_excludes_and_a_doubtful_one_does_not() -> None:
+def test_a_likely_loss_beyond_the_share_of_the_margin_excludes_and_a_doubtful_one_does_not() -> None:
     assert scored(MADE, by(0.2, 0.2), 0.05, None).constraints["kept language"] > 0
     assert scored(MADE, by(0.2, 0.2), 0.5, None).constraints["kept language"] < 0
     few = Changes({AIM: [1.0]}, {("language", PARENT): {KEPT: [-1.0, 0.0, 0.0, 1.0, 0.0, -1.0]}})
