@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlmodel import col, select
 
+from metaevo.artifacts.fingerprint import fingerprint
 from metaevo.engines.process import Child
 from metaevo.errors import KINDS, EngineError
 from metaevo.ledger.ledger import Ledger
@@ -19,10 +20,14 @@ from metaevo.ledger.tables import TrialRow
 from metaevo.modules.registry import Registry
 from metaevo.search.skeletons import Skeleton
 from metaevo.search.space import default_params, space
+from objectives.statistics import rank_correlation
 
 WINDOW = 128
 ENQUEUED = 2
 STARTUP = 4
+PAIRS = 12
+TRUSTED = 0.6
+"""Recipes run at both fidelities, and their rank correlation, from which low fidelity is trusted."""
 DEADLINE_S = 60.0
 
 
@@ -73,6 +78,18 @@ class Study:
         if wanted - others >= total - number:
             spaces = {id_: knobs for id_, knobs in spaces.items() if self.choices[id_].preset is None} or spaces
         return sampler.propose({"seed": seed % 2**31, "startup": STARTUP, "rows": self.rows, "spaces": spaces})
+
+    def ranks_alike(self) -> bool:
+        """Return whether low fidelity is known to rank recipes like full fidelity."""
+        by_params: dict[str, dict[bool, float]] = {}
+        for row in self.rows:
+            if row["score"] is not None:
+                by_params.setdefault(fingerprint(row["params"]), {})[row["fidelity"] >= 1] = row["score"]
+        both = [pair for pair in by_params.values() if len(pair) == 2]
+        if len(both) < PAIRS:
+            return False
+        agreement = rank_correlation([p[False] for p in both], [p[True] for p in both])
+        return agreement is not None and agreement >= TRUSTED
 
     def ranked_presets(self) -> list[Skeleton]:
         """Return the presets, best mean record in this study first, untried ones in a fixed order of promise."""

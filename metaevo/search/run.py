@@ -21,16 +21,12 @@ from metaevo.line.answer import examined, measure_mark
 from metaevo.line.host import Host
 from metaevo.recipes.schema import Recipe
 from metaevo.search.proposals import Sampler, Study, drawn_at_random, shorter_within_noise, study
-from metaevo.search.score import PARENT, REFERENCE, SHARE, changed, scored
+from metaevo.search.score import PARENT, REFERENCE, SHARE, changed, feasible, rank, scored
 from metaevo.search.skeletons import Skeleton
 from metaevo.search.space import with_knobs
 from metaevo.trial import Ground
 from metaevo.types import Generation, Trial
-from objectives.statistics import rank_correlation
 from objectives.types import Direction, Report, Split
-
-PAIRS = 12
-TRUSTED = 0.6
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +79,28 @@ class Search:
         evidence = study(self.host.ledger, self._name(), self.choices, self.host.registry, self.cycle)
         fidelity, count = self._fidelity(evidence)
         low, params = self._map(evidence, count, fidelity, old)
-        ranked = sorted((t for t in low if t.score is not None), key=_rank)
+        ranked = sorted((t for t in low if t.score is not None), key=rank)
         if not ranked:
             return Found(None, None, tuple(low), _failures(low))
         finals = self._finals(ranked)
-        recipes = {count + i + 1: self._recipe(params[t.number]) for i, t in enumerate(finals)}
-        jobs = [(number, params[t.number], 1.0) for number, t in zip(recipes, finals, strict=True)]
-        full = self._batch(jobs, old)
-        return self._chosen(full, recipes, tuple(low))
+        found = self._full(finals, count, params, old, tuple(low))
+        spare = [t for t in ranked if t not in finals and feasible(t) and (t.score or 0.0) > 0][: self.rules.finals]
+        if found.best is None and spare:  # more training lost what less of it kept: the next ones may not
+            found = self._full(spare, count + len(finals), params, old, found.trials)
+        return found
+
+    def _full(
+        self,
+        chosen: Sequence[Trial],
+        after: int,
+        params: Mapping[int, dict[str, Any]],
+        old: Mapping[str, Report],
+        before: tuple[Trial, ...],
+    ) -> Found:
+        """Run these trials again in full, numbered on ``after`` so many, and return the best."""
+        recipes = {after + i + 1: self._recipe(params[t.number]) for i, t in enumerate(chosen)}
+        jobs = [(number, params[t.number], 1.0) for number, t in zip(recipes, chosen, strict=True)]
+        return self._chosen(self._batch(jobs, old), recipes, before)
 
     def scored(self, made: Trial, engine: Engine) -> Trial:
         """Return a trial run outside of a search with its dev score."""
@@ -214,7 +224,7 @@ class Search:
     def _chosen(self, full: Sequence[Trial], recipes: Mapping[int, Recipe], low: tuple[Trial, ...] = ()) -> Found:
         """Return the best feasible trial in full, the shorter one within noise."""
         every = (*low, *full)
-        fine = [t for t in full if t.score is not None and all(v <= 0 for v in t.constraints.values())]
+        fine = [t for t in full if t.score is not None and feasible(t)]
         if not fine:
             known = [t for t in full if t.score is not None]
             why = f"every trial loses more than {SHARE * self.rules.margin:.1%} elsewhere" if known else _failures(full)
@@ -238,15 +248,8 @@ class Search:
 
     def _fidelity(self, evidence: Study) -> tuple[float, int]:
         """Return (fidelity, trials): halving is on only once low fidelity is known to rank like full fidelity."""
-        by_params: dict[str, dict[bool, float]] = {}
-        for row in evidence.rows:
-            if row["score"] is not None:
-                by_params.setdefault(fingerprint(row["params"]), {})[row["fidelity"] >= 1] = row["score"]
-        both = [pair for pair in by_params.values() if len(pair) == 2]
-        if len(both) >= PAIRS:
-            agreement = rank_correlation([p[False] for p in both], [p[True] for p in both])
-            if agreement is not None and agreement >= TRUSTED:
-                return self.rules.fidelity / 2, 2 * self.rules.trials
+        if evidence.ranks_alike():
+            return self.rules.fidelity / 2, 2 * self.rules.trials
         return self.rules.fidelity, self.rules.trials
 
     def _recipe(self, params: Mapping[str, Any]) -> Recipe:
@@ -284,11 +287,6 @@ class Search:
                     generation=made.generation.id if made.generation else None,
                 )
             )
-
-
-def _rank(made: Trial) -> tuple[bool, float, int]:
-    """Order trials: feasible ones first, then by gain."""
-    return (any(value > 0 for value in made.constraints.values()), -(made.score or 0.0), made.number)
 
 
 def _failures(trials: Sequence[Trial]) -> str:

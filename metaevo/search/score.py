@@ -58,3 +58,13 @@ def scored(made: Trial, changes: Changes, margin: float, token_limit: int | None
     if token_limit is not None:
         constraints["cost"] = made.tokens / token_limit - 1.0
     return replace(made, score=gain - WEIGHT * sum(lost.values()), constraints=constraints)
+
+
+def feasible(made: Trial) -> bool:
+    """Return whether a trial breaks no constraint."""
+    return all(value <= 0 for value in made.constraints.values())
+
+
+def rank(made: Trial) -> tuple[bool, float, int]:
+    """Order trials: feasible ones first, then by score."""
+    return (not feasible(made), -(made.score or 0.0), made.number)

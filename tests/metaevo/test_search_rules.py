@@ -15,7 +15,7 @@ BASE: dict[str, Any] = {
     "tasks": ["pool_sampling"],
     "solutions": "direct_sampling",
     "feedback": ["answer_check"],
-    "refinement": ["metric_filter"],
+    "refinement": ["metric_filter", "experience_replay"],
     "stability": ["low_rank_adaptation"],
     "update": "supervised_finetune",
 }
@@ -39,6 +39,7 @@ def test_the_ordinary_recipe_may_be_tried() -> None:
     assert said(recipe()) is None
 
 
+PAIRED: dict[str, Any] = {"update": "preference_optimization", "refinement": ["preference_pairs"]}
 GRADIENT: dict[str, Any] = {"update": "policy_gradient", "solutions": None, "refinement": None}
 EXAMPLES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "preference optimisation needs pairs": (
@@ -54,19 +55,25 @@ EXAMPLES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"feedback": ["self_judge_score"]},
     ),
     "training on samples needs a filter": (
-        {"refinement": ["self_consistency_filter"]},
+        {"refinement": ["self_consistency_filter", "experience_replay"]},
         {"refinement": ["diversity_filter"]},
     ),
     "a revision needs a critique": (
-        {"refinement": ["revision", "metric_filter"], "feedback": ["self_critique", "answer_check"]},
+        {
+            "refinement": ["revision", "metric_filter", "experience_replay"],
+            "feedback": ["self_critique", "answer_check"],
+        },
         {"refinement": ["revision", "metric_filter"]},
     ),
     "carrying over needs an earlier round": (
-        {"refinement": ["metric_filter", "past_replay"], "rounds": 2},
+        {"refinement": ["metric_filter", "past_replay", "experience_replay"], "rounds": 2},
         {"refinement": ["metric_filter", "past_replay"]},
     ),
     "only a revised answer can be shortened": (
-        {"refinement": ["revision", "metric_filter", "only_answers"], "feedback": ["self_critique", "answer_check"]},
+        {
+            "refinement": ["revision", "metric_filter", "only_answers", "experience_replay"],
+            "feedback": ["self_critique", "answer_check"],
+        },
         {"refinement": ["metric_filter", "only_answers"]},
     ),
     "critique lessons need unfiltered answers": (
@@ -74,6 +81,7 @@ EXAMPLES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"refinement": ["metric_filter", "meta_skill_rows"]},
     ),
     "an answering procedure is no proposal": ({}, {"update": "adopt", "refinement": None, "stability": None}),
+    "supervised training forgets without replay": ({}, {"refinement": ["metric_filter"]}),
 }
 
 
@@ -114,10 +122,11 @@ def test_every_rule_has_its_example() -> None:
     ("changes", "fine"),
     [
         ({}, True),
-        ({"stability": None}, False),
-        ({"stability": None, "refinement": ["metric_filter", "experience_replay"]}, True),
-        ({"stability": None, "consolidation": ("adaptive_model_averaging",)}, True),
-        ({"stability": None, "rounds": 2, "refinement": ["metric_filter", "past_replay"]}, True),
+        ({"stability": None}, True),
+        (PAIRED, True),
+        ({**PAIRED, "stability": None}, False),
+        ({**PAIRED, "stability": None, "consolidation": ("adaptive_model_averaging",)}, True),
+        ({**PAIRED, "stability": None, "rounds": 2, "refinement": ["past_replay", "preference_pairs"]}, True),
         ({**GRADIENT, "stability": None}, False),
         ({**GRADIENT}, True),
     ],
@@ -128,7 +137,7 @@ def test_a_weight_update_needs_a_lever_of_stability(changes: dict[str, Any], fin
 
 def test_references_are_asked_for_only_where_there_are_any() -> None:
     pairs = recipe(update="preference_optimization", refinement=["preference_pairs"])
-    hinted = recipe(refinement=["rationalization", "metric_filter"])
+    hinted = recipe(refinement=["rationalization", "metric_filter", "experience_replay"])
     for made in (pairs, hinted):
         assert said(made) is None
         assert said(made, references=False) == REFERENCE
