@@ -14,7 +14,7 @@ from metaevo.ledger.tables import EventRow, RecipeRow, StepRow, TrialRow
 from metaevo.modules.registry import Registry
 from metaevo.search.proposals import Sampler
 from metaevo.search.run import Found, Search, SearchRules
-from metaevo.search.score import SHARE
+from metaevo.search.score import SHARE, feasible
 from metaevo.search.skeletons import Skeleton, skeletons
 from metaevo.types import Generation
 from objectives.types import Direction
@@ -249,3 +249,15 @@ def test_evidence_of_former_cycles_is_used_and_this_cycle_s_own_rows_are_not_rea
         asked = [row for row in session.exec(select(StepRow)) if row.step == "search.ask"]
     assert sorted({row.cycle for row in asked}) == [1, 2]
     assert {row.runs for row in asked} == {1}
+
+
+def test_where_full_training_loses_what_short_training_kept_the_next_ones_are_run(
+    tmp_path: Path, pool: CountingPool, setting: Setting
+) -> None:
+    with bench(tmp_path, pool, {**BASE, "extremes/4": 0.95}, forgets=0.05) as home:
+        found = setting.search(home, rules=replace(RULES, trials=4)).run()
+        low, full = ([t for t in found.trials if (t.fidelity == 1) is whole] for whole in (False, True))
+        first, second = full
+        assert all(feasible(t) for t in low)
+        assert not feasible(first)
+        assert found.best == second
