@@ -82,11 +82,11 @@ class Search:
         ranked = sorted((t for t in low if t.score is not None), key=rank)
         if not ranked:
             return Found(None, None, tuple(low), _failures(low))
-        finals = self._finals(ranked)
+        finals = self._finals(ranked, params)
         found = self._full(finals, count, params, old, tuple(low))
-        spare = [t for t in ranked if t not in finals and feasible(t) and (t.score or 0.0) > 0][: self.rules.finals]
+        spare = [t for t in ranked if t not in finals and feasible(t) and (t.score or 0.0) > 0]
         if found.best is None and spare:  # more training lost what less of it kept: the next ones may not
-            found = self._full(spare, count + len(finals), params, old, found.trials)
+            found = self._full(spare[: len(finals)], count + len(finals), params, old, found.trials)
         return found
 
     def _full(
@@ -224,24 +224,29 @@ class Search:
     def _chosen(self, full: Sequence[Trial], recipes: Mapping[int, Recipe], low: tuple[Trial, ...] = ()) -> Found:
         """Return the best feasible trial in full, the shorter one within noise."""
         every = (*low, *full)
-        fine = [t for t in full if t.score is not None and feasible(t)]
+        known = [t for t in full if t.score is not None]
+        fine = [t for t in known if feasible(t)]
         if not fine:
-            known = [t for t in full if t.score is not None]
             why = f"every trial loses more than {SHARE * self.rules.margin:.1%} elsewhere" if known else _failures(full)
             return Found(None, None, every, why)
         noise = (0.2 / max(1, len(self.ground.aimed))) ** 0.5
         scores = [(t.score or 0.0, len(recipes[t.number].modules), t.number) for t in fine]
-        number = shorter_within_noise(scores, noise)
-        best = next(t for t in fine if t.number == number)
+        best = {t.number: t for t in fine}[shorter_within_noise(scores, noise)]
         if (best.score or 0.0) <= 0:
             return Found(None, None, every, f"no trial gained on dev items (best {best.score:+.3f})")
-        return Found(best, recipes[number], every)
+        return Found(best, recipes[best.number], every)
 
-    def _finals(self, ranked: Sequence[Trial]) -> list[Trial]:
-        """Return the trials to run in full: the best, and every fourth cycle a random one instead of the last."""
+    def _finals(self, ranked: Sequence[Trial], params: Mapping[int, dict[str, Any]]) -> list[Trial]:
+        """Return the trials to run in full: the best, the last of them no preset where one gained at all.
+
+        Every fourth cycle a random one takes the last place instead.
+        """
         finals = list(ranked[: self.rules.finals])
-        rest = [t.number for t in ranked[self.rules.finals :]]
-        if self.cycle % 4 == 0 and rest and len(finals) > 1:
+        gained = [t for t in ranked if feasible(t) and (t.score or 0.0) > 0]
+        own = [t for t in gained if self.choices[params[t.number]["skeleton"]].preset is None]
+        if own and len(finals) > 1 and not any(t in own for t in finals):
+            finals[-1] = own[0]
+        if self.cycle % 4 == 0 and len(finals) > 1 and (rest := [t.number for t in ranked[self.rules.finals :]]):
             number = drawn_at_random(self.journal.stream_seed(At(self.cycle).key("search.random")), rest)
             finals[-1] = next(t for t in ranked if t.number == number)
         return finals

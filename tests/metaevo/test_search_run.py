@@ -16,7 +16,7 @@ from metaevo.search.proposals import Sampler
 from metaevo.search.run import Found, Search, SearchRules
 from metaevo.search.score import SHARE, feasible
 from metaevo.search.skeletons import Skeleton, skeletons
-from metaevo.types import Generation
+from metaevo.types import Generation, Trial
 from objectives.types import Direction
 from tests.systems.bench import BASE, NAMES, Bench, CountingPool, NotingEngine, bench
 
@@ -261,3 +261,22 @@ def test_where_full_training_loses_what_short_training_kept_the_next_ones_are_ru
         assert all(feasible(t) for t in low)
         assert not feasible(first)
         assert found.best == second
+
+
+def test_one_of_the_finals_is_no_preset_where_one_gained(home: Bench, setting: Setting) -> None:
+    search = setting.search(home, cycle=1, rules=replace(RULES, finals=2))
+    preset, other = (
+        next(id_ for id_, s in setting.choices.items() if (s.preset is None) is own) for own in (False, True)
+    )
+    params = {n: {"skeleton": other if n in (3, 4) else preset} for n in (1, 2, 3, 4)}
+
+    def trials(*scores: float, lost: float = -0.01) -> list[Trial]:
+        return [Trial(n, "r", 0.5, None, score=s, constraints={"kept": lost}) for n, s in enumerate(scores, 1)]
+
+    def finals(ranked: list[Trial]) -> list[int]:
+        return [t.number for t in search._finals(ranked, params)]
+
+    assert finals(trials(0.4, 0.3, 0.2, 0.1)) == [1, 3]
+    assert finals(trials(0.4, 0.3, -0.1, -0.2)) == [1, 2]
+    assert finals(trials(0.4, 0.3, 0.2, 0.1)[::-1]) == [4, 3]
+    assert finals(trials(0.4, 0.3, 0.2, 0.1, lost=0.1)) == [1, 2]
