@@ -10,6 +10,7 @@ from typing import Any
 
 from metaevo.artifacts.fingerprint import fingerprint
 from metaevo.diagnose import Diagnosis, diagnose, probe_items, record_scores
+from metaevo.effects import Run
 from metaevo.errors import CodeChanged, EngineError, ModuleFailed
 from metaevo.gate.decision import Case, decide, resumed
 from metaevo.gate.exam import Void
@@ -88,10 +89,15 @@ def choose(tools: Tools, state: State, seen: History) -> Objective:
     if said is not None:
         raise ModuleFailed(said)
     key = At(state.number).key("objective")
-    mark = fingerprint(module.digest, seen)
+    offered: dict[type, Any] = {Random: Random(tools.journal.stream_seed(key)), Run: tools.host.run}
+    missing = [kind.__name__ for kind in module.effects.values() if kind not in offered]
+    if missing:
+        raise ModuleFailed(f"objective.{settings.rule} asks for {', '.join(missing)}, which a rule cannot have")
+    tier = [tools.host.run.identity] if Run in module.effects.values() else []
+    mark = fingerprint(module.digest, seen, *tier)
 
     def decide_on() -> Objective:
-        effects = {name: Random(tools.journal.stream_seed(key)) for name in module.effects}
+        effects = {name: offered[kind] for name, kind in module.effects.items()}
         knobs = module.fill({}, "objective.rule")
         own = replace(seen, cells=deepcopy(seen.cells))  # its own copy: it cannot open a cell
         return checked(call(module, own, effects, knobs), seen)

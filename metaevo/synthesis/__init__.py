@@ -1,0 +1,1 @@
+"""Modules that the system writes: who proposes them, and what admits them."""

@@ -1,0 +1,114 @@
+"""Fresh inputs for a proposal: attempts with known truth, tasks and cells that its author has not seen.
+
+Drawn from the package's own environments, train split only, by a stream that only the proposal's source decides. A
+home's own graded train attempts may be given instead (`Samples`): then the kernel is tried on what it is meant for.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from random import Random
+
+from metaevo.history import CellState
+from metaevo.modules.generated_rows import attempt_row, cell_row, experience_row, task_row, visible
+from metaevo.types import Attempt, Experience, Experiences, Feedback, Turn, solved
+from objectives.environment import Program, from_file, identity, messages
+from objectives.finder import BUILT_IN
+from objectives.splits import split_of, task_id
+from objectives.types import Cell, Direction, Json, Split, Task
+
+FIELD = ("addition", "extremes", "letter_shift", "modular_sum", "reversal", "sorting")
+"""The environments that are drawn from: one right answer a task, and wrong ones that a model really gives."""
+TASKS = 6
+"""Tasks of a level."""
+CELLS = 6
+"""Lists of cells, and how many cells the shortest has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """What a kernel is tried on. An experience's score is the environment's verdict: 1 right, 0 wrong."""
+
+    experiences: Experiences
+    cells: tuple[tuple[CellState, ...], ...] = ()
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """Return each task once, in order."""
+        return tuple({row.attempt.task.id: row.attempt.task for row in self.experiences}.values())
+
+    def arguments(self, slot: str, function: str) -> list[list[Json]]:
+        """Return the arguments of a kernel's first function, as it will be given them."""
+        seen = [row for row in self.experiences if visible(row.attempt)]
+        if function == "score":
+            return [attempt_row(row.attempt) for row in seen]
+        if slot == "refinement":
+            return [[experience_row(row)] for row in seen]
+        if slot == "feedback":
+            return [[experience_row(Experience(row.attempt))] for row in seen]
+        if function == "choose":
+            return [[[cell_row(cell) for cell in cells]] for cells in self.cells]
+        rows = [task_row(task) for task in self.tasks]
+        if function == "order":
+            return [[rows[first : first + 2 * TASKS]] for first in range(0, len(rows), 2 * TASKS)]
+        return [[row] for row in rows]
+
+
+def fresh(source: str) -> Samples:
+    """Return the inputs that this source decides: nobody knows them before it is written."""
+    seed = int.from_bytes(hashlib.blake2b(source.encode("utf-8", "replace"), digest_size=4).digest(), "big")
+    rows = [row for name in FIELD for row in _rows(from_file(name, BUILT_IN / f"{name}.py"), seed)]
+    Random(seed).shuffle(rows)
+    return Samples(tuple(rows), tuple(_cells(Random(seed + i), CELLS + i) for i in range(CELLS)))
+
+
+def _rows(program: Program, seed: int) -> Iterator[Experience]:
+    """Yield right and wrong attempts at train tasks of two levels."""
+    if program.make is None:
+        return
+    for level in program.levels[1:4:2]:
+        found = 0
+        for index in range(64):
+            row = program.make(seed, index, level)
+            text = identity(row)
+            if split_of(program.name, text) is not Split.TRAIN:
+                continue
+            found += 1
+            task = Task(task_id(program.name, text), program.name, level, Split.TRAIN, messages(row["prompt"]))
+            right = str(row["answer"])
+            said = [right, right[:-1], f"{right} {right}", *(wrong(**row) for wrong in program.mistakes.values())]
+            for number, answer in enumerate(dict.fromkeys(said)):
+                yield _attempted(task, answer, program.score(row, answer) or 0.0, number)
+            if found == TASKS:
+                break
+
+
+def _attempted(task: Task, text: str, score: float, number: int) -> Experience:
+    attempt = Attempt(task, solved((Turn("assistant", text, "sample", tokens=len(text) + 1),), number))
+    return Experience(attempt, (Feedback(score, "pass" if score >= 1 else "fail"),), score)
+
+
+def _cells(rng: Random, count: int) -> tuple[CellState, ...]:
+    made = []
+    for i in range(count):
+        score, finite = rng.uniform(0.05, 0.9), rng.random() < 0.4
+        cell = Cell(FIELD[i % len(FIELD)], 1 + i // len(FIELD))
+        made.append(
+            CellState(
+                cell=cell,
+                ability="math" if cell.environment in ("addition", "modular_sum") else "other",
+                direction=Direction.PERFORMANCE,
+                score=score,
+                low=max(0.0, score - 0.1),
+                high=min(1.0, score + 0.1),
+                n=64,
+                latent=min(1.0, score + rng.uniform(0.0, 0.4)),
+                chance=0.05,
+                finite=finite,
+                trend=rng.uniform(-0.1, 0.1),
+                tries=rng.randrange(3),
+                progress=rng.choice((None, rng.uniform(-0.05, 0.2))),
+                provable=0.05,
+            )
+        )
+    return tuple(made)
