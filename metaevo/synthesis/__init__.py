@@ -1,1 +1,1 @@
-"""Modules that the system writes: who proposes them, and what admits them."""
+"""Synthesis: kernels the machine writes. A grammar and language models propose them, an archive keeps what differs."""
