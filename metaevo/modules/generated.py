@@ -5,8 +5,8 @@ checked and applied. Nothing of a kernel is imported or parsed in this process, 
 
     tasks       rewrite order ask     pose a task anew; which tasks in which order; ask the model, then pose anew
     feedback    score ask             a score in [0, 1]; ask the model, then score
-    refinement  keep weight rewrite ask
-    objective   choose                among the open cells it is shown
+    refinement  keep weight rewrite order ask
+    objective   choose                among the open cells it is shown, best first
 
 `ask` has two functions, ``ask(row) -> list[str]`` and ``use(row, replies) -> dict``: between them the host asks the
 policy. A kernel that ends in any other way than ok, or gives what its slot cannot have, is the module's failure.
@@ -19,13 +19,13 @@ from typing import Annotated, Any
 
 from metaevo.effects import Policy, Run
 from metaevo.errors import ModuleFailed
-from metaevo.history import History, closed_because, nothing
+from metaevo.history import CellState, History, closed_because, nothing
 from metaevo.modules.generated_rows import (
     REWRITES,
     SHAPES,
     attempt_row,
     cell_row,
-    experience_row,
+    experience_rows,
     task_row,
     visible,
     wrong,
@@ -100,9 +100,7 @@ def _weight(code: Code) -> Callable[..., Any]:
 def _rewrite(code: Code) -> Callable[..., Any]:
     def rewrite(experiences_R: Experiences, *, run: Run) -> Experiences:
         """Return the rows with the solutions that the kernel wrote. What is changed has no feedback and no score."""
-        return _refined(
-            code, experiences_R, "rewrite", run, lambda row, said: _resolved(code, row, said.get("solution"))
-        )
+        return _refined(code, experiences_R, "rewrite", run, lambda row, said: _resolved(code, row, said.get("text")))
 
     return rewrite
 
@@ -117,7 +115,7 @@ def _ask(code: Code) -> Callable[..., Any]:
     ) -> Experiences:
         """Return the rows kept, weighted or rewritten by what the kernel makes of the model's replies."""
         seen = [row for row in experiences_R if visible(row.attempt)]
-        said_R = code.asked(run, policy, [experience_row(row) for row in seen], temperature)
+        said_R = code.asked(run, policy, experience_rows(seen), temperature)
         return _put_back(experiences_R, [_used(code, row, said) for row, said in zip(seen, said_R, strict=True)])
 
     return ask
@@ -143,7 +141,7 @@ def _ask_score(code: Code) -> Callable[..., Any]:
     ) -> Experiences:
         """Return one experience per attempt, scored by what the kernel makes of the model's replies."""
         seen = [attempt for attempt in attempts_R if visible(attempt)]
-        rows = [experience_row(Experience(attempt)) for attempt in seen]
+        rows = experience_rows([Experience(attempt) for attempt in seen])
         given = iter(code.asked(run, policy, rows, temperature))
         return tuple(_judged(a, next(given).get("score") if visible(a) else None) for a in attempts_R)
 
@@ -193,12 +191,29 @@ def _choose(code: Code) -> Callable[..., Any]:
         if not open_:
             return nothing(code.name, history.cells)
         (places,) = code.apply(run, "choose", [[[cell_row(cell) for cell in open_]]])
-        chosen = [open_[i] for i in places]
+        chosen = [cell for cell in (open_[i] for i in places) if _kind(cell) == _kind(open_[places[0]])]
         reason = f"kernel {code.name} chose {len(chosen)} of {len(open_)} open cells, first {chosen[0].cell}"
         cells = tuple(sorted(cell.cell for cell in chosen))
         return Objective(chosen[0].ability, chosen[0].direction, cells, reason, code.name)
 
     return choose
+
+
+def _order_rows(code: Code) -> Callable[..., Any]:
+    def order(experiences_R: Experiences, *, run: Run) -> Experiences:
+        """Return the rows in the kernel's order; those that it may not see keep their places."""
+        seen = [row for row in experiences_R if visible(row.attempt)]
+        if not seen:
+            return experiences_R
+        (places,) = code.apply(run, "order", [[experience_rows(seen)]])
+        return _put_back(experiences_R, [seen[i] for i in places])
+
+    return order
+
+
+def _kind(cell: CellState) -> tuple[str, str, bool]:
+    """Return what the cells of one objective have in common."""
+    return cell.ability, cell.direction.value, cell.finite
 
 
 def _refined(
@@ -209,7 +224,7 @@ def _refined(
     applied: Callable[[Experience, Any], Experience | None],
 ) -> Experiences:
     seen = [row for row in rows if visible(row.attempt)]
-    said_R = code.apply(run, function, [[experience_row(row)] for row in seen])
+    said_R = code.apply(run, function, [[row] for row in experience_rows(seen)])
     return _put_back(rows, [applied(row, said) for row, said in zip(seen, said_R, strict=True)])
 
 
@@ -234,7 +249,7 @@ def _resolved(code: Code, row: Experience, text: str | None) -> Experience:
 def _used(code: Code, row: Experience, said: Mapping[str, Any]) -> Experience | None:
     if not said.get("keep", True):
         return None
-    return _weighted(_resolved(code, row, said.get("solution")), said.get("weight", 1.0))
+    return _weighted(_resolved(code, row, said.get("text")), said.get("weight", 1.0))
 
 
 def _judged(attempt: Any, score: float | None) -> Experience:
@@ -270,6 +285,7 @@ FORMS: Mapping[tuple[str, str], Form] = {
     ("refinement", "keep"): Form(("keep",), _keep),
     ("refinement", "weight"): Form(("weight",), _weight),
     ("refinement", "rewrite"): Form(("rewrite",), _rewrite),
+    ("refinement", "order"): Form(("order",), _order_rows),
     ("refinement", "ask"): Form(("ask", "use"), _ask),
     ("objective", "choose"): Form(("choose",), _choose),
 }

@@ -1,21 +1,21 @@
 """What a kernel is shown and what it may give back: plain rows out, bounds on what comes in.
 
-    keep, weight, rewrite, ask   row    {id, environment, level, prompt, solution, tokens, score, weight, feedback,
-                                        tags}, feedback a list of {score, verdict, source, critique}
-    score                        prompt, completion
-    order                        rows   a list of {id, environment, level, prompt}; a single one of them for the
-                                        `rewrite` and `ask` of the slot tasks
-    choose                       cells  a list of {environment, level, ability, direction, score, low, high, n, latent,
-                                        chance, finite, trend, drop, tries, progress, weight, target, provable}
+The fields are those of `metaevo.kernels`, taken one by one, so that nothing else of a record can ever be sent: no
+answer, no reference, no other split. ``same`` and ``of`` count within the batch. Attempts that are the environment's
+own right answers are no kernel's business (`visible`).
 
-Fields are listed here one by one, so that nothing else of a record can ever be sent: no answer, no reference, no
-other split. Attempts that are the environment's own right answers are no kernel's business (`visible`).
+    keep, weight, rewrite, ask of refinement, ask of feedback   row, a record of ROW; order of refinement: rows, a list
+    score                                                       prompt, completion
+    rewrite and ask of tasks                                    task, a record of TASK; order of tasks: a list
+    choose                                                      cells, a list of CELL: the open ones alone
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from metaevo.history import CellState
+from metaevo.kernels import CELLS_MOST, NUMBER_MOST, TEXT_CHARS, WEIGHT_MOST
 from metaevo.types import Attempt, Experience
 from objectives.types import Json, Task
 from sandbox.types import Shape
@@ -32,38 +32,40 @@ SHAPES: Mapping[str, Shape] = {
 }
 """What each function of a kernel promises to return."""
 
-MOST_WEIGHT = 16.0
-MOST_TEXT = 8000
-"""Characters of a text that a kernel writes: a solution, a prompt, a question."""
 MOST_ASKS = 8
 """Questions about one row."""
-MOST_CELLS = 4
 
 
 def plain(text: str) -> str:
-    """Return the text as UTF-8 can hold it."""
-    return text.encode("utf-8", "replace").decode("utf-8")
+    """Return the text as UTF-8 can hold it, cut."""
+    return text[:TEXT_CHARS].encode("utf-8", "replace").decode("utf-8")
+
+
+def _number(value: float | None) -> float | None:
+    return None if value is None else max(-NUMBER_MOST, min(NUMBER_MOST, value))
 
 
 def task_row(task: Task) -> dict[str, Json]:
     """Return a task as a kernel sees it."""
-    return {"id": task.id, "environment": task.environment, "level": task.level, "prompt": plain(task.text)}
+    return {"id": task.id, "prompt": plain(task.text), "cell": str(task.cell), "level": task.level}
 
 
-def experience_row(row: Experience) -> dict[str, Json]:
-    """Return an experience as a kernel sees it."""
-    said = [
-        {"score": f.score, "verdict": f.verdict, "source": f.source, "critique": plain(f.critique)}
-        for f in row.feedback
+def experience_rows(rows_R: Sequence[Experience]) -> list[dict[str, Json]]:
+    """Return the rows of one batch as a kernel sees them."""
+    of = Counter(row.attempt.task.id for row in rows_R)
+    same = Counter((row.attempt.task.id, row.attempt.solution.text) for row in rows_R)
+    return [
+        task_row(row.attempt.task)
+        | {
+            "text": plain(row.attempt.solution.text),
+            "score": _number(row.score),
+            "tokens": row.attempt.solution.tokens,
+            "tags": [plain(tag) for tag in row.tags],
+            "same": same[row.attempt.task.id, row.attempt.solution.text],
+            "of": of[row.attempt.task.id],
+        }
+        for row in rows_R
     ]
-    return task_row(row.attempt.task) | {
-        "solution": plain(row.attempt.solution.text),
-        "tokens": row.attempt.solution.tokens,
-        "score": row.score,
-        "weight": row.weight,
-        "feedback": said,
-        "tags": list(row.tags),
-    }
 
 
 def attempt_row(attempt: Attempt) -> list[Json]:
@@ -74,10 +76,10 @@ def attempt_row(attempt: Attempt) -> list[Json]:
 def cell_row(cell: CellState) -> dict[str, Json]:
     """Return an open cell as a rule sees it."""
     return {
-        "environment": cell.cell.environment,
-        "level": cell.cell.level,
+        "cell": str(cell.cell),
         "ability": cell.ability,
         "direction": cell.direction.value,
+        "level": cell.cell.level,
         "score": cell.score,
         "low": cell.low,
         "high": cell.high,
@@ -89,9 +91,10 @@ def cell_row(cell: CellState) -> dict[str, Json]:
         "drop": cell.drop,
         "tries": cell.tries,
         "progress": cell.progress,
-        "weight": cell.weight,
+        "weight": _number(cell.weight),
         "target": cell.target,
         "provable": cell.provable,
+        "open": True,
     }
 
 
@@ -110,7 +113,7 @@ def wrong(slot: str, function: str, given: Sequence[Json], value: Json) -> str |
 
 
 def _weight(slot: str, given: Sequence[Json], value: Any) -> str | None:
-    return None if 0.0 <= value <= MOST_WEIGHT else f"weight {value!r:.40}: want 0 to {MOST_WEIGHT:g}"
+    return None if 0.0 <= value <= WEIGHT_MOST else f"weight {value!r:.40}: want 0 to {WEIGHT_MOST:g}"
 
 
 def _score(slot: str, given: Sequence[Json], value: Any) -> str | None:
@@ -118,55 +121,65 @@ def _score(slot: str, given: Sequence[Json], value: Any) -> str | None:
 
 
 def _order(slot: str, given: Sequence[Json], value: Any) -> str | None:
-    count = len(given[0])
-    if len(set(value)) != len(value):
-        return "an index comes twice"
-    return next((f"index {i}: there are {count} rows" for i in value if not 0 <= i < count), None)
+    said = _places(given, value)
+    if said is None and slot == "refinement" and len(value) != len(given[0]):
+        return f"{len(value)} of {len(given[0])} rows: want every one"
+    return said
 
 
 def _choose(slot: str, given: Sequence[Json], value: Any) -> str | None:
-    said = _order(slot, given, value)
-    if said is not None:
-        return said
-    if not 1 <= len(value) <= MOST_CELLS:
-        return f"{len(value)} cells: want 1 to {MOST_CELLS} of the {len(given[0])} open ones"
-    kinds = {(given[0][i]["ability"], given[0][i]["direction"], given[0][i]["finite"]) for i in value}
-    return None if len(kinds) == 1 else "cells of several abilities or directions, or finite ones with endless ones"
+    said = _places(given, value)
+    if said is None and not 1 <= len(value) <= CELLS_MOST:
+        return f"{len(value)} cells: want 1 to {CELLS_MOST} of the {len(given[0])} open ones"
+    return said
+
+
+def _places(given: Sequence[Json], value: Any) -> str | None:
+    count = len(given[0])
+    if len(set(value)) != len(value):
+        return "an index comes twice"
+    return next((f"index {i}: there are {count}" for i in value if not 0 <= i < count), None)
 
 
 def _ask(slot: str, given: Sequence[Json], value: Any) -> str | None:
     if len(value) > MOST_ASKS:
         return f"{len(value)} questions about one row: at most {MOST_ASKS}"
     longest = max((len(text) for text in value), default=0)
-    return f"a question of {longest} characters: at most {MOST_TEXT}" if longest > MOST_TEXT else None
+    return f"a question of {longest} characters: at most {TEXT_CHARS}" if longest > TEXT_CHARS else None
 
 
 USES: Mapping[str, Mapping[str, Callable[[str, Sequence[Json], Any], str | None]]] = {
     "refinement": {
         "keep": lambda _slot, _given, value: None if isinstance(value, bool) else "keep: want true or false",
-        "weight": lambda slot, given, value: _weight(slot, given, value) if _number(value) else "weight: want a number",
-        "solution": lambda _slot, _given, value: _text("solution", value),
+        "weight": lambda slot, given, value: (
+            _weight(slot, given, value) if _is_number(value) else "weight: want a number"
+        ),
+        "text": lambda _slot, _given, value: _text("text", value),
     },
     "feedback": {
         "score": lambda slot, given, value: (
-            None if value is None else _score(slot, given, value) if _number(value) else "score: want a number or null"
+            None
+            if value is None
+            else _score(slot, given, value)
+            if _is_number(value)
+            else "score: want a number or null"
         ),
     },
     "tasks": {"prompt": lambda _slot, _given, value: _text("prompt", value)},
 }
 """What `use` may say in a slot, by key; every key may be absent."""
-REWRITES: Mapping[str, str] = {"refinement": "solution", "tasks": "prompt"}
+REWRITES: Mapping[str, str] = {"refinement": "text", "tasks": "prompt"}
 """The one key that `rewrite` may give back in a slot."""
 
 
-def _number(value: Any) -> bool:
+def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _text(key: str, value: Any) -> str | None:
     if not isinstance(value, str):
         return f"{key}: want text"
-    return None if len(value) <= MOST_TEXT else f"{key} of {len(value)} characters: at most {MOST_TEXT}"
+    return None if len(value) <= TEXT_CHARS else f"{key} of {len(value)} characters: at most {TEXT_CHARS}"
 
 
 def _use(slot: str, given: Sequence[Json], value: Any) -> str | None:

@@ -17,8 +17,8 @@ from metaevo.modules.generated_files import Generated
 from metaevo.modules.generated_rows import visible
 from metaevo.synthesis.bench import Bench
 from metaevo.synthesis.checks import blind, idle, pure, purified, sane
-from metaevo.synthesis.refusals import Refusal, Refused
 from metaevo.synthesis.inputs import Samples, fresh
+from metaevo.synthesis.refusals import Refusal, Refused
 from objectives.types import Json
 from sandbox.types import Sandbox
 

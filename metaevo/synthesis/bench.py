@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from metaevo.errors import SandboxUnavailable
+from metaevo.kernels import SOURCE_CHARS
 from metaevo.modules.generated import FORMS, Code
 from metaevo.modules.generated_rows import SHAPES, wrong
 from metaevo.synthesis.refusals import Refusal, Refused
@@ -20,8 +21,6 @@ from sandbox.errors import BadKernel, Unavailable
 from sandbox.errors import Refused as TierRefused
 from sandbox.types import ALLOWED_IMPORTS, Kernel, Result, Row, Sandbox, Shape, Verdict
 
-MOST_SOURCE = 16 * 1024
-"""Characters of a kernel's source."""
 FORBIDDEN = frozenset(
     {"eval", "exec", "compile", "open", "input", "breakpoint", "globals", "locals", "vars", "memoryview"}
     | {"getattr", "setattr", "delattr"}
@@ -60,8 +59,8 @@ class Bench:
         odd = next((c for c in source if c == "\0" or "\ud800" <= c <= "\udfff"), None)
         if odd is not None:
             raise Refused(Refusal.NO_TEXT, f"it holds {odd!a}")
-        if len(source) > MOST_SOURCE:
-            raise Refused(Refusal.TOO_LONG, f"{len(source)} characters, at most {MOST_SOURCE}", {"chars": len(source)})
+        if len(source) > SOURCE_CHARS:
+            raise Refused(Refusal.TOO_LONG, f"{len(source)} characters, at most {SOURCE_CHARS}", {"chars": len(source)})
         imported = look.refused(source, ALLOWED_IMPORTS)
         if imported:
             raise Refused(Refusal.IMPORTS, f"{imported}; allowed: {', '.join(sorted(ALLOWED_IMPORTS))}")
@@ -142,7 +141,7 @@ def decoyed(rows: Sequence[Row], right: bool) -> list[list[Json]]:
             return [field(item) for item in value]
         if not isinstance(value, dict):
             return value
-        said = value.get("solution", value.get("prompt", "")) if right else "?"
+        said = value.get("text", value.get("prompt", "")) if right else "?"
         return dict.fromkeys(DECOYS, said) | value
 
     return [[field(value) for value in row] for row in rows]

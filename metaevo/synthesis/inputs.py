@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from random import Random
 
 from metaevo.history import CellState
-from metaevo.modules.generated_rows import attempt_row, cell_row, experience_row, task_row, visible
+from metaevo.modules.generated_rows import attempt_row, cell_row, experience_rows, task_row, visible
 from metaevo.types import Attempt, Experience, Experiences, Feedback, Turn, solved
 from objectives.environment import Program, from_file, identity, messages
 from objectives.finder import BUILT_IN
@@ -21,6 +21,8 @@ FIELD = ("addition", "extremes", "letter_shift", "modular_sum", "reversal", "sor
 """The environments that are drawn from: one right answer a task, and wrong ones that a model really gives."""
 TASKS = 6
 """Tasks of a level."""
+LIST = 12
+"""Records in a list that is to be ordered."""
 CELLS = 6
 """Lists of cells, and how many cells the shortest has."""
 
@@ -42,15 +44,14 @@ class Samples:
         seen = [row for row in self.experiences if visible(row.attempt)]
         if function == "score":
             return [attempt_row(row.attempt) for row in seen]
-        if slot == "refinement":
-            return [[experience_row(row)] for row in seen]
-        if slot == "feedback":
-            return [[experience_row(Experience(row.attempt))] for row in seen]
         if function == "choose":
             return [[[cell_row(cell) for cell in cells]] for cells in self.cells]
-        rows = [task_row(task) for task in self.tasks]
+        if slot == "tasks":
+            rows = [task_row(task) for task in self.tasks]
+        else:
+            rows = experience_rows(seen if slot == "refinement" else [Experience(row.attempt) for row in seen])
         if function == "order":
-            return [[rows[first : first + 2 * TASKS]] for first in range(0, len(rows), 2 * TASKS)]
+            return [[rows[first : first + LIST]] for first in range(0, len(rows), LIST)]
         return [[row] for row in rows]
 
 
