@@ -14,10 +14,26 @@ from metaevo.errors import ModuleFailed, SandboxUnavailable
 from objectives.types import Json
 from sandbox.errors import BadKernel, Refused, Unavailable
 from sandbox.self_check import Proven
-from sandbox.types import Kernel, Row, Sandbox, Verdict
+from sandbox.types import Kernel, Result, Row, Sandbox, Verdict
 
 NOTE = 300
 """Characters of a note that go into a failure."""
+
+
+PATIENCE = 5
+"""How many times the deadline a second try gets: a busy machine is no endless kernel."""
+
+
+def patient(tier: Sandbox, kernel: Kernel, rows_R: Sequence[Row]) -> Result:
+    """Return what a tier says of a kernel; one that passes the deadline is tried once more with a longer one.
+
+    Raises:
+        Unavailable, Refused, BadKernel: As the tier does.
+    """
+    result = tier.run(kernel, rows_R)
+    if result.verdict is Verdict.TIMEOUT:
+        return tier.run(kernel, rows_R, wall_s=PATIENCE * tier.limits.wall_s)
+    return result
 
 
 class TierRun:
@@ -36,7 +52,7 @@ class TierRun:
     def __call__(self, kernel: Kernel, rows_R: Sequence[Row]) -> tuple[Json, ...]:
         """Return one value per row."""
         try:
-            result = self.tier().run(kernel, rows_R)
+            result = patient(self.tier(), kernel, rows_R)
         except (Unavailable, Refused) as error:
             raise SandboxUnavailable(str(error)) from error
         except BadKernel as error:

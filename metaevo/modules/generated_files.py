@@ -88,7 +88,7 @@ def usable(home: Path, slot: str) -> dict[str, Path]:
 def quarantined(path: Path) -> str | None:
     """Return why a generated module is quarantined, None where it is not."""
     try:
-        found = load(path)
+        found = peek(path)
     except ModuleFailed:
         return None
     return (found.reason or "no reason was given") if found.state == "quarantined" else None
@@ -100,12 +100,27 @@ def load(path: Path) -> Generated:
     Raises:
         ModuleFailed: It is no file of a generated module, or its source is another than what was admitted.
     """
-    stat = path.stat()
-    return _load(path, stat.st_mtime_ns, stat.st_size)
+    found = peek(path)
+    if found.seal != found.digest:
+        raise ModuleFailed(f"{path}: its source is not what was admitted; have it admitted again, or remove the file")
+    return found
+
+
+def peek(path: Path) -> Generated:
+    """Return what a file says, whether or not its source is what was admitted: for the record, not for use.
+
+    Raises:
+        ModuleFailed: It is no file of a generated module.
+    """
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise ModuleFailed(f"{path}: {error.strerror}") from error
+    return _parsed(path, stat.st_mtime_ns, stat.st_size)
 
 
 @lru_cache(maxsize=1024)
-def _load(path: Path, _mtime_ns: int, _size: int) -> Generated:
+def _parsed(path: Path, _mtime_ns: int, _size: int) -> Generated:
     try:
         found = Generated.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, RecursionError, ValidationError) as error:
@@ -115,8 +130,6 @@ def _load(path: Path, _mtime_ns: int, _size: int) -> Generated:
         raise ModuleFailed(f"{path}: says it is {found.label}; a file is called like its module, syn_…, in its slot")
     if (found.slot, found.kind) not in FORMS:
         raise ModuleFailed(f"{path}: no kernel of kind {found.kind!r} in slot {found.slot}")
-    if found.seal != found.digest:
-        raise ModuleFailed(f"{path}: its source is not what was admitted; have it admitted again, or remove the file")
     return found
 
 
@@ -133,7 +146,7 @@ def save(home: Path, made: Generated) -> Path:
     document = tomlkit.document()
     for key, value in made.model_dump(exclude_none=True, exclude={"seal"}).items():
         document[key] = tomlkit.string(value, multiline=True) if key == "source" and _flat(value) else value
-    document["seal"] = made.digest
+    document["seal"] = made.seal or made.digest
     aside = path.with_suffix(f".{os.getpid()}.new")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -153,7 +166,7 @@ def every(home: Path) -> Iterator[Generated]:
     for slot in SLOTS:
         for path in paths(home, slot).values():
             try:
-                yield load(path)
+                yield peek(path)
             except ModuleFailed:  # the registry tells it by name where it is used or listed
                 continue
 

@@ -14,7 +14,6 @@ from metaevo.line.kernels import TierRun
 from metaevo.modules.contracts import given, problems
 from metaevo.modules.generated import FORMS, Code, build
 from metaevo.modules.generated_files import Generated
-from metaevo.modules.generated_rows import visible
 from metaevo.synthesis.bench import Bench
 from metaevo.synthesis.checks import blind, idle, pure, purified, sane
 from metaevo.synthesis.inputs import Samples, fresh
@@ -82,11 +81,10 @@ def _examined(bench: Bench, samples: Samples, shown: Samples | None) -> dict[str
             rows = _replied(rows, values)
     _acts(bench, samples, shown, rows, values)
     numbers = {"rows": float(len(rows))} | ({"questions": float(asked)} if len(functions) > 1 else {})
-    truth = [row.score or 0.0 for row in samples.experiences if visible(row.attempt)]
     if functions == ("score",):
-        numbers |= sane(rows, values, truth)
+        numbers |= sane(rows, values, samples.truth)
     if functions == ("keep",):
-        numbers |= purified(values, truth)
+        numbers |= purified(values, samples.truth)
     module = build(code, Path(f"{NAME}.toml"), "", "")
     for law in problems(given(module, TierRun(bench.sandbox.tier, lambda: bench.sandbox))):
         raise Refused(Refusal.UNLAWFUL, law)

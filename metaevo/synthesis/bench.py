@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from metaevo.errors import SandboxUnavailable
 from metaevo.kernels import SOURCE_CHARS
+from metaevo.line.kernels import patient
 from metaevo.modules.generated import FORMS, Code
 from metaevo.modules.generated_rows import SHAPES, wrong
 from metaevo.synthesis.refusals import Refusal, Refused
@@ -84,7 +85,7 @@ class Bench:
         """
         kernel = Kernel(self.code.source, function, SHAPES.get(function, Shape.TRUTH))
         try:
-            return self.sandbox.run(kernel, rows)
+            return patient(self.sandbox, kernel, rows)
         except (Unavailable, TierRefused, BadKernel) as error:  # rows of ours that cannot be sent are no fault of its
             raise SandboxUnavailable(str(error)) from error
 
@@ -96,7 +97,7 @@ class Bench:
         """
         result = self.run(function, rows)
         if result.verdict is not Verdict.OK or result.values is None:
-            raise self._ended(function, rows, result)
+            raise self.ended(function, rows, result)
         for i, (row, value) in enumerate(zip(rows, result.values, strict=True)):
             said = wrong(self.code.slot, function, row, value)
             if said is not None:
@@ -104,7 +105,7 @@ class Bench:
                 raise Refused(Refusal.OUTPUT if long else Refusal.OUT_OF_BOUNDS, f"{function} of row {i}: {said}")
         return result.values
 
-    def _ended(self, function: str, rows: Sequence[Row], result: Result) -> Refused:
+    def ended(self, function: str, rows: Sequence[Row], result: Result) -> Refused:
         """Return the refusal that a verdict is."""
         note = f"{function}: {' '.join(result.note.split())[:200]}"
         if result.verdict is Verdict.PROTOCOL_VIOLATION:

@@ -29,19 +29,24 @@ def pure(bench: Bench, function: str, rows: Sequence[Row], values: Values) -> No
     """
     seeded = [variant(bench, SEEDED.format(seed=seed)).run(function, rows) for seed in (1, 2)]
     if all(result.verdict is Verdict.OK for result in seeded):
-        _same(Refusal.RANDOM, seeded[0].values, seeded[1].values, "with two states of the random generator")
-    again = variant(bench, tail="\n# once more\n").run(function, rows)
-    _same(Refusal.NOT_REPEATABLE, values, again.values, "when it was called again")
-    turned = bench.run(function, list(reversed(rows)))
-    _same(Refusal.STATE, list(reversed(values)), turned.values, "with the rows in another order")
-    alone = bench.run(function, rows[PART])
-    _same(Refusal.STATE, values[PART], alone.values, "in another batch")
+        _same(Refusal.RANDOM, seeded[0].values or (), seeded[1].values or (), "with two states of the random generator")
+    again = variant(bench, tail="\n# once more\n")
+    _same(Refusal.NOT_REPEATABLE, values, _values(again, function, rows), "when it was called again")
+    back = list(reversed(rows))
+    _same(Refusal.STATE, list(reversed(values)), _values(bench, function, back), "with the rows in another order")
+    _same(Refusal.STATE, values[PART], _values(bench, function, rows[PART]), "in another batch")
 
 
-def _same(reason: Refusal, one: Values | None, two: Values | None, how: str) -> None:
-    """Raise where two calls gave different values, or one of them none."""
-    if one is None or two is None:
-        raise Refused(reason, f"it ended in another way {how}")
+def _values(bench: Bench, function: str, rows: Sequence[Row]) -> Values:
+    """Return the values of one more call, whatever their bounds; raise its end where it has none."""
+    result = bench.run(function, rows)
+    if result.values is None:
+        raise bench.ended(function, rows, result)
+    return result.values
+
+
+def _same(reason: Refusal, one: Values, two: Values, how: str) -> None:
+    """Raise where two calls gave different values."""
     changed = sum(a != b for a, b in zip(one, two, strict=True))
     if changed:
         raise Refused(reason, f"{changed} of {len(one)} values differ {how}", {"changed": changed, "rows": len(one)})

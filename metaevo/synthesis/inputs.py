@@ -21,6 +21,10 @@ FIELD = ("addition", "extremes", "letter_shift", "modular_sum", "reversal", "sor
 """The environments that are drawn from: one right answer a task, and wrong ones that a model really gives."""
 TASKS = 6
 """Tasks of a level."""
+WRONG = 3
+"""Different wrong answers of a task, at most."""
+TIMES = (1, 1, 2, 4)
+"""How often an answer is given: agreement among samples is a signal of its own."""
 LIST = 12
 """Records in a list that is to be ordered."""
 CELLS = 6
@@ -29,10 +33,20 @@ CELLS = 6
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """What a kernel is tried on. An experience's score is the environment's verdict: 1 right, 0 wrong."""
+    """What a kernel is tried on. An experience's first feedback is the environment's verdict: 1 right, 0 wrong."""
 
     experiences: Experiences
     cells: tuple[tuple[CellState, ...], ...] = ()
+
+    @property
+    def seen(self) -> Experiences:
+        """Return what a kernel may see of them."""
+        return tuple(row for row in self.experiences if visible(row.attempt))
+
+    @property
+    def truth(self) -> list[float]:
+        """Return whether each of those is right."""
+        return [row.feedback[0].score or 0.0 if row.feedback else 0.0 for row in self.seen]
 
     @property
     def tasks(self) -> tuple[Task, ...]:
@@ -41,15 +55,16 @@ class Samples:
 
     def arguments(self, slot: str, function: str) -> list[list[Json]]:
         """Return the arguments of a kernel's first function, as it will be given them."""
-        seen = [row for row in self.experiences if visible(row.attempt)]
         if function == "score":
-            return [attempt_row(row.attempt) for row in seen]
+            return [attempt_row(row.attempt) for row in self.seen]
         if function == "choose":
             return [[[cell_row(cell) for cell in cells]] for cells in self.cells]
         if slot == "tasks":
             rows = [task_row(task) for task in self.tasks]
         else:
-            rows = experience_rows(seen if slot == "refinement" else [Experience(row.attempt) for row in seen])
+            rows = experience_rows(
+                self.seen if slot == "refinement" else [Experience(row.attempt) for row in self.seen]
+            )
         if function == "order":
             return [[rows[first : first + LIST]] for first in range(0, len(rows), LIST)]
         return [[row] for row in rows]
@@ -58,13 +73,14 @@ class Samples:
 def fresh(source: str) -> Samples:
     """Return the inputs that this source decides: nobody knows them before it is written."""
     seed = int.from_bytes(hashlib.blake2b(source.encode("utf-8", "replace"), digest_size=4).digest(), "big")
-    rows = [row for name in FIELD for row in _rows(from_file(name, BUILT_IN / f"{name}.py"), seed)]
-    Random(seed).shuffle(rows)
-    return Samples(tuple(rows), tuple(_cells(Random(seed + i), CELLS + i) for i in range(CELLS)))
+    rng = Random(seed)
+    rows = [row for name in FIELD for row in _rows(from_file(name, BUILT_IN / f"{name}.py"), seed, rng)]
+    rng.shuffle(rows)
+    return Samples(tuple(rows), tuple(_cells(rng, CELLS + i) for i in range(CELLS)))
 
 
-def _rows(program: Program, seed: int) -> Iterator[Experience]:
-    """Yield right and wrong attempts at train tasks of two levels."""
+def _rows(program: Program, seed: int, rng: Random) -> Iterator[Experience]:
+    """Yield right and wrong attempts at train tasks of two levels, some of them several times."""
     if program.make is None:
         return
     for level in program.levels[1:4:2]:
@@ -77,16 +93,20 @@ def _rows(program: Program, seed: int) -> Iterator[Experience]:
             found += 1
             task = Task(task_id(program.name, text), program.name, level, Split.TRAIN, messages(row["prompt"]))
             right = str(row["answer"])
-            said = [right, right[:-1], f"{right} {right}", *(wrong(**row) for wrong in program.mistakes.values())]
-            for number, answer in enumerate(dict.fromkeys(said)):
-                yield _attempted(task, answer, program.score(row, answer) or 0.0, number)
+            wrong = [right[:-1], *(mistake(**row) for mistake in program.mistakes.values())]
+            for answer in dict.fromkeys((right, *wrong[:WRONG])):
+                for number in range(rng.choice(TIMES)):
+                    yield _attempted(task, answer, program.score(row, answer) or 0.0, number, rng)
             if found == TASKS:
                 break
 
 
-def _attempted(task: Task, text: str, score: float, number: int) -> Experience:
+def _attempted(task: Task, text: str, score: float, number: int, rng: Random) -> Experience:
+    """Return a graded attempt; one in twenty has no score, one in ten is tagged: rows may be like that."""
     attempt = Attempt(task, solved((Turn("assistant", text, "sample", tokens=len(text) + 1),), number))
-    return Experience(attempt, (Feedback(score, "pass" if score >= 1 else "fail"),), score)
+    known = score if rng.random() >= 0.05 else None
+    tags = (rng.choice(("replayed", "rehearsed")),) if rng.random() < 0.1 else ()
+    return Experience(attempt, (Feedback(score, "pass" if score >= 1 else "fail"),), known, tags=tags)
 
 
 def _cells(rng: Random, count: int) -> tuple[CellState, ...]:
