@@ -25,6 +25,7 @@ from metaevo.modules.generated_rows import (
     SHAPES,
     attempt_row,
     cell_row,
+    cut,
     experience_rows,
     task_row,
     visible,
@@ -77,7 +78,7 @@ class Code:
         asks_R = self.apply(run, "ask", [[row] for row in rows])
         prompts = [(Message("user", text),) for texts in asks_R for text in texts]
         made = policy.sample(prompts, n=1, temperature=temperature) if prompts else []
-        replies = iter([row[0].text for row in made])
+        replies = iter([cut(row[0].text) for row in made])
         return self.apply(run, "use", [[row, [next(replies) for _ in a]] for row, a in zip(rows, asks_R, strict=True)])
 
 

@@ -36,9 +36,9 @@ MOST_ASKS = 8
 """Questions about one row."""
 
 
-def plain(text: str) -> str:
-    """Return the text as UTF-8 can hold it, cut."""
-    return text[:TEXT_CHARS].encode("utf-8", "replace").decode("utf-8")
+def cut(text: str) -> str:
+    """Return the text as long as a kernel is shown it."""
+    return text[:TEXT_CHARS]
 
 
 def _number(value: float | None) -> float | None:
@@ -47,7 +47,7 @@ def _number(value: float | None) -> float | None:
 
 def task_row(task: Task) -> dict[str, Json]:
     """Return a task as a kernel sees it."""
-    return {"id": task.id, "prompt": plain(task.text), "cell": str(task.cell), "level": task.level}
+    return {"id": task.id, "prompt": cut(task.text), "cell": str(task.cell), "level": task.level}
 
 
 def experience_rows(rows_R: Sequence[Experience]) -> list[dict[str, Json]]:
@@ -57,10 +57,10 @@ def experience_rows(rows_R: Sequence[Experience]) -> list[dict[str, Json]]:
     return [
         task_row(row.attempt.task)
         | {
-            "text": plain(row.attempt.solution.text),
+            "text": cut(row.attempt.solution.text),
             "score": _number(row.score),
             "tokens": row.attempt.solution.tokens,
-            "tags": [plain(tag) for tag in row.tags],
+            "tags": [cut(tag) for tag in row.tags],
             "same": same[row.attempt.task.id, row.attempt.solution.text],
             "of": of[row.attempt.task.id],
         }
@@ -70,7 +70,7 @@ def experience_rows(rows_R: Sequence[Experience]) -> list[dict[str, Json]]:
 
 def attempt_row(attempt: Attempt) -> list[Json]:
     """Return the two arguments of `score`."""
-    return [plain(attempt.task.text), plain(attempt.solution.text)]
+    return [cut(attempt.task.text), cut(attempt.solution.text)]
 
 
 def cell_row(cell: CellState) -> dict[str, Json]:

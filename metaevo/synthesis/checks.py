@@ -59,7 +59,10 @@ def blind(bench: Bench, function: str, rows: Sequence[Row], values: Values) -> N
         Refused: With how many values changed.
     """
     for right in (True, False):
-        found = bench.run(function, decoyed(rows, right)).values
+        result = bench.run(function, decoyed(rows, right))
+        if result.verdict in (Verdict.TIMEOUT, Verdict.OOM):  # a little more to read made it too much
+            raise bench.ended(function, rows, result)
+        found = result.values
         changed = len(rows) if found is None else sum(a != b for a, b in zip(values, found, strict=True))
         if changed:
             said = f"{changed} of {len(rows)} values change when a row has a field such as 'answer'"

@@ -150,6 +150,32 @@ def test_an_adopted_one_is_no_longer_forbidden_with_its_kind(home: Home) -> None
     assert said("modules", "show", "syn_right", home=home)["state"] == "adopted"
 
 
+RULE = Code("objective", "choose", "syn_weak", "def choose(cells):\n    return [0]\n")
+ASKS = Code(
+    "refinement",
+    "ask",
+    "syn_agrees",
+    "def ask(row):\n    return [row['prompt']] if row['of'] > 1 else []\n"
+    "def use(row, replies):\n    return {'keep': replies == [row['text']] or not replies}\n",
+)
+
+
+def test_a_rule_and_a_kernel_that_asks_the_model_run_in_a_cycle(tmp_path: Path) -> None:
+    recipe = RECIPE.replace('{ use = "experience_replay" }', '{ use = "syn_agrees" }')
+    home = small.create(tmp_path / "home", PINNED + '[objective]\nrule = "syn_weak"\n')
+    for code in (CODE, RULE, ASKS):
+        write(home, code)
+    (home.path / "recipes" / "ours.toml").write_text(recipe)
+    (cycle,) = small.evolve(home)
+    assert cycle.objective is not None, cycle.why
+    assert (cycle.objective.rule, len(cycle.objective.cells)) == ("syn_weak", 1)
+    assert {"objective.syn_weak", "refinement.syn_right", "refinement.syn_agrees"} <= small.tried(home)
+    assert cycle.candidate is not None, cycle.why
+    named = [made["module"] for made in said("why", cycle.candidate.id, home=home)["written"]]
+    assert named == ["refinement.syn_right", "refinement.syn_agrees", "objective.syn_weak"]
+    assert said("fsck", home=home)["clean"]
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
     [

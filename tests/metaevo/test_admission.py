@@ -197,7 +197,7 @@ def test_one_that_works_only_where_its_author_looked_is_refused(tier: Sandbox) -
 
 
 def test_one_that_breaks_a_law_is_refused_by_the_law(tier: Sandbox) -> None:
-    decided = admit(*keep("return row['score'] is None or row['prompt'] != 'add 12+30' or 1 / 0 > 0"), tier)
+    decided = admit(*keep("return (row['score'] or 0) >= 1 if row['prompt'] != 'add 12+30' else 1 / 0 > 0"), tier)
     assert decided.reason is Refusal.UNLAWFUL, decided.sentence
     assert "refinement.syn_proposal breaks the law" in decided.sentence
 
