@@ -112,11 +112,7 @@ def opened(
     """
     config, text = home.config(), home.text
     later.refuse(config, text)
-    with (
-        home.held(),
-        graders(home.path, config) as (pool, environments),
-        sandboxed(home.path, config) as run,
-    ):
+    with home.held(), graders(home.path, config) as (pool, environments), sandboxed(home.path, config) as run:
         registry = Registry(home.path)
         ready, chosen = checked(home, config, environments, registry), settings(config, environments, registry)
         if home.founded:  # a damaged ledger is told before anything begins, as everything else is

@@ -183,8 +183,7 @@ def quarantine(
     """Quarantine generations and all their descendants; return (what was marked, the new champion if there is one).
 
     Where the champion is among them, its nearest ancestor that was champion and is not takes its place, as after a
-    rollback; ``check`` is called with its row first and may raise. What was never examined stays intermediate: it is
-    never served. Marking twice changes nothing.
+    rollback; ``check`` is called with its row first and may raise. What was never examined stays intermediate.
 
     Raises:
         BadInput: There is no such generation, or the base is among them.
