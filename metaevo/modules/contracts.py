@@ -30,7 +30,7 @@ from metaevo.effects import (
     Start,
     Weights,
 )
-from metaevo.errors import EngineError, ModuleFailed
+from metaevo.errors import ModuleFailed, SandboxUnavailable
 from metaevo.history import CellState, History
 from metaevo.modules.registry import Registry
 from metaevo.modules.slots import SLOTS, Module
@@ -231,13 +231,17 @@ HOUSE_STYLE: tuple[Law, ...] = (
 
 
 def problems(module: Module, laws: tuple[Law, ...] = LAWS) -> Iterator[str]:
-    """Yield one sentence per broken law; none means that the module may be used."""
+    """Yield one sentence per broken law; none means that the module may be used.
+
+    Raises:
+        SandboxUnavailable: A sandbox was `given`, and it failed: nothing was learnt.
+    """
     for law in laws:
         if _elsewhere(module) and law.name not in ON_SIGNATURE and law in LAWS:
             continue
         try:
             said = law.check(module)
-        except EngineError:  # infrastructure: nothing was learnt about the module
+        except SandboxUnavailable:  # infrastructure: nothing was learnt about the module
             raise
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a candidate may fail in any way at all
             said = " ".join(f"it raised {type(error).__name__}: {error}".split())
@@ -263,7 +267,10 @@ def unlawful(registry: Registry) -> dict[tuple[str, str], str]:
                 continue
             key = (slot, name, module.digest)
             if key not in _SEEN:
-                _SEEN[key] = next(problems(module), "")
+                try:
+                    _SEEN[key] = next(problems(module), "")
+                except SandboxUnavailable as error:  # no sandbox was asked here: it raised that itself
+                    _SEEN[key] = f"{slot}.{name} raised {type(error).__name__}: {error}"
             if _SEEN[key]:
                 found[slot, name] = _SEEN[key]
     return found

@@ -110,7 +110,13 @@ def test_quarantine_marks_what_came_of_it_and_goes_back(home: Home) -> None:
 
 
 def test_what_is_quarantined_is_used_no_more_and_stays_on_record(home: Home) -> None:
-    said("modules", "quarantine", "syn_right", "--reason", "it lies", home=home)
+    shown = metaevo("modules", "show", "syn_right", home=home.path).out
+    assert "asks for: Run" in shown
+    assert "refinement.syn_right by grammar from syn_a, syn_b in cycle 7, admitted on monty" in shown
+    assert shown.endswith(SOURCE)
+    told = metaevo("modules", "quarantine", "syn_right", "--reason", "it lies", home=home.path).out
+    assert told.startswith("refinement.syn_right is quarantined, and with it g0000")
+    assert "now quarantined: it lies" in metaevo("modules", "show", "syn_right", home=home.path).out
     (row,) = [row for row in said("modules", "list", home=home) if row["name"] == "syn_right"]
     assert (row["state"], row["from"]) == ("quarantined", "generated")
     assert said("modules", "show", "syn_right", home=home)["source"] == SOURCE
