@@ -23,7 +23,9 @@ BRACKETS, BLOCKS, TREE = 30, 12, 60
 TEXT_CHARS, TEXTS_CHARS = 200, 600
 """The longest text constant, and all of them together, in characters."""
 FENCED = re.compile(r"```[^\n`]*\n(.*?)(?:```|\Z)", re.DOTALL)
-OPENING, INSIDE = re.compile(r"(import|from|def)\s"), re.compile(r"[ \t]|$|(import|from|def)\s|[)\]}#]")
+OPENING = re.compile(r"import\s+[\w., ]+$|from\s+\S+\s+import\s|def\s")
+INSIDE = re.compile(rf"[ \t]|$|[)\]}}#]|{OPENING.pattern}")
+"""How a line of code begins at the margin, in a reply without fences."""
 DEFS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -178,5 +180,7 @@ class _Bare(ast.NodeTransformer):
 def _plain(tree: ast.Module) -> str:
     try:
         return ast.unparse(ast.fix_missing_locations(_Bare().visit(tree))) + "\n"
-    except (RecursionError, ValueError) as error:
-        raise Unproposed(Reason.TOO_DEEP, str(error)) from None
+    except RecursionError:
+        raise Unproposed(Reason.TOO_DEEP, "it cannot be written anew") from None
+    except ValueError as error:  # before Python 3.12 some texts inside f-strings cannot be
+        raise Unproposed(Reason.NO_PYTHON, str(error)) from None

@@ -1,6 +1,7 @@
 """`ScriptedEndpoint`: a real HTTP server on this machine that answers chat completions from a script, good or bad."""
 
 import json
+import ssl
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,7 +49,7 @@ class Heard:
 class ScriptedEndpoint:
     """Answers the script's lines in order, the last one for ever. Use it in a ``with``; ``url`` is its address."""
 
-    def __init__(self, script: Sequence[Say]) -> None:
+    def __init__(self, script: Sequence[Say], tls: ssl.SSLContext | None = None) -> None:
         self.script, self.heard = list(script), list[Heard]()
         self._lock, self._over = threading.Lock(), threading.Event()
         outer = self
@@ -62,12 +63,15 @@ class ScriptedEndpoint:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
+        self._scheme = "http" if tls is None else "https"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
 
     @property
     def url(self) -> str:
         """Return the address an `Endpoint` is given."""
-        return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+        return f"{self._scheme}://127.0.0.1:{self._server.server_address[1]}/v1"
 
     def __enter__(self) -> "ScriptedEndpoint":
         self._thread.start()

@@ -1,9 +1,15 @@
 """Proposers: what a model may see, what it may spend, and each way in which it or the network fails, by name."""
 
 import json
+import shutil
+import socket
+import ssl
+import subprocess
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -117,9 +123,6 @@ def test_nobody_there_is_unreachable() -> None:
     "status_line", [b"garbage\r\n\r\n", b"", b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\nshort"]
 )
 def test_what_is_no_http_is_named(status_line: bytes) -> None:
-    import socket
-    import threading
-
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def once() -> None:
@@ -136,6 +139,29 @@ def test_what_is_no_http_is_named(status_line: bytes) -> None:
     assert isinstance(outcome, Refusal)
     assert outcome.reason in (Reason.BAD_RESPONSE, Reason.UNREACHABLE)
     assert outcome.infrastructure
+
+
+def test_a_handshake_that_never_ends_ends_with_the_deadline() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}/v1"
+        outcome = model(url, timeout_s=0.5).propose(Request("keep"), Random(1))
+    assert isinstance(outcome, Refusal)
+    assert outcome.reason is Reason.TIMEOUT
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="needs openssl to make a certificate")
+def test_a_certificate_nobody_vouches_for_is_refused_before_anything_is_sent(tmp_path: Path) -> None:
+    made = "req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -days 2 -keyout key.pem -out cert.pem"
+    subprocess.run(["openssl", *made.split()], cwd=tmp_path, check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "cert.pem", tmp_path / "key.pem")
+    with ScriptedEndpoint([Say(GOOD)], tls=context) as server:
+        assert server.url.startswith("https://")
+        outcome = model(server.url, key=lambda: SECRET).propose(REQUEST, Random(1))
+        assert server.heard == []
+    assert isinstance(outcome, Refusal)
+    assert outcome.reason is Reason.UNREACHABLE
+    assert "SSLCertVerificationError" in outcome.detail
 
 
 @pytest.mark.parametrize(

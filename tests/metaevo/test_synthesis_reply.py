@@ -25,6 +25,7 @@ FENCED = f"```python\n{GOOD}```"
         FENCED,
         f"Sure! Here it is:\n\n{FENCED}\n\nIt keeps easy rows. Good luck!",
         f"Here it is:\n{GOOD}\nIt keeps easy rows.",
+        f"from what I see\nimport nothing, then:\n{GOOD}\nfrom me to you",
         f"```\n{GOOD}```",
         f"```python\n{GOOD}",
         f"<think>```python\ndef keep(row):\n    return True\n```</think>{FENCED}",
