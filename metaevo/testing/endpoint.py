@@ -18,13 +18,17 @@ INJECTION = (
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """One answer. ``raw`` replaces the whole body; ``drip_s`` is the pause after each byte of it."""
+    """One answer. ``raw`` replaces the whole body; ``drip_s`` is the pause after each byte of it.
+
+    ``owed`` bytes more are announced and never come.
+    """
 
     text: str | None = None
     status: int = 200
     raw: bytes | None = None
     delay_s: float = 0.0
     drip_s: float = 0.0
+    owed: int = 0
     tokens: Any = 20
     location: str = ""
 
@@ -94,11 +98,14 @@ class ScriptedEndpoint:
             handler.send_response(say.status)
             if say.location:
                 handler.send_header("Location", say.location)
-            handler.send_header("Content-Length", str(len(say.body)))
+            handler.send_header("Content-Length", str(len(say.body) + say.owed))
             handler.end_headers()
             for part in [say.body[i : i + 1] for i in range(len(say.body))] if say.drip_s else [say.body]:
                 handler.wfile.write(part)
                 if say.drip_s and self._over.wait(say.drip_s):
                     return
+            if say.owed:
+                handler.wfile.flush()
+                self._over.wait()
         except OSError:
             pass  # the client hung up, as it should

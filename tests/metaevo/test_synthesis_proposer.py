@@ -111,6 +111,15 @@ def test_a_slow_endpoint_ends_with_the_deadline(say: Say) -> None:
     assert 0.5 <= time.monotonic() - begun < 15
 
 
+def test_no_more_is_read_than_the_cap() -> None:
+    begun = time.monotonic()
+    outcome, _ = asked(Say(raw=b" " * 2**19, owed=2**40), timeout_s=60.0)
+    assert outcome.reason is Reason.TOO_LARGE
+    assert time.monotonic() - begun < 30, "it waited for the rest"
+    outcome, _ = asked(Say(GOOD, owed=1), timeout_s=0.5)
+    assert outcome.reason is Reason.TIMEOUT, "half an answer"
+
+
 def test_nobody_there_is_unreachable() -> None:
     with ScriptedEndpoint([Say(GOOD)]) as server:
         url = server.url
