@@ -114,9 +114,14 @@ class Archive:
         return Archive({**self.elites, new.cell: new})
 
     def ask(self, rng: Random, kind: str, n: int = 2) -> tuple[Elite, ...]:
-        """Return up to ``n`` different elites of a kind, each cell as likely as any other: the parents to come."""
+        """Return up to ``n`` different elites of a kind: the parents to come.
+
+        The first is the better one of two cells drawn, the others are any: a trial costs too much to search blindly.
+        """
         found = [self.elites[cell] for cell in sorted(self.elites) if cell[0] == kind]
-        return tuple(rng.sample(found, min(n, len(found))))
+        drawn = rng.sample(found, min(n + 1, len(found)))
+        head = sorted(drawn[:2], key=lambda elite: elite.rank)
+        return (*head[:1], *drawn[2:], *head[1:])[:n]
 
     def best(self, kind: str, n: int = 1) -> tuple[Elite, ...]:
         """Return the ``n`` best elites of a kind, best first."""

@@ -17,6 +17,8 @@ TEXTS = ("0", "1", "5", "9", "a", "e", "z", "A", " ", "\n", ".", ",", ":", "+", 
 LABELS = ("rehearsed", "replayed", "rationalized", "meta_skill")
 """Tags that rows carry today; another text among the tags is simply never true."""
 COUNTS = (1, 2, 3, 4, 5, 6, 8, 12, 16)
+OFTEN = {"below": 3, "at_most": 3, "and": 3, "or": 2, "length": 3, "subtract": 2, "divide": 2}
+"""Operators that are drawn more often than others: comparisons and what joins them."""
 GROWN_DEPTH = 5
 TRIES = 50
 UNSEEN = frozenset({"id"})
@@ -76,7 +78,7 @@ def words(tree: Tree) -> tuple[str, ...]:
 def examples(rng: Random, most_chars: int | None = None) -> Iterator[tuple[str, str]]:
     """Yield (specification line, source of a kernel that fits it) without end, for training a small model.
 
-    ``most_chars`` leaves out pairs that are longer together; two thirds of the lines name words, the others the kind alone.
+    ``most_chars`` leaves out pairs that are longer together; two thirds of the lines name words, the rest only a kind.
     """
     while True:
         tree = canonical(grow(rng.choice(KINDS), rng, rng.randint(2, GROWN_DEPTH)))
@@ -117,9 +119,7 @@ def _grown(want: Field, fields: Mapping[str, Field], rng: Random, depth: int) ->
     inner = [name for name in _inner(want, fields) if depth > 2 or _shallow(name, fields)] if depth > 1 else []
     if not inner or (leaves and rng.random() < 0.3):
         return _drawn_leaf(want, leaves, fields, rng, depth)
-    name = rng.choice(inner)
-    if name == "given":
-        return Tree("given", rng.choice(_named(Field.MAYBE, fields)), (_constant(N, rng),))
+    name = rng.choices(inner, [OFTEN.get(name, 1) for name in inner])[0]
     known = OPERATORS[name]
     kids = tuple(_grown(kid, fields, rng, depth - 1) for kid in known.takes)
     return Tree(name, rng.choice(COUNTS) if known.counted else None, kids)
@@ -128,10 +128,17 @@ def _grown(want: Field, fields: Mapping[str, Field], rng: Random, depth: int) ->
 def _drawn_leaf(want: Field, leaves: list[Tree], fields: Mapping[str, Field], rng: Random, depth: int) -> Tree:
     """Return a leaf: a field twice as often as a constant. A truth has no leaf in some kinds: then a comparison."""
     if want is B and (not leaves or depth > 1):
-        return Tree("below", None, (_grown(N, fields, rng, 2), _constant(N, rng)))
+        return Tree(rng.choice(("below", "at_most")), None, _sides(fields, rng))
     if leaves and (want is Field.TEXTS or want is B or rng.random() < 2 / 3):
-        return rng.choice(leaves)
+        leaf = rng.choice(leaves)
+        return replace(leaf, kids=(_constant(N, rng),)) if leaf.op == "given" else leaf
     return _constant(want, rng)
+
+
+def _sides(fields: Mapping[str, Field], rng: Random) -> tuple[Tree, Tree]:
+    """Return a number and a constant, in either order."""
+    pair = _grown(N, fields, rng, 2), _constant(N, rng)
+    return pair if rng.random() < 0.5 else (pair[1], pair[0])
 
 
 def _constant(want: Field, rng: Random) -> Tree:
@@ -144,20 +151,19 @@ def _named(want: Field, fields: Mapping[str, Field]) -> list[str]:
 
 def _leaves(want: Field, fields: Mapping[str, Field]) -> list[Tree]:
     found = [Tree("field", name) for name in _named(want, fields)]
-    return found + ([Tree("known", name) for name in _named(Field.MAYBE, fields)] if want is B else [])
+    maybe = {B: "known", N: "given"}.get(want)
+    return found + ([Tree(maybe, name) for name in _named(Field.MAYBE, fields)] if maybe else [])
 
 
 def _inner(want: Field, fields: Mapping[str, Field]) -> list[str]:
     """Return the operators that give a type and whose operands can be had in this kind."""
     lists = bool(_named(Field.TEXTS, fields))
-    fitting = [name for name, op in OPERATORS.items() if op.gives is want and (lists or Field.TEXTS not in op.takes)]
-    maybe = want is N and bool(_named(Field.MAYBE, fields))
-    return fitting + ["given"] * (2 if maybe else 0)
+    return [name for name, op in OPERATORS.items() if op.gives is want and (lists or Field.TEXTS not in op.takes)]
 
 
 def _shallow(name: str, fields: Mapping[str, Field]) -> bool:
     """Return whether an operator can stand above leaves."""
-    return name == "given" or all(want is not B or _leaves(B, fields) for want in OPERATORS[name].takes)
+    return all(want is not B or _leaves(B, fields) for want in OPERATORS[name].takes)
 
 
 def _places(tree: Tree) -> list[Place]:
@@ -245,10 +251,10 @@ def _wrapped(tree: Tree, rng: Random) -> Tree:
     fields = CONTRACTS[tree.op].fields
     place = rng.choice(_places(tree))
     want = _wanted(tree, place)
-    fitting = [name for name in _inner(want, fields) if name in OPERATORS and want in OPERATORS[name].takes]
+    fitting = [name for name in _inner(want, fields) if want in OPERATORS[name].takes]
     if not fitting:
         return tree
-    name = rng.choice(fitting)
+    name = rng.choices(fitting, [OFTEN.get(name, 1) for name in fitting])[0]
     known = OPERATORS[name]
     seat = rng.choice([number for number, kind in enumerate(known.takes) if kind is want])
     kids = tuple(

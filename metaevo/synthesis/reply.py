@@ -10,6 +10,7 @@ import re
 import tokenize
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 
 from metaevo.kernels import SOURCE_CHARS, Contract
 from metaevo.synthesis.proposals import Reason, Unproposed
@@ -22,7 +23,9 @@ BRACKETS, BLOCKS, TREE = 30, 12, 60
 TEXT_CHARS, TEXTS_CHARS = 200, 600
 """The longest text constant, and all of them together, in characters."""
 FENCED = re.compile(r"```[^\n`]*\n(.*?)(?:```|\Z)", re.DOTALL)
-OPENING, INSIDE = re.compile(r"(import|from|def)\s"), re.compile(r"[ \t]|$|(import|from|def)\s|[)\]}#]")
+OPENING = re.compile(r"import\s+[\w., ]+$|from\s+\S+\s+import\s|def\s")
+INSIDE = re.compile(rf"[ \t]|$|[)\]}}#]|{OPENING.pattern}")
+"""How a line of code begins at the margin, in a reply without fences."""
 DEFS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -36,10 +39,13 @@ def function_in(reply: str, contract: Contract) -> str:
         raise Unproposed(Reason.EMPTY)
     if len(reply) > REPLY_CHARS:
         raise Unproposed(Reason.TOO_LONG, f"{len(reply)} characters, at most {REPLY_CHARS}")
-    code = _code(reply.rpartition("</think>")[2], contract)
-    if len(code) > SOURCE_CHARS:
-        raise Unproposed(Reason.TOO_LONG, f"a function of {len(code)} characters, at most {SOURCE_CHARS}")
-    tree = _parsed(code)
+    *longer, code = _codes(reply.rpartition("</think>")[2], contract)
+    tree = None
+    for text in longer:  # prose after the function is the usual reason why the longer one does not parse
+        with suppress(Unproposed):
+            tree = _parsed(text)
+            break
+    tree = tree or _parsed(code)
     function = _only(tree, contract)
     _signature(function, contract)
     _contents(function, tree)
@@ -55,22 +61,24 @@ def tokens(source: str) -> int:
     return sum(1 for word in words if word.string.strip())
 
 
-def _code(reply: str, contract: Contract) -> str:
-    """Return the fenced block that defines the function, or the code of a reply without fences."""
+def _codes(reply: str, contract: Contract) -> tuple[str, ...]:
+    """Return the fenced block that defines the function; without fences all that follows, and what looks like code."""
     fenced = [block for block in FENCED.findall(reply) if re.search(rf"\bdef\s+{contract.kind}\b", block)]
     if len(set(fenced)) > 1:
         raise Unproposed(Reason.MANY_FUNCTIONS, f"{len(fenced)} blocks define {contract.kind}")
     if fenced:
-        return str(fenced[0]).strip("\n")
+        return (str(fenced[0]).strip("\n"),)
     lines = reply.replace("\r\n", "\n").split("\n")
     first = next((at for at, line in enumerate(lines) if OPENING.match(line)), None)
     if first is None:
         raise Unproposed(Reason.NO_FUNCTION, f"nothing defines {contract.kind}")
     last = next((at for at in range(first, len(lines)) if not INSIDE.match(lines[at])), len(lines))
-    return "\n".join(lines[first:last]).strip("\n")
+    return tuple("\n".join(lines[first:end]).strip("\n") for end in (len(lines), last))
 
 
 def _parsed(code: str) -> ast.Module:
+    if len(code) > SOURCE_CHARS:
+        raise Unproposed(Reason.TOO_LONG, f"a function of {len(code)} characters, at most {SOURCE_CHARS}")
     deep = _nested(code)
     if deep:
         raise Unproposed(Reason.TOO_DEEP, deep)
@@ -172,5 +180,7 @@ class _Bare(ast.NodeTransformer):
 def _plain(tree: ast.Module) -> str:
     try:
         return ast.unparse(ast.fix_missing_locations(_Bare().visit(tree))) + "\n"
-    except (RecursionError, ValueError) as error:
-        raise Unproposed(Reason.TOO_DEEP, str(error)) from None
+    except RecursionError:
+        raise Unproposed(Reason.TOO_DEEP, "it cannot be written anew") from None
+    except ValueError as error:  # before Python 3.12 some texts inside f-strings cannot be
+        raise Unproposed(Reason.NO_PYTHON, str(error)) from None
