@@ -10,15 +10,17 @@ from typing import Any
 
 from metaevo.artifacts.fingerprint import fingerprint
 from metaevo.diagnose import Diagnosis, diagnose, probe_items, record_scores
+from metaevo.effects import Run
 from metaevo.errors import CodeChanged, EngineError, ModuleFailed
 from metaevo.gate.decision import Case, decide, resumed
 from metaevo.gate.exam import Void
 from metaevo.history import History
-from metaevo.ledger.journal import At
+from metaevo.ledger.journal import At, StepKey
 from metaevo.ledger.tables import HoldRow
 from metaevo.line.answer import measure, measure_mark
 from metaevo.line.steps import call
 from metaevo.modules.contracts import unlawful
+from metaevo.modules.slots import Module
 from metaevo.outlook import history, scores_of
 from metaevo.preparation import prepare
 from metaevo.search.run import Found, Search
@@ -88,10 +90,11 @@ def choose(tools: Tools, state: State, seen: History) -> Objective:
     if said is not None:
         raise ModuleFailed(said)
     key = At(state.number).key("objective")
-    mark = fingerprint(module.digest, seen)
+    effects = _effects(tools, key, module)
+    tier = [tools.host.run.identity] if Run in module.effects.values() else []
+    mark = fingerprint(module.digest, seen, *tier)
 
     def decide_on() -> Objective:
-        effects = {name: Random(tools.journal.stream_seed(key)) for name in module.effects}
         knobs = module.fill({}, "objective.rule")
         own = replace(seen, cells=deepcopy(seen.cells))  # its own copy: it cannot open a cell
         return checked(call(module, own, effects, knobs), seen)
@@ -107,6 +110,19 @@ def choose(tools: Tools, state: State, seen: History) -> Objective:
     if not made.cells:
         raise LookupError(made.reason)
     return made
+
+
+def _effects(tools: Tools, key: StepKey, module: Module) -> dict[str, Any]:
+    """Return what a rule asks for.
+
+    Raises:
+        ModuleFailed: It asks for what a rule cannot have.
+    """
+    offered: dict[type, Any] = {Random: Random(tools.journal.stream_seed(key)), Run: tools.host.run}
+    missing = [kind.__name__ for kind in module.effects.values() if kind not in offered]
+    if missing:
+        raise ModuleFailed(f"objective.{module.name} asks for {', '.join(missing)}, which a rule cannot have")
+    return {name: offered[kind] for name, kind in module.effects.items()}
 
 
 def checked(objective: Objective, seen: History) -> Objective:

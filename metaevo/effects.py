@@ -20,6 +20,7 @@ from metaevo.types import (
     TrainSpec,
 )
 from objectives.types import Json, Messages, Report
+from sandbox.types import Kernel, Row
 
 
 @runtime_checkable
@@ -171,6 +172,22 @@ class Weights(Protocol):
         """Tell the control plane how far the update is."""
 
 
+class Run(Protocol):
+    """The sandbox: a kernel nobody has read, applied to plain rows; what comes back is data of its promised shape."""
+
+    @property
+    def identity(self) -> str:
+        """Return what the values may depend on beside kernel and rows: the tier and its version."""
+
+    def __call__(self, kernel: Kernel, rows_R: Sequence[Row]) -> tuple[Json, ...]:
+        """Return one value per row, in order.
+
+        Raises:
+            ModuleFailed: The kernel was judged and ended with any verdict but ok; the sentence says which.
+            SandboxUnavailable: Infrastructure failed; nothing was learnt about the kernel.
+        """
+
+
 EFFECTS: tuple[type, ...] = (
     Policy,
     Policies,
@@ -184,5 +201,6 @@ EFFECTS: tuple[type, ...] = (
     Start,
     Weights,
     TrainSpec,
+    Run,
     Random,
 )

@@ -12,6 +12,7 @@
       EngineError       infrastructure, never a candidate's score
         EngineDied      the process is gone
         EngineTimeout   no answer within the deadline
+        SandboxUnavailable  the sandbox did not judge: no daemon, no image, a limit that is not kept
         OutOfMemory     memory did not suffice, also after the batch was halved
         NotFinite       a loss or a weight became NaN or infinite: the recipe failed, nothing was published
       Refused           the gate or a rule says no (exit 4)
@@ -71,6 +72,10 @@ class EngineDied(EngineError):
 
 class EngineTimeout(EngineError):
     """The engine did not answer within the deadline."""
+
+
+class SandboxUnavailable(EngineError):
+    """The sandbox did not judge a kernel: no daemon, no image, a tier whose limits are not kept."""
 
 
 class OutOfMemory(EngineError):

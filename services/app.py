@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from metaevo.artifacts import base
+from metaevo.effects import Run
 from metaevo.engines.client import EngineClient
 from metaevo.engines.grader import GraderPool
 from metaevo.engines.protocol import Engine
@@ -29,6 +30,7 @@ from objectives.types import Direction, Environment
 from services import later
 from services.home import Home
 from services.ready import BASE, Ready, answer_tokens, checked, same_base
+from services.sandboxes import sandboxed
 from services.settings import Config
 
 BUILT_IN = "builtin:"
@@ -110,7 +112,7 @@ def opened(
     """
     config, text = home.config(), home.text
     later.refuse(config, text)
-    with home.held(), graders(home.path, config) as (pool, environments):
+    with home.held(), graders(home.path, config) as (pool, environments), sandboxed(home.path, config) as run:
         registry = Registry(home.path)
         ready, chosen = checked(home, config, environments, registry), settings(config, environments, registry)
         if home.founded:  # a damaged ledger is told before anything begins, as everything else is
@@ -122,7 +124,7 @@ def opened(
             remember(ledger, text)
             ledger.set_meta("abilities", json.dumps({name: env.ability for name, env in environments.items()}))
             made = (make or processes)(home, config, engines or config.placement.trials or side_by_side())
-            host = _host(home, config, ready, ledger, registry, pool, made, environments)
+            host = _host(home, config, ready, ledger, registry, pool, made, environments, run)
             pool.on_event = lambda code, sentence, data: ledger.event(code, sentence, None, **data)
             if host.lineage.alias("champion") is None:
                 _founded(home, config, ready, host)
@@ -154,6 +156,7 @@ def _host(
     pool: GraderPool,
     engines: Sequence[Engine],
     environments: Mapping[str, Environment],
+    run: Run,
 ) -> Host:
     return Host(
         ledger,
@@ -168,6 +171,7 @@ def _host(
         ready.system_prompt,
         ready.seed_data,
         home.path,
+        run,
     )
 
 

@@ -13,12 +13,13 @@ from metaevo.errors import BadInput
 from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.lineage import Lineage
 from metaevo.ledger.tables import CycleRow, GenerationRow, RecipeRow, StepRow, TrialRow
+from metaevo.modules import generated_files
 from metaevo.types import Cycle
 from objectives.splits import canonical, split_of
 from objectives.statistics import wilson
 from objectives.types import Split
 from services.home import Home
-from services.words import per_cent, points, reason_words, signed, thousands
+from services.words import per_cent, points, reason_words, signed, thousands, written_by
 
 LABEL = 11
 KEYS = ("generation", "weakness", "objective", "method", "gain", "kept", "against", "data", "cost", "undo")
@@ -72,6 +73,7 @@ def _data(home: Home, ledger: Ledger, row: GenerationRow, cycle: CycleRow) -> di
         "weakness": _weakness(home, ledger, row, cycle),
         "objective": row.objective,
         "method": _method(ledger, row),
+        "written": _written(home, ledger, row),
         "gain": exam.get("gain"),
         "screen": exam.get("screen"),
         "kept": exam.get("kept"),
@@ -147,6 +149,17 @@ def _method(ledger: Ledger, row: GenerationRow) -> dict[str, Any] | None:
     }
 
 
+def _written(home: Home, ledger: Ledger, row: GenerationRow) -> list[dict[str, Any]]:
+    """Return what is kept of every generated module that took part: in the recipe, or as the objective's rule."""
+    with ledger.read() as session:
+        recipe = session.get(RecipeRow, row.recipe) if row.recipe else None
+    rule = f"objective.{(row.objective or {}).get('rule')}"
+    used = [*(recipe.modules if recipe else ()), rule]
+    known = {made.label: made for made in generated_files.every(home.path)}
+    made_of = [known[label] for label in dict.fromkeys(used) if label in known]
+    return [made.model_dump(exclude={"seal", "source"}) | {"module": made.label} for made in made_of]
+
+
 def _rows(home: Home, row: GenerationRow) -> dict[str, Any] | None:
     """Return what the last update was trained on, counted by where the rows came from."""
     if row.data is None:
@@ -165,7 +178,8 @@ def _seconds(cycle: CycleRow) -> float | None:
 def lines_of(data: dict[str, Any]) -> list[str]:
     """Return the explanation in lines."""
     lines = [_headline(data), _weak_line(data["weakness"]), _objective_line(data["objective"])]
-    lines += [_method_line(data["method"]), _gain_line(data), *_reason_lines(data), _kept_line(data)]
+    lines += [_method_line(data["method"]), _written_line(data["written"])]
+    lines += [_gain_line(data), *_reason_lines(data), _kept_line(data)]
     lines += [_data_line(data["data"]), _cost_line(data["cost"])]
     lines.append(_line("Undo", data["undo"] or "nothing to undo: it is not in use"))
     return [line for line in lines if line][:12]
@@ -212,6 +226,10 @@ def _method_line(method: dict[str, Any] | None) -> str:
     if method["second"] and method["second_gain"] is not None and method["dev_gain"] is not None:
         text += f" Second: {method['second']}, {points(method['dev_gain'] - method['second_gain'])} less."
     return _line("Method", text)
+
+
+def _written_line(written: list[dict[str, Any]]) -> str:
+    return _line("Written", "; ".join(written_by(made) for made in written) + ".") if written else ""
 
 
 def _gain_line(data: dict[str, Any]) -> str:

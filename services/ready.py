@@ -11,7 +11,9 @@ from metaevo import prompts
 from metaevo.artifacts import base
 from metaevo.errors import BadInput
 from metaevo.line.host import Host
+from metaevo.modules import generated_files
 from metaevo.modules.registry import Registry
+from metaevo.modules.slots import SLOTS
 from metaevo.recipes import schema
 from metaevo.types import Attempt, Experience, Experiences, Turn, solved
 from objectives.environment import BadEnvironment, messages
@@ -134,8 +136,13 @@ def wishes_checked(config: Config, environments: Mapping[str, Environment], regi
     Raises:
         BadInput: The first one, by name.
     """
+    for method in config.forbid.methods:
+        kind, colon, slot = method.partition(":")
+        if colon and (kind != "generated" or slot not in SLOTS):
+            raise BadInput(f"metaevo.toml: forbid.methods = {method!r}: want generated:SLOT; slots: {', '.join(SLOTS)}")
     methods = [
         *schema.names(registry.home),
+        *(made.name for made in (generated_files.every(registry.home) if registry.home else ())),
         *(
             n
             for slot in ("tasks", "solutions", "feedback", "refinement", "stability", "update", "consolidation")

@@ -208,7 +208,7 @@ class Config(Table):
     objective: ObjectiveTable = ObjectiveTable()
     fixed: Fixed = Fixed()
     serving: Serving | None = None
-    sandbox: SandboxTable | None = None
+    sandbox: SandboxTable = SandboxTable()
     proposer: Proposer | None = None
     notify: dict[str, Notify] = Field(default_factory=dict)
     retention: Retention | None = None

@@ -114,11 +114,17 @@ class SandboxTable(Table):
     """[sandbox]: where code nobody has read runs."""
 
     use: Literal["monty", "docker"] = "monty"
-    """The tier that runs generated code."""
+    """The tier that runs generated code: an interpreter of this process's own, or containers."""
     runtime: Literal["runc", "runsc"] = "runc"
     """What Docker runs containers with; runsc is gVisor."""
     host: str | None = None
-    """Where the Docker daemon listens."""
+    """Where the Docker daemon listens: unix://, ssh:// or tcp:// with TLS; default: this machine's own socket."""
+    image: str = "sandbox"
+    """Folder with the image's lock file, from the home's folder."""
+    tls: str | None = None
+    """Folder with ca.pem, cert.pem and key.pem for tcp://, from the home's folder."""
+    allow_socket: bool = False
+    """Whether a daemon's own socket may be used from inside a container: who takes over metaevo then owns the host."""
 
 
 class Proposer(Table):

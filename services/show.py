@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from services.words import reason_words, signed, thousands
+from services.words import reason_words, signed, thousands, written_by
 
 Data = Any
 
@@ -204,7 +204,16 @@ def _module(data: dict[str, Any]) -> str:
     knobs = table(data["knobs"], ("name", "default", "may be", "searched", "budget"))
     effects = ", ".join(data["effects"]) or "nothing"
     head = f"{data['slot']}.{data['name']} ({data['from']})"
-    return "\n\n".join([head, data["doc"].strip(), data["returns"], f"asks for: {effects}", knobs])
+    body = [head, data["doc"].strip(), data["returns"], f"asks for: {effects}", knobs]
+    if "source" in data:
+        body += [written_by(data), data["source"].rstrip()]
+    return "\n\n".join(part for part in body if part)
+
+
+def _quarantine(data: dict[str, Any]) -> str:
+    marked = ", ".join(data["marked"]) or "no generation"
+    now = f"; {data['champion']} is champion again" if data["champion"] else ""
+    return f"{data['module']} is quarantined, and with it {marked}{now}"
 
 
 def _eval(data: dict[str, Any]) -> str:
@@ -222,8 +231,10 @@ SHOWN: dict[str, Callable[[Any], str]] = {
     "doctor": lambda d: table(d["checks"], ("name", "state", "found", "fix")),
     "environments_check": _audit,
     "environments_list": lambda rows: table(rows, ("name", "from", "used", "ability", "levels")),
-    "modules_list": lambda rows: table(rows, ("slot", "name", "from", "knobs", "summary", "broken")),
+    "modules_list": lambda rows: table(rows, ("slot", "name", "from", "state", "knobs", "summary", "broken")),
     "modules_show": _module,
+    "modules_adopt": lambda d: f"{d['module']} is adopted",
+    "modules_quarantine": _quarantine,
     "recipes_list": lambda rows: table(rows, ("name", "system", "arxiv", "observable")),
     "run": _run,
     "demo": _demo,

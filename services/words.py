@@ -58,3 +58,12 @@ WORDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "awaits approval": lambda n: "the champion is pinned" if n.get("pinned") else "a person must approve",
 }
 """The gate's closed list of reasons; guards say their own numbers."""
+
+
+def written_by(made: Mapping[str, Any]) -> str:
+    """Return who wrote a generated module, from what, what admission found and what became of it."""
+    parents = f" from {', '.join(made['parents'])}" if made["parents"] else ""
+    when = f" in cycle {made['cycle']}" if made.get("cycle") is not None else ""
+    numbers = f" ({_facts(made['numbers'])})" if made["numbers"] else ""
+    since = f", now {made['state']}: {made['reason']}" if made["reason"] else f", {made['state']}"
+    return f"{made['module']} by {made['proposer']}{parents}{when}, admitted on {made['tier']}{numbers}{since}"

@@ -4,7 +4,7 @@ Aliases: ``champion`` (in use), ``previous`` (nearest ancestor that was champion
 gate compares with), ``pinned`` (a person's hold).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Any
 
 from sqlalchemy import CTE, literal
@@ -165,26 +165,82 @@ def rollback(ledger: Ledger, target: str | None, *, who: str, why: str) -> tuple
         goal = target or (previous.generation if previous else None)
         if goal is None:
             raise BadInput(f"{left} has no ancestor that was champion: nothing to roll back to")
-        row = _need(session, goal)
+        _need(session, goal)
         _refuse_stranger(goal, left, _ancestors(session, left))
-        for id_ in (left, *_descendants(session, left)):
-            gone = _need(session, id_)
-            if gone.status != "intermediate":
-                gone.status = "quarantined"
-                session.add(gone)
-        row.status = "champion"
-        session.add(row)
-        move(session, ledger, "champion", left, goal, who=who, why=why, evidence={"rollback": True})
-        back = _earlier_champion(session, goal)
-        if (previous.generation if previous else None) != back:
-            move(session, ledger, "previous", previous.generation if previous else None, back, who=who, why=why)
-        reference = session.get(AliasRow, "reference")
-        if reference is not None and reference.generation not in _ancestors(session, goal):
-            move(session, ledger, "reference", reference.generation, goal, who=who, why=why)
-        for hold in session.exec(select(HoldRow).where(col(HoldRow.open))):
+        _mark(session, {left, *_descendants(session, left)})
+        _go_back(session, ledger, left, goal, who=who, why=why)
+        return left, goal
+
+
+def quarantine(
+    ledger: Ledger,
+    ids: Iterable[str],
+    *,
+    who: str,
+    why: str,
+    check: Callable[[GenerationRow], None] = lambda _row: None,
+) -> tuple[list[str], str | None]:
+    """Quarantine generations and all their descendants; return (what was marked, the new champion if there is one).
+
+    Where the champion is among them, its nearest ancestor that was champion and is not takes its place, as after a
+    rollback; ``check`` is called with its row first and may raise. What was never examined stays intermediate.
+
+    Raises:
+        BadInput: There is no such generation, or the base is among them.
+    """
+    with ledger.write() as session:
+        family = set[str]()
+        for id_ in ids:
+            if _need(session, id_).parent is None:
+                raise BadInput(f"{id_} is the base model: there is nothing to go back to")
+            family |= {id_, *_descendants(session, id_)}
+        champion = session.get(AliasRow, "champion")
+        left = champion.generation if champion else ""
+        marked = _mark(session, family)
+        if left not in family:
+            _close_holds(session, family)
+            return marked, None
+        goal = _earlier_champion(session, left)
+        if goal is None:
+            raise BadInput(f"{left} has no ancestor that was champion and is not quarantined")
+        check(_need(session, goal))
+        _go_back(session, ledger, left, goal, who=who, why=why)
+        return marked, goal
+
+
+def _mark(session: Session, family: Set[str]) -> list[str]:
+    """Give every examined generation of a family the status quarantined; return those that had another."""
+    marked = []
+    for id_ in sorted(family):
+        row = _need(session, id_)
+        if row.status not in ("intermediate", "quarantined"):
+            row.status = "quarantined"
+            session.add(row)
+            marked.append(id_)
+    return marked
+
+
+def _go_back(session: Session, ledger: Ledger, left: str, goal: str, *, who: str, why: str) -> None:
+    """Make an ancestor the champion: aliases move, and every hold is closed."""
+    row = _need(session, goal)
+    row.status = "champion"
+    session.add(row)
+    move(session, ledger, "champion", left, goal, who=who, why=why, evidence={"rollback": True})
+    previous, back = session.get(AliasRow, "previous"), _earlier_champion(session, goal)
+    if (previous.generation if previous else None) != back:
+        move(session, ledger, "previous", previous.generation if previous else None, back, who=who, why=why)
+    reference = session.get(AliasRow, "reference")
+    if reference is not None and reference.generation not in _ancestors(session, goal):
+        move(session, ledger, "reference", reference.generation, goal, who=who, why=why)
+    _close_holds(session)
+
+
+def _close_holds(session: Session, family: Set[str] | None = None) -> None:
+    """Close the holds of a family, or all."""
+    for hold in session.exec(select(HoldRow).where(col(HoldRow.open))):
+        if family is None or hold.candidate in family:
             hold.open = False
             session.add(hold)
-        return left, goal
 
 
 def _refuse_stranger(goal: str, left: str, line: list[str]) -> None:

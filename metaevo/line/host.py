@@ -6,11 +6,13 @@ from pathlib import Path
 
 from metaevo.artifacts.fingerprint import fingerprint
 from metaevo.artifacts.store import Store
+from metaevo.effects import Run
 from metaevo.engines.grader import GraderPool
 from metaevo.engines.protocol import Engine
 from metaevo.engines.together import Together
 from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.lineage import Lineage
+from metaevo.line.kernels import embedded
 from metaevo.modules.registry import Registry
 from metaevo.prompts import Dialect
 from metaevo.types import Experiences
@@ -35,6 +37,8 @@ class Host:
     system_prompt: str = ""
     seed_data: Experiences = ()
     folder: Path | None = None
+    run: Run = field(default_factory=embedded)
+    """Where generated kernels run."""
 
     @property
     def engine(self) -> Engine:

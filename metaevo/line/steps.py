@@ -15,6 +15,7 @@ from metaevo.effects import (
     Prompts,
     Reference,
     Reward,
+    Run,
     Start,
 )
 from metaevo.engines.protocol import Engine
@@ -110,13 +111,13 @@ class Line:
             return [{role: dict(generation.parts) for role, generation in self.known.items()}, self.engine.identity]
         if kind in (Reward, Reference):
             return {name: environment.version for name, environment in self.host.environments.items()}
-        if kind is Prompts:
-            return self.host.dialect.digest
-        if kind is Archive:
-            return self.archive.digest
-        if kind is Start and self.start is not None:
-            return self.start
-        return kind.__name__
+        known: dict[Any, Any] = {
+            Prompts: self.host.dialect.digest,
+            Archive: self.archive.digest,
+            Run: self.host.run.identity,
+            Start: self.start,
+        }
+        return known.get(kind) or kind.__name__
 
     def effects(self, module: Module, key: StepKey) -> dict[str, Any]:
         """Return the effects a module asks for.
@@ -134,6 +135,7 @@ class Line:
             Past: lambda: self.past,
             Archive: lambda: self.archive,
             Start: lambda: self.start,
+            Run: lambda: self.host.run,
             Random: lambda: Random(seed),
         }
         missing = [kind.__name__ for kind in module.effects.values() if kind not in offered]

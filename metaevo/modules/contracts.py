@@ -1,7 +1,8 @@
 """One law-book for every module, whoever wrote it: us, an operator, a package's author, or the system itself.
 
 LAWS bind everybody; HOUSE_STYLE binds only our tree. Each check returns None or one sentence that says what is
-wrong. Modules that ask for `Weights` run in an engine and are held to the laws on their signature only.
+wrong. Modules that ask for `Weights` run in an engine and are held to the laws on their signature only; so are those
+that ask for `Run`: admission tries them with a sandbox (`given`), and what it admitted is sealed.
 """
 
 import ast
@@ -9,7 +10,8 @@ import inspect
 import re
 from collections.abc import Callable, Iterator
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -24,10 +26,11 @@ from metaevo.effects import (
     Prompts,
     Reference,
     Reward,
+    Run,
     Start,
     Weights,
 )
-from metaevo.errors import ModuleFailed
+from metaevo.errors import ModuleFailed, SandboxUnavailable
 from metaevo.history import CellState, History
 from metaevo.modules.registry import Registry
 from metaevo.modules.slots import SLOTS, Module
@@ -109,8 +112,15 @@ def _runs(module: Module, batch: Any) -> Any:
     return module.call(batch, **effects_for(module), **module.knobs().model_dump())
 
 
-def _in_engine(module: Module) -> bool:
-    return bool({Weights, Fitness} & set(module.effects.values()))
+def _elsewhere(module: Module) -> bool:
+    return bool({Weights, Fitness, Run} & set(module.effects.values()))
+
+
+def given(module: Module, run: Run) -> Module:
+    """Return the module with its sandbox already given, so that every law can try it here."""
+    asked = {name: run for name, kind in module.effects.items() if kind is Run}
+    rest = {name: kind for name, kind in module.effects.items() if kind is not Run}
+    return replace(module, call=partial(module.call, **asked), effects=rest)
 
 
 def is_pure(module: Module) -> str | None:
@@ -166,6 +176,8 @@ def groups_may_be_permuted(module: Module) -> str | None:
 
 def reaches_for_nothing(module: Module) -> str | None:
     """A module gets what it needs through its signature: of our packages it may import only the vocabulary."""
+    if module.path.suffix != ".py":  # a kernel's source runs in the sandbox, and nowhere else
+        return None
     allowed = ("metaevo", "metaevo.types", "metaevo.history", "metaevo.errors", "objectives.types")
     trains = module.slot in ("update", "consolidation")
     for node in ast.walk(ast.parse(module.path.read_text(encoding="utf-8"))):
@@ -219,12 +231,18 @@ HOUSE_STYLE: tuple[Law, ...] = (
 
 
 def problems(module: Module, laws: tuple[Law, ...] = LAWS) -> Iterator[str]:
-    """Yield one sentence per broken law; none means that the module may be used."""
+    """Yield one sentence per broken law; none means that the module may be used.
+
+    Raises:
+        SandboxUnavailable: A sandbox was `given`, and it failed: nothing was learnt.
+    """
     for law in laws:
-        if _in_engine(module) and law.name not in ON_SIGNATURE and law in LAWS:
+        if _elsewhere(module) and law.name not in ON_SIGNATURE and law in LAWS:
             continue
         try:
             said = law.check(module)
+        except SandboxUnavailable:  # infrastructure: nothing was learnt about the module
+            raise
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a candidate may fail in any way at all
             said = " ".join(f"it raised {type(error).__name__}: {error}".split())
         if said is not None:
@@ -249,7 +267,10 @@ def unlawful(registry: Registry) -> dict[tuple[str, str], str]:
                 continue
             key = (slot, name, module.digest)
             if key not in _SEEN:
-                _SEEN[key] = next(problems(module), "")
+                try:
+                    _SEEN[key] = next(problems(module), "")
+                except SandboxUnavailable as error:  # no sandbox was asked here: it raised that itself
+                    _SEEN[key] = f"{slot}.{name} raised {type(error).__name__}: {error}"
             if _SEEN[key]:
                 found[slot, name] = _SEEN[key]
     return found

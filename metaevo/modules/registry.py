@@ -1,7 +1,8 @@
 """Find a module by slot and name. The file's stem is the name, so listing never imports and finding imports one file.
 
-Three places, one rule: `metaevo/modules/<slot>/<name>.py`, `<home>/modules/<slot>/<name>.py`, and a package's
-entry point `<name>` in the group `metaevo.<slot>`. The folder or the group is the slot.
+Four places, one rule: `metaevo/modules/<slot>/<name>.py`, `<home>/modules/<slot>/<name>.py`, a package's entry point
+`<name>` in the group `metaevo.<slot>`, and what the system wrote, `<home>/modules/<slot>/generated/<name>.toml`. The
+folder or the group is the slot. What is quarantined is not installed.
 """
 
 import ast
@@ -16,11 +17,14 @@ from pathlib import Path
 from types import ModuleType
 
 from metaevo.errors import ModuleFailed, UnknownModule
+from metaevo.modules import generated, generated_files
 from metaevo.modules.slots import SLOTS, Module, read
 
 OURS = Path(__file__).parent
 ROOT = OURS.parent.parent
 PACKAGES = ("metaevo", "objectives")
+KERNEL = ".toml"
+"""A generated module's file."""
 
 
 class Registry:
@@ -36,8 +40,10 @@ class Registry:
         return sorted({*self._files(slot), *self._entries(slot)})
 
     def where(self, slot: str, name: str) -> str:
-        """Return who brought a module: ``metaevo``, ``home`` or the entry point's package."""
+        """Return who brought a module: ``metaevo``, ``home``, ``generated`` or the entry point's package."""
         path = self._files(slot).get(name)
+        if path is not None and path.suffix == KERNEL:
+            return "generated"
         if path is not None:
             return "metaevo" if path.is_relative_to(OURS) else "home"
         point = self._entries(slot)[name]
@@ -52,7 +58,7 @@ class Registry:
         """
         path = self._files(slot).get(name) if slot in SLOTS else None
         if path is None and (slot not in SLOTS or name not in self._entries(slot)):
-            raise UnknownModule(self._unknown(slot, name, place))
+            raise UnknownModule(self._quarantined(slot, name, place) or self._unknown(slot, name, place))
         known = self._loaded.get((slot, name))
         if path is None:
             return known or self._keep(_from_entry(slot, name, self._entries(slot)[name]))
@@ -77,7 +83,8 @@ class Registry:
         found = {path.stem: path for path in sorted((OURS / slot).glob("[a-z]*.py"))}
         if self.home is None:
             return found
-        for path in sorted((self.home / "modules" / slot).glob("[a-z]*.py")):
+        own = sorted((self.home / "modules" / slot).glob("[a-z]*.py"))
+        for path in (*own, *generated_files.usable(self.home, slot).values()):
             if path.stem in found:
                 raise ModuleFailed(f"{path}: {slot} already has a module {path.stem!r}; give the file another name")
             found[path.stem] = path
@@ -91,6 +98,11 @@ class Registry:
             }
         return self._points[slot]
 
+    def _quarantined(self, slot: str, name: str, place: str) -> str | None:
+        path = generated_files.paths(self.home, slot).get(name) if self.home is not None and slot in SLOTS else None
+        why = generated_files.quarantined(path) if path is not None else None
+        return None if why is None else f"{place}: {slot}.{name} is quarantined ({why}); take it out of the recipe"
+
     def _unknown(self, slot: str, name: str, place: str) -> str:
         if slot not in SLOTS:
             return f"{place}: no slot {slot!r}; slots are {', '.join(SLOTS)}"
@@ -101,6 +113,8 @@ class Registry:
 
 
 def _from_file(slot: str, name: str, path: Path, digest: str) -> Module:
+    if path.suffix == KERNEL:
+        return generated_files.module(path, digest)
     label = f"metaevo.modules.{slot}.{name}" if path.is_relative_to(OURS) else f"metaevo_home_{slot}_{name}"
     spec = importlib.util.spec_from_file_location(label, path)
     if spec is None or spec.loader is None:
@@ -138,11 +152,24 @@ def _function(slot: str, name: str, module: ModuleType, path: Path, digest: str)
 
 
 def code_digest(path: Path) -> str:
-    """Return a digest of a module's source and of the project files it imports, directly or not."""
+    """Return a digest of a module's source and of the project files it imports, directly or not.
+
+    A generated module's is of its kernel and of the host side: what became of it since is no change of what it does.
+    """
     seen: dict[Path, str] = {}
+    if path.suffix == KERNEL:
+        seen[path] = _kernel_digest(path)
+        path = Path(generated.__file__)
     _closure(path, seen)
     parts = "\n".join(f"{file.name}={digest}" for file, digest in sorted(seen.items()))
     return hashlib.blake2b(parts.encode(), digest_size=8).hexdigest()
+
+
+def _kernel_digest(path: Path) -> str:
+    try:
+        return generated_files.load(path).digest
+    except ModuleFailed:  # told where the module is needed
+        return hashlib.blake2b(path.read_bytes(), digest_size=8).hexdigest()
 
 
 def _closure(path: Path, seen: dict[Path, str]) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from metaevo.errors import MetaevoError
+from metaevo.modules import generated_files
 from metaevo.modules.contracts import unlawful
 from metaevo.modules.registry import Registry
 from metaevo.recipes.schema import Recipe, Stage, Step, load, names
@@ -36,7 +37,7 @@ def skeletons(
     """Return the legal skeletons by id: every preset, then proposals in an order that depends on nothing else."""
     found: dict[str, Skeleton] = {}
     broken_ones = {name for _, name in unlawful(registry)}
-    forbidden = (*forbidden, *broken_ones)
+    forbidden = (*forbidden, *broken_ones, *_generated(registry, forbidden))
     presets = [recipe for recipe in _presets(registry) if not _forbidden(recipe, forbidden)]
     for recipe in presets:
         found[identify(recipe)] = Skeleton(identify(recipe), recipe, recipe.name)
@@ -75,6 +76,12 @@ def _presets(registry: Registry) -> list[Recipe]:
 def _forbidden(recipe: Recipe, forbidden: Sequence[str]) -> bool:
     uses = {module.partition(".")[2] for module in recipe.modules} | {recipe.name}
     return bool(uses & set(forbidden))
+
+
+def _generated(registry: Registry, forbidden: Sequence[str]) -> list[str]:
+    """Return the generated modules that ``generated:SLOT`` forbids: all of the slot but those a person adopted."""
+    every = generated_files.every(registry.home) if registry.home is not None else ()
+    return [made.name for made in every if f"generated:{made.slot}" in forbidden and made.state != "adopted"]
 
 
 def _mutations(presets: Sequence[Recipe], registry: Registry) -> Iterator[Recipe]:

@@ -56,8 +56,9 @@ def rollback(
         try:
             target = Lineage(ledger).alias("previous") if to is None else to
             if target is not None:
-                target = Lineage(ledger).row(target).id
-                verified(home, ledger, target)
+                row = Lineage(ledger).row(target)
+                verified(home, row)
+                target = row.id
             left, goal = roll_back(ledger, target, who="operator", why=reason)
             close_open_cycle(ledger, f"rolled back to {goal}")
             ledger.event("rolled_back", f"rolled back from {left} to {goal}: {reason}")

@@ -23,3 +23,26 @@ def show(module: Annotated[str, Argument("slot.name, or the name alone")], home:
     from services.views.modules import detail
 
     return detail(home, module)
+
+
+@operation("operate", "modules")
+def adopt(
+    home: Home, module: Annotated[str, Argument("a generated module: slot.name, or the name alone")]
+) -> dict[str, Any]:
+    """Take a generated module for good: forbidding its slot's generated modules no longer names it."""
+    from services.views.quarantine import adopted
+
+    return adopted(home, module)
+
+
+@operation("operate", "modules")
+def quarantine(
+    home: Home,
+    module: Annotated[str, Argument("a generated module: slot.name, or the name alone")],
+    *,
+    reason: Annotated[str, Option("why; it is kept and shown")],
+) -> dict[str, Any]:
+    """Put a generated module away: nothing uses it again, and what came of it is quarantined with its descendants."""
+    from services.views.quarantine import quarantined
+
+    return quarantined(home, module, reason)

@@ -91,16 +91,15 @@ def ability_of(home: Home) -> dict[str, str]:
         ledger.close()
 
 
-def verified(home: Home, ledger: Ledger, id_: str) -> None:
+def verified(home: Home, row: GenerationRow) -> None:
     """Check that a generation can be gone back to: every file of its parts is there and unchanged.
 
     Raises:
         StoreError: It is not.
         BadInput: It was never published.
     """
-    row = Lineage(ledger).row(id_)
     if not row.parts:
-        raise BadInput(f"generation {id_} was never published")
+        raise BadInput(f"generation {row.id} was never published")
     store = home.store()
     for digest in row.parts.values():
         store.tree(digest)

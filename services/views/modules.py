@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from metaevo.errors import BadInput, MetaevoError
+from metaevo.modules import generated_files
 from metaevo.modules.contracts import unlawful
 from metaevo.modules.registry import Registry
 from metaevo.modules.slots import SLOTS, Module, limits
@@ -28,11 +29,23 @@ def listed(home: Home | None, slot: str | None = None) -> list[dict[str, Any]]:
                 continue
             said = lawless.get((name_of_slot, name))
             rows.append(_row(registry, module) | ({"broken": said} if said else {}))
+        rows += _put_away(home, name_of_slot)
     return rows
 
 
+def _put_away(home: Home | None, slot: str) -> list[dict[str, Any]]:
+    """Return a row for every quarantined module of a slot: nothing uses it, the record stays."""
+    every = generated_files.every(home.path) if home is not None else ()
+    gone = [made for made in every if made.slot == slot and made.state == "quarantined"]
+    return [
+        {"slot": slot, "name": made.name, "from": "generated", "summary": made.doc.splitlines()[0], "state": made.state}
+        for made in gone
+    ]
+
+
 def _row(registry: Registry, module: Module) -> dict[str, Any]:
-    return {
+    state = {"state": generated_files.peek(module.path).state} if module.path.suffix == ".toml" else {}
+    return state | {
         "slot": module.slot,
         "name": module.name,
         "from": registry.where(module.slot, module.name),
@@ -51,6 +64,9 @@ def detail(home: Home | None, which: str) -> dict[str, Any]:
     """
     registry = Registry(home.path if home else None)
     slot, dot, name = which.rpartition(".")
+    written = generated(home, which)
+    if written is not None and written["state"] == "quarantined":
+        return {"from": "generated", "doc": "", "returns": "", "knobs": [], "effects": []} | written
     slots = [slot] if dot else [s for s in SLOTS if which in registry.names(s)]
     if not slots:
         known = sorted({known for s in SLOTS for known in registry.names(s)})
@@ -62,7 +78,18 @@ def detail(home: Home | None, which: str) -> dict[str, Any]:
     module = registry.get(slots[0], name if dot else which, "modules show")
     knobs = [_knob(module, name_) for name_ in module.space]
     call = inspect.getdoc(module.call) or ""
-    return _row(registry, module) | {"doc": module.doc, "returns": call, "knobs": knobs, "file": str(module.path)}
+    facts = {"doc": module.doc, "returns": call, "knobs": knobs, "file": str(module.path)}
+    return _row(registry, module) | facts | (written or {})
+
+
+def generated(home: Home | None, which: str) -> dict[str, Any] | None:
+    """Return what is kept of a generated module: who wrote it, from what, its admission, its state and its source.
+
+    None where no generated module is called ``which``, its name or ``slot.name``.
+    """
+    every = generated_files.every(home.path) if home is not None else ()
+    made = next((made for made in every if which in (made.name, made.label)), None)
+    return None if made is None else made.model_dump(exclude={"seal"}) | {"module": made.label}
 
 
 def _knob(module: Module, name: str) -> dict[str, Any]:

@@ -110,6 +110,13 @@ def test_whatever_a_module_does_when_it_is_tried_is_a_sentence(tmp_path: Path, s
     assert any(sentence in said for said in problems(written(tmp_path, "refinement", source)))
 
 
+def test_a_module_that_blames_the_sandbox_itself_is_lawless(tmp_path: Path) -> None:
+    source = "from metaevo.errors import SandboxUnavailable\n\n\n" + ROWS + "    raise SandboxUnavailable('gone')\n"
+    assert unlawful(home(tmp_path, "refinement", source)) == {
+        ("refinement", "lawless"): "refinement.lawless raised SandboxUnavailable: gone"
+    }
+
+
 def test_a_stranger_s_lawless_module_is_named_and_never_proposed(tmp_path: Path) -> None:
     slot, source, sentence = LAWLESS["repeats itself"]
     registry = home(tmp_path, slot, source)

@@ -172,7 +172,6 @@ LATER: dict[str, str] = {
     "placement.rollouts": "placement.rollouts = { workers = 8 }",
     "placement.training": "placement.training = { workers = 1 }",
     "serving": "serving.enabled = false",
-    "sandbox": 'sandbox.use = "monty"',
     "proposer": 'proposer.use = "grammar"',
     "notify": 'notify.slack = { url = { env = "SLACK" } }',
     "retention": "retention.generations = 50",

@@ -34,7 +34,6 @@ ASKED: dict[str, str] = {
     "placement.rollouts": BASE + "[placement]\nrollouts = { workers = 1 }\n",
     "placement.training": BASE + "[placement]\ntraining = { gpus = 0 }\n",
     "serving": BASE + "[serving]\nenabled = false\n",
-    "sandbox": BASE + '[sandbox]\nuse = "monty"\n',
     "proposer": BASE + '[proposer]\nuse = "grammar"\n',
     "notify": BASE + '[notify.ops]\nurl = { env = "HOOK" }\n',
     "retention": BASE + "[retention]\ngenerations = 20\n",
@@ -125,7 +124,7 @@ def test_secrets_are_not_repeated_in_a_refusal() -> None:
     ("name", "keys"),
     [
         ("demo", set()),
-        ("cluster", {"model.base", "model.sha256", "ledger", "store", "placement.use", "sandbox", "api"}),
+        ("cluster", {"model.base", "model.sha256", "ledger", "store", "placement.use", "api"}),
     ],
 )
 def test_the_examples_say_what_is_missing_for_them_today(name: str, keys: set[str]) -> None:
