@@ -65,7 +65,9 @@ def result(chain: Chain, x: Any) -> Any:
     for step in chain:
         x = step.call(x, step.given)
         size = abs(x) if isinstance(x, int) else 10_000 * len(x)
-        if size > MOST or (isinstance(x, list) and any(abs(v) > MOST for v in x)):
+        if isinstance(x, list) and x:
+            size = max(size, max(x), -min(x))
+        if size > MOST:
             raise OverflowError(f"{step.words}: larger than {MOST}")
     return x
 
@@ -131,16 +133,18 @@ def worthy(chain: Chain) -> bool:
     """Return whether a chain can be asked for: small numbers, varied results, and every step matters."""
     inputs = hidden(words_of(chain))
     try:
-        results = [json.dumps(result(chain, x)) for x in inputs]
-        idle = [less for less in _shorter(chain) if [json.dumps(result(less, x)) for x in inputs] == results]
+        results = [result(chain, x) for x in inputs]
+        if len(set(map(repr, results))) < 4:
+            return False
+        pairs = list(zip(inputs, results, strict=True))[::-1]  # the empty ones tell least: last
+        return not any(all(result(less, x) == right for x, right in pairs) for less in _shorter(chain))
     except OverflowError:
         return False
-    return len(set(results)) >= 4 and not idle
 
 
 def _shorter(chain: Chain) -> list[Chain]:
-    """Return the chain without some steps in a row, wherever what is left fits together."""
-    spans = [(i, j) for i in range(len(chain)) for j in range(i + 1, len(chain) + 1) if j - i < len(chain)]
+    """Return the chain without some steps in a row, or without all, wherever what is left fits together."""
+    spans = [(i, j) for i in range(len(chain)) for j in range(i + 1, len(chain) + 1)]
     return [chain[:i] + chain[j:] for i, j in spans if chain[i].takes == chain[j - 1].gives]
 
 
