@@ -66,7 +66,7 @@ def result(chain: Chain, x: Any) -> Any:
         x = step.call(x, step.given)
         size = abs(x) if isinstance(x, int) else 10_000 * len(x)
         if isinstance(x, list) and x:
-            size = max(size, max(x), -min(x))
+            size = max(size, *x, -min(x))
         if size > MOST:
             raise OverflowError(f"{step.words}: larger than {MOST}")
     return x

@@ -12,7 +12,7 @@ from metaevo.engines.grader import PATIENCE, Graded, GraderPool, Item
 from metaevo.engines.grader_worker import PROGRAMS
 from metaevo.engines.programs import Programs, Tier, embedded
 from objectives.finder import Source
-from objectives.types import Split
+from objectives.types import Environment, Split
 from sandbox.errors import Refused, SandboxError, Unavailable
 from sandbox.monty import Monty
 from sandbox.self_check import Proven
@@ -96,9 +96,13 @@ def sources(folder: Path) -> list[Source]:
 def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GraderPool]:
     """A pool on the embedded tier; its limits are proven in tests/hostile, not again here."""
     made = GraderPool(sources(tmp_path_factory.mktemp("environments")), tier=Tier("monty", Monty))
-    made.describe()
     yield made
     made.close()
+
+
+@pytest.fixture(scope="module")
+def known(pool: GraderPool) -> dict[str, Environment]:
+    return {environment.name: environment for environment in pool.describe()}
 
 
 @pytest.fixture(scope="module")
@@ -147,13 +151,15 @@ def test_a_hostile_program_scores_zero_with_its_verdict_in_its_time(
 
 
 @pytest.mark.parametrize("name", ["tinyprog", "bugfix"])
-def test_the_built_in_ones_are_graded_through_the_pool(pool: GraderPool, name: str) -> None:
-    (environment,) = [env for env in pool.describe() if env.name == name]
+def test_the_built_in_ones_are_graded_through_the_pool(
+    pool: GraderPool, known: dict[str, Environment], name: str
+) -> None:
+    environment = known[name]
     assert environment.runs
     assert environment.ability == "coding"
     assert environment.version.endswith(" monty")
     tasks = [task for level in (1, 5, 8) for task in pool.draw(name, level, Split.TRAIN, 1, 0, 3).tasks]
-    items: list[Item] = [(task.origin, level_of, task.text, None) for task in tasks for level_of in (task.level,)]
+    items: list[Item] = [(task.origin, task.level, task.text, None) for task in tasks]
     assert pool.grade(name, items) == [Graded(1.0)] * 9
     items = [(origin, level, text, "def f(x):\n    while True: pass") for origin, level, text, _ in items[:1]]
     assert pool.grade(name, items) == [Graded(0.0, "timeout")]
