@@ -96,6 +96,7 @@ def sources(folder: Path) -> list[Source]:
 def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GraderPool]:
     """A pool on the embedded tier; its limits are proven in tests/hostile, not again here."""
     made = GraderPool(sources(tmp_path_factory.mktemp("environments")), tier=Tier("monty", Monty))
+    assert graded(made, RIGHT) == [Graded(1.0)]
     yield made
     made.close()
 
@@ -117,7 +118,6 @@ def scripted(tmp_path_factory: pytest.TempPathFactory, tier: Scripted) -> Iterat
     made.describe()
     yield made
     made.close()
-    assert tier.closed
 
 
 @pytest.fixture
@@ -208,16 +208,19 @@ def test_one_moment_without_sandbox_costs_one_score(
 def test_a_sandbox_that_does_not_open_is_away_and_tried_again(tmp_path: Path) -> None:
     script: list[Any] = [Unavailable("monty does not start")]
 
+    sandbox = Scripted()
+
     def opened() -> Scripted:
         if script:
             raise script.pop()
-        return Scripted()
+        return sandbox
 
     programs = Programs(Tier("late", opened))
     request = {"item": 0, "source": RIGHT, "function": "f", "rows": [[4]]}
     assert programs.answer(request) == {"away": "Unavailable: monty does not start"}
     assert programs.answer(request) == {"ran": {"verdict": "ok", "values": (8,), "note": ""}}
     programs.close()
+    assert sandbox.closed
 
 
 def test_a_timeout_is_tried_once_more(scripted: GraderPool, tier: Scripted, events: list[tuple[str, str]]) -> None:
