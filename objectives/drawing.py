@@ -17,6 +17,8 @@ FINITE = 20_000
 """Distinct texts below which a cell is finite: its gate share holds fewer than 2,000."""
 LOOKS = 1_500
 """Texts looked at to estimate a size: a cell of 20,000 shows about 56 repeats in them."""
+CERTAIN = 600
+"""Texts after which no repeat at all says endless: a cell of 20,000 would show about nine."""
 LEAST = 4
 """Texts looked at however slow the generator is."""
 QUIET = 400
@@ -94,7 +96,8 @@ def sizes(program: Program, patience_s: float = 2.0) -> dict[int, int | None]:
         for _, _, row in islice(_stream(program, level, 0, 0), LOOKS):
             seen.add(identity(row))
             looked += 1
-            if looked >= LEAST and time.process_time() > until:
+            endless = looked == CERTAIN == len(seen)
+            if endless or (looked >= LEAST and time.process_time() > until):
                 break
         size = distinct(looked, len(seen))
         found[level] = size if size is not None and size < FINITE else None
