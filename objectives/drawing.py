@@ -17,6 +17,8 @@ FINITE = 20_000
 """Distinct texts below which a cell is finite: its gate share holds fewer than 2,000."""
 LOOKS = 1_500
 """Texts looked at to estimate a size: a cell of 20,000 shows about 56 repeats in them."""
+CERTAIN = 600
+"""Texts after which no repeat at all says endless: a cell of 20,000 would show about nine."""
 LEAST = 4
 """Texts looked at however slow the generator is."""
 QUIET = 400
@@ -79,19 +81,23 @@ def posed(program: Program, text: str) -> Task | None:
 
 
 def sizes(program: Program, patience_s: float = 2.0) -> dict[int, int | None]:
-    """Return each level's number of distinct texts; None where it is too large to matter (the cell is endless)."""
+    """Return each level's number of distinct texts; None where it is too large to matter (the cell is endless).
+
+    Patience is CPU time: how busy the machine is must not change what an exam's sample is.
+    """
     found: dict[int, int | None] = {}
     for level in program.levels:
         if program.rows is not None:
             found[level] = len({identity(row) for row in program.rows if int(row.get("level", 1)) == level})
             continue
-        until = time.monotonic() + patience_s
+        until = time.process_time() + patience_s
         seen: set[str] = set()
         looked = 0
         for _, _, row in islice(_stream(program, level, 0, 0), LOOKS):
             seen.add(identity(row))
             looked += 1
-            if looked >= LEAST and time.monotonic() > until:
+            endless = looked == CERTAIN == len(seen)
+            if endless or (looked >= LEAST and time.process_time() > until):
                 break
         size = distinct(looked, len(seen))
         found[level] = size if size is not None and size < FINITE else None

@@ -9,7 +9,8 @@ of a task text that somebody else posed), MISTAKES (a dict of a name and `wrong(
 well-known wrong procedure gives; diagnosis names weaknesses with it).
 
 `prompt` is a string or a list of {"role", "content"}. A row's own right answer is `reference`, else `answer`
-(as JSON where it is no string).
+(as JSON where it is no string). A reward that executes text takes a parameter `run` (`objectives.running.Run`):
+the host's sandbox, the only place where unread programs run.
 """
 
 import hashlib
@@ -25,6 +26,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from objectives.running import NoSandbox, Run
 from objectives.splits import canonical
 from objectives.types import Direction, Message, Messages
 
@@ -56,6 +58,8 @@ class Program:
     alphabet: str | None = None
     answer_tokens: int | None = None
     judged: bool = False
+    runs: bool = False
+    """Whether the reward executes text, that is, takes a parameter `run`."""
 
     def row(self, origin: str, level: int, text: str) -> Row:
         """Return the row a task came from (``made:SEED:INDEX``, ``row:INDEX`` or ``posed``).
@@ -74,15 +78,21 @@ class Program:
             raise BadEnvironment(f"environment {self.name}: no row for origin {origin!r} and text {text[:80]!r}")
         return found
 
-    def score(self, row: Row, completion: str) -> float | None:
+    def score(self, row: Row, completion: str, run: Run | None = None) -> float | None:
         """Return the reward of ``completion``, in [0, 1], or None for "cannot say".
 
         Raises:
             BadEnvironment: The reward is no number in [0, 1].
+            NoSandbox: The reward executes text and there is no sandbox.
         """
         if self.alphabet is not None and not set(completion.strip()) <= set(self.alphabet):
             return 0.0
-        value = self.reward(completion, **{k: v for k, v in row.items() if k != "completion"})
+        given = {key: value for key, value in row.items() if key not in ("completion", "run")}
+        if self.runs:
+            if run is None:
+                raise NoSandbox(f"environment {self.name}: its reward executes text and nobody gave it a sandbox")
+            given["run"] = run
+        value = self.reward(completion, **given)
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
@@ -162,8 +172,6 @@ def from_module(name: str, module: ModuleType, version: str) -> Program:
     reward, rows, make = has("reward"), has("rows"), has("make")
     if not callable(reward):
         raise BadEnvironment(f"environment {name}: export reward(completion, **row) -> float | None")
-    if "run" in inspect.signature(reward).parameters:
-        raise BadEnvironment(f"environment {name}: a reward with a parameter `run` needs the sandbox, a later part")
     if (rows is None) == (make is None):
         raise BadEnvironment(f"environment {name}: export either rows or make(seed, index, level), not both or neither")
     said = _constants(name, module)
@@ -184,6 +192,7 @@ def from_module(name: str, module: ModuleType, version: str) -> Program:
         timeout_s=float(said.get("TIMEOUT_S", 2.0)),
         alphabet=said.get("ALPHABET"),
         answer_tokens=said.get("ANSWER_TOKENS"),
+        runs="run" in inspect.signature(reward).parameters,
     )
 
 
@@ -243,8 +252,12 @@ def _checked_rows(name: str, rows: Any) -> tuple[Row, ...]:
 
 
 def _version(path: Path, module: ModuleType) -> str:
-    """Return a digest of the file and of its rows, so that a changed .jsonl beside it is noticed too."""
+    """Return a digest of the file, of the built-in helpers it uses, and of its rows (they may come from a .jsonl)."""
     digest = hashlib.blake2b(path.read_bytes(), digest_size=8)
+    uses = (str(getattr(value, "__module__", "")) for value in vars(module).values())
+    if any(name.startswith("objectives.environments.") for name in uses):
+        for helper in sorted((Path(__file__).parent / "environments").glob("_*.py")):
+            digest.update(helper.read_bytes())
     rows = module.__dict__.get("rows")
     if rows is not None:
         digest.update(json.dumps(rows, sort_keys=True, default=repr).encode())

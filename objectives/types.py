@@ -133,6 +133,8 @@ class Environment:
     judged: bool = False
     """Whether its reward is only a model's judgement: it steers, it does not promote."""
     answer_tokens: int | None = None
+    runs: bool = False
+    """Whether its reward executes text, in the sandbox."""
 
     @property
     def cells(self) -> tuple[Cell, ...]:

@@ -2,16 +2,20 @@
 
 An exception, a time-out or a death is tried again in a fresh process. If it comes back while the row's own answer
 passes, it is the completion's fault (0 and an event); otherwise the environment's (None and an event).
+
+A reward that executes text asks for the sandbox, which stands on this side (`programs.py`). A program that fails
+there scores what the reward says, with the verdict as the note. A sandbox that is away is infrastructure: None.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import RLock
 from typing import Any
 
 from metaevo.artifacts.bodies import adapter
 from metaevo.engines.process import Child
+from metaevo.engines.programs import Programs, Tier, embedded
 from metaevo.errors import KINDS, EngineDied, EngineError, EngineTimeout
 from objectives.drawing import Drawn
 from objectives.finder import Source
@@ -25,6 +29,9 @@ MEMORY_MIB = 1024
 ALONE = 96
 """Items below which a batch is not worth splitting between processes."""
 
+PATIENCE = 3
+"""Programs in a row for which the sandbox may be away before the rest of a request is told so without asking."""
+
 Item = tuple[str, int, str, str | None]
 """(origin, level, text, completion); a completion of None is the row's own answer."""
 OnEvent = Callable[[str, str, dict[str, Any]], None]
@@ -36,13 +43,28 @@ class Graded:
 
     score: float | None
     note: str = ""
+    away: bool = False
+    """Whether the sandbox was not there: this side saw it, whatever the grader process says."""
+
+    @property
+    def failed(self) -> bool:
+        """Return whether grading itself failed, by whose fault ever."""
+        return self.score is None and bool(self.note) and not self.away
 
 
 class GraderPool:
     """A few spawned processes that hold the environments' code."""
 
-    def __init__(self, sources: Sequence[Source], *, workers: int = 2, memory_mib: int = MEMORY_MIB) -> None:
+    def __init__(
+        self,
+        sources: Sequence[Source],
+        *,
+        workers: int = 2,
+        memory_mib: int = MEMORY_MIB,
+        tier: Tier | None = None,
+    ) -> None:
         self.sources = tuple(sources)
+        self.programs = Programs(tier or embedded())
         self.memory_mib = memory_mib
         environment = {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1", "HOME": "/nonexistent"}
         self._children = [Child("metaevo.engines.grader_worker", environment=environment) for _ in range(workers)]
@@ -75,7 +97,8 @@ class GraderPool:
         for source in self.sources[at :: len(self._children)]:
             train = source.options.get("train", True)
             answer = self._call(child, {"op": "describe", "environment": source.name, "train": train}, CALL_S)
-            made.append(adapter(Environment).validate_python(answer))
+            found: Environment = adapter(Environment).validate_python(answer)
+            made.append(replace(found, version=f"{found.version} {self.programs.tier.name}") if found.runs else found)
         return made
 
     def draw(self, environment: str, level: int, split: Split, seed: int, start: int, n: int) -> Drawn:
@@ -113,24 +136,26 @@ class GraderPool:
         self._threads.shutdown(wait=False, cancel_futures=True)
         for child in self._children:
             child.kill()
+        self.programs.close()
 
     def _grade(self, child: Child, environment: str, items: list[Item]) -> list[Graded]:
         with self._locks[id(child)]:
             return self._graded(child, environment, items)
 
     def _graded(self, child: Child, environment: str, items: list[Item]) -> list[Graded]:
-        found: dict[int, tuple[float | None, str]] = {}
+        found: dict[int, Graded] = {}
         self._pass(child, environment, items, list(range(len(items))), found, singly=False)
-        broken = [i for i in range(len(items)) if i not in found or found[i][1]]
+        broken = [i for i in range(len(items)) if i not in found or found[i].failed]
         if broken:
             child.kill()
             for i in broken:
                 found.pop(i, None)
             self._pass(child, environment, items, broken, found, singly=True)
             for i in broken:
-                if found[i][1]:
-                    found[i] = self._blame(child, environment, items[i], found[i][1])
-        return [Graded(*found[i]) for i in range(len(items))]
+                if found[i].failed:
+                    found[i] = self._blame(child, environment, items[i], found[i].note)
+        self._tell_away(environment, list(found.values()))
+        return [found[i] for i in range(len(items))]
 
     def _pass(
         self,
@@ -138,7 +163,7 @@ class GraderPool:
         environment: str,
         items: list[Item],
         which: list[int],
-        found: dict[int, tuple[float | None, str]],
+        found: dict[int, Graded],
         *,
         singly: bool,
     ) -> None:
@@ -147,24 +172,26 @@ class GraderPool:
         while left:
             request = {"op": "grade", "environment": environment, "items": [items[i] for i in left], "singly": singly}
             try:
-                for place, score, note in self._streamed(child, request, self._timeouts.get(environment, 2.0)):
-                    found[left[place]] = (score, note)
+                for place, grade in self._streamed(child, request, self._timeouts.get(environment, 2.0)):
+                    found[left[place]] = grade
                 return
             except (EngineDied, EngineTimeout) as error:
                 note = "timeout" if isinstance(error, EngineTimeout) else "died"
             left = [i for i in left if i not in found]
             if not singly:
                 return
-            found[left[0]] = (None, note)
+            found[left[0]] = Graded(None, note)
             left = left[1:]
 
-    def _blame(self, child: Child, environment: str, item: Item, note: str) -> tuple[float | None, str]:
+    def _blame(self, child: Child, environment: str, item: Item, note: str) -> Graded:
         """Decide whose fault an item is that failed twice: the completion's (0) or the environment's (None)."""
         origin, level, text, completion = item
-        own: dict[int, tuple[float | None, str]] = {}
-        self._pass(child, environment, [(origin, level, text, None)], [0], own, singly=True)
-        score, fault = own[0]
-        fine = score is not None and score > 0 and not fault
+        answered: dict[int, Graded] = {}
+        self._pass(child, environment, [(origin, level, text, None)], [0], answered, singly=True)
+        own = answered[0]
+        if own.away:
+            return own
+        fine = own.score is not None and own.score > 0
         code = "answer_breaks_grader" if fine else "grader_failed"
         whose = "the answer" if fine else "the environment"
         shown = (completion or "")[:120]
@@ -173,7 +200,18 @@ class GraderPool:
             f"environment {environment}: grading failed twice ({note}) on {text[:80]!r}; the fault is {whose}'s",
             {"environment": environment, "note": note, "task": text[:200], "completion": shown},
         )
-        return (0.0, note) if fine else (None, note)
+        return Graded(0.0, note) if fine else Graded(None, note)
+
+    def _tell_away(self, environment: str, grades: Sequence[Graded]) -> None:
+        """Say once for a batch that the sandbox was away: nothing was learnt about these answers."""
+        away = [grade.note for grade in grades if grade.away]
+        if away:
+            self.on_event(
+                "grader_failed",
+                f"environment {environment}: no sandbox for {len(away)} of {len(grades)} answers ({away[0]}); "
+                "they have no score",
+                {"environment": environment, "note": away[0], "answers": len(away)},
+            )
 
     def _spread(self, requests: list[dict[str, Any]]) -> list[Any]:
         def share(at: int) -> list[Any]:
@@ -190,16 +228,29 @@ class GraderPool:
             child.send(request)
             return _told(child.receive(timeout_s))
 
-    def _streamed(self, child: Child, request: dict[str, Any], timeout_s: float) -> Iterator[Any]:
-        """Yield results as they come; a silence of ``timeout_s`` kills the process and raises."""
+    def _streamed(self, child: Child, request: dict[str, Any], timeout_s: float) -> Iterator[tuple[int, Graded]]:
+        """Yield (place, grade) as they come; a silence of ``timeout_s`` kills the process and raises.
+
+        The time that a program takes in the sandbox is not the process's.
+        """
         self._ready(child)
         child.send(request)
+        away: dict[int, str] = {}
+        missed, reason = 0, ""
         while True:
             frame = child.receive(timeout_s)
+            if "run" in frame:
+                said = {"away": reason} if missed >= PATIENCE else self.programs.answer(frame["run"])
+                missed = missed + 1 if "away" in said else 0
+                if "away" in said:
+                    away[frame["run"]["item"]] = reason = said["away"]
+                child.send(said)
+                continue
+            for place, score, note in frame["progress"] if "progress" in frame else _told(frame):
+                gone = away.get(place)
+                yield place, Graded(score, note) if gone is None else Graded(None, gone, away=True)
             if "progress" not in frame:
-                yield from _told(frame)
                 return
-            yield from frame["progress"]
 
     def _ready(self, child: Child) -> None:
         if child.running:

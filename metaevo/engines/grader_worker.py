@@ -10,7 +10,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,6 +21,7 @@ from metaevo.errors import EngineDied
 from objectives import drawing
 from objectives.environment import BadEnvironment, Program, messages, own_answer
 from objectives.finder import Source, find
+from objectives.running import NoSandbox, Ran
 from objectives.splits import canonical
 from objectives.types import Environment, Split
 
@@ -46,7 +47,33 @@ REFUSED = (
     "ctypes.",
     "pty.",
 )
+PROGRAMS = 16
+"""Programs that one answer may have run."""
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
+
+
+class Host:
+    """The sandbox as one item's reward sees it (`objectives.running.Run`): the control plane holds it."""
+
+    def __init__(self, into: BinaryIO, out: BinaryIO, item: int) -> None:
+        self.into, self.out, self.item = into, out, item
+        self.asked, self.verdict = 0, ""
+
+    def __call__(self, source: str, function: str, rows: Sequence[Sequence[Any]]) -> Ran:
+        """Ask for one program; see `objectives.running.Run`."""
+        self.asked += 1
+        if self.asked > PROGRAMS:
+            raise RuntimeError(f"a reward wants more than {PROGRAMS} programs run for one answer")
+        wanted = {"item": self.item, "source": source, "function": function, "rows": [list(row) for row in rows]}
+        send(self.out, {"run": wanted})
+        said = receive(self.into)
+        if "away" in said:
+            raise NoSandbox(said["away"])
+        if "refused" in said:
+            raise ValueError(said["refused"])
+        ran: Ran = adapter(Ran).validate_python(said["ran"])
+        self.verdict = self.verdict or ("" if ran.verdict == "ok" else ran.verdict)
+        return ran
 
 
 class GraderWorker:
@@ -102,6 +129,7 @@ class GraderWorker:
             reads=program.read is not None,
             judged=program.judged,
             answer_tokens=program.answer_tokens,
+            runs=program.runs,
         )
 
     def do_draw(self, request: dict[str, Any]) -> Any:
@@ -124,10 +152,12 @@ class GraderWorker:
         told: list[Any] = []
         last = time.monotonic()
         for index, (origin, level, text, completion) in enumerate(request["items"]):
+            run = Host(self.into, self.out, index)
             try:
                 row = program.row(origin, level, text)
                 said = (own_answer(row) or "") if completion is None else completion
-                told.append([index, program.score(row, said), ""])
+                score = program.score(row, said, run)
+                told.append([index, score, "" if score is None else run.verdict])
             except (Exception, SystemExit) as error:  # noqa: BLE001 - the pool decides whose fault it is
                 told.append([index, None, f"{type(error).__name__}: {error}"[:300]])
             if request["singly"] or time.monotonic() - last > FLUSH_S:

@@ -14,8 +14,9 @@ from metaevo.engines.client import EngineClient
 from metaevo.engines.grader import GraderPool
 from metaevo.engines.protocol import Sampling
 from metaevo.tiny import CHECKPOINT
+from metaevo.tiny.corpus import PLAN
 from metaevo.types import Generation
-from objectives.finder import Source, built_in
+from objectives.finder import Source
 from objectives.types import Messages, Split
 from tests.benchmarks.measure import Line, Result, Spread, alternated, cpu_s, own_cpu_s, say
 from tests.benchmarks.peer import PlainScript, chats
@@ -54,8 +55,8 @@ def compared(engine: EngineClient, plain: PlainScript, quick: bool = False) -> R
 
 
 def tasks(n: int) -> list[Messages]:
-    """Return train prompts of all built-in environments and levels, in no order."""
-    pool = GraderPool([Source(name, name, ".", {}) for name in built_in()])
+    """Return train prompts of all environments that the tiny model speaks, and all levels, in no order."""
+    pool = GraderPool([Source(name, name, ".", {}) for name in sorted(PLAN)])
     try:
         cells = [cell for environment in pool.describe() for cell in environment.cells]
         each = -(-n // len(cells))

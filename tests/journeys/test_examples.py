@@ -12,6 +12,7 @@ import pytest
 from metaevo.evolve import Budget
 from metaevo.gate.rules import GateRules
 from metaevo.tiny import CHECKPOINT
+from metaevo.tiny.corpus import PLAN
 from objectives.finder import built_in
 from services import config as configs
 from services.app import graders, settings
@@ -82,8 +83,9 @@ def test_what_the_demo_writes_is_what_its_cycles_get(tmp_path: Path) -> None:
     assert [(goal.name, goal.what, goal.target) for goal in found.goals.wanted] == [("anything", "*", None)]
     assert (found.fixed_recipe, found.fixed_objective, found.observe, found.approval) == (None, None, False, False)
     assert (config.budget.total.wall_clock, config.budget.total.cycles) == (540, 10)
-    # the comments: "the built-in ones", "their low levels are finite cells"
-    assert sorted(environments) == built_in()
+    # the comments: "the built-in ones the tiny model speaks", "their low levels are finite cells"
+    assert sorted(environments) == sorted(PLAN)
+    assert set(PLAN) < set(built_in())
     assert all((name, every[0]) in finite for name, every in levels.items())
     assert all((name, every[-1]) not in finite for name, every in levels.items())
 

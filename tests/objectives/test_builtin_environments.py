@@ -1,4 +1,4 @@
-"""The built-in environments: own answers pass, wrong ones fail, posed texts are read back strictly, makes are pure."""
+"""The environments the tiny model speaks: own answers pass, wrong ones fail, posed texts are read strictly."""
 
 from pathlib import Path
 
@@ -61,8 +61,9 @@ def rows_of(program: Program, count: int = 40) -> list[Row]:
     return [program.make(7, index, level) for level in program.levels for index in range(count)]
 
 
-def test_folder_holds_exactly_the_ten_environments() -> None:
-    assert {path.stem for path in FOLDER.glob("[a-z]*.py")} == set(ABILITY_OF)
+def test_folder_holds_exactly_these_and_the_coding_environments() -> None:
+    """Those have tests of their own: their answers run in a sandbox."""
+    assert {path.stem for path in FOLDER.glob("[a-z]*.py")} == {*ABILITY_OF, "tinyprog", "bugfix"}
 
 
 def test_exports(program: Program) -> None:

@@ -1,6 +1,7 @@
 """One environment is one file: what it must export, how rewards are checked, how rows are found again."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from objectives.environment import BadEnvironment, Program, from_file, identity, messages, own_answer
+from objectives.running import NoSandbox, Ran
 from objectives.types import Direction, Message
 
 settings.register_profile("metaevo", deadline=None, derandomize=True, max_examples=60)
@@ -65,7 +67,6 @@ def test_every_constant_is_read(tmp_path: Path) -> None:
         ("rows = [{'prompt': 'q', 'level': 'hard'}]\n" + REWARD, r"rows\[0\]\.level must be a whole number"),
         ("rows = [{'prompt': []}]\n" + REWARD, "prompt needs turns"),
         ("rows = [{'prompt': [{'role': 'robot', 'content': 'x'}]}]\n" + REWARD, "role system, user or assistant"),
-        (ROWS + "def reward(completion, run, **row):\n    return 1.0\n", "needs the sandbox, a later part"),
         (ROWS + REWARD + "def reset(seed, level):\n    return None\n", "come with a later part"),
         ("import nothing_of_that_name\n" + ROWS + REWARD, "fails to import: ModuleNotFoundError"),
         ("rows = [\n" + REWARD, "fails to import: SyntaxError"),
@@ -200,3 +201,43 @@ def test_any_share_is_a_score(value: float) -> None:
     score = program.score({"prompt": "q"}, "x")
     assert score is not None
     assert math.isclose(score, value)
+
+
+RUNS = (
+    "def reward(completion, answer, run, **row):\n    return float(run(completion, 'f', [[2]]).values == (answer,))\n"
+)
+
+
+def test_a_reward_with_run_gets_the_sandbox_that_the_host_gives(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text("rows = [{'prompt': 'q', 'answer': 4, 'run': 'no sandbox'}]\n" + RUNS)
+    program = from_file("mine", path)
+    asked = []
+
+    def run(source: str, function: str, rows: Sequence[Sequence[object]]) -> Ran:
+        asked.append((source, function, [list(row) for row in rows]))
+        return Ran("ok", (4,))
+
+    row = program.row("row:0", 1, "q")
+    assert program.runs
+    assert program.score(row, "a program", run) == 1.0
+    assert asked == [("a program", "f", [[2]])]
+    with pytest.raises(NoSandbox, match=r"environment mine: .* nobody gave it a sandbox"):
+        program.score(row, "a program")
+
+
+def test_a_changed_helper_of_the_package_is_a_changed_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "mine.py"
+    plain = ROWS + REWARD
+    path.write_text(plain + "from objectives.environments._programs import code_of\n")
+    before = from_file("mine", path).version
+    (tmp_path / "environments").mkdir()
+    (tmp_path / "environments" / "_programs.py").write_text("another")
+    monkeypatch.setattr("objectives.environment.__file__", str(tmp_path / "environment.py"))
+    assert from_file("mine", path).version != before
+    path.write_text(plain)
+    alone = from_file("mine", path).version
+    monkeypatch.undo()
+    assert from_file("mine", path).version == alone
