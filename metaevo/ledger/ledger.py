@@ -35,6 +35,7 @@ class Ledger:
     def __init__(self, engine: Engine, now: Callable[[], datetime] = utc_now) -> None:
         self._engine = engine
         self._lock = threading.RLock()
+        self._writing = False
         self.now = now
 
     @contextmanager
@@ -48,7 +49,7 @@ class Ledger:
             Unwritable: The disk is full, or the file is read-only or locked.
             StoreError: A row breaks a rule of its table, or the file is damaged.
         """
-        with self._lock, Session(self._engine, expire_on_commit=False) as session:
+        with self._alone(writing=True), Session(self._engine, expire_on_commit=False) as session:
             try:
                 connection = session.connection()
                 connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if forced else 'NORMAL'}")
@@ -66,8 +67,20 @@ class Ledger:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """Yield a session for reading; what it loads stays usable after the block."""
-        with self._lock, Session(self._engine, expire_on_commit=False) as session:
+        with self._alone(writing=False), Session(self._engine, expire_on_commit=False) as session:
             yield session
+
+    @contextmanager
+    def _alone(self, *, writing: bool) -> Iterator[None]:
+        """Hold the one connection. A block inside a writing one would end its transaction, and lose it unsaid."""
+        with self._lock:
+            if self._writing:
+                raise RuntimeError("a ledger block inside a write: use the session that is there")
+            self._writing = writing
+            try:
+                yield
+            finally:
+                self._writing = False
 
     def event(self, code: str, sentence: str, cycle: int | None = None, **data: Any) -> None:
         """Append one event."""

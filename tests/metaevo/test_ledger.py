@@ -141,6 +141,17 @@ def test_rows_stay_usable_after_their_block(ledger: Ledger) -> None:
     assert row.generation == "g000000"
 
 
+@pytest.mark.parametrize("inner", ["read", "write"])
+def test_a_block_inside_a_write_is_refused_instead_of_losing_it(ledger: Ledger, inner: str) -> None:
+    with ledger.write() as session:
+        session.add(Meta(key="outer", value="kept"))
+        with pytest.raises(RuntimeError, match="inside a write"), getattr(ledger, inner)():
+            pass
+    assert ledger.meta("outer") == "kept"
+    with ledger.read(), ledger.read():
+        assert ledger.meta("outer") == "kept"
+
+
 def test_threads_take_turns(ledger: Ledger) -> None:
     ledger.set_meta("n", "0")
 
