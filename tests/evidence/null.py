@@ -6,7 +6,7 @@ so that what is "right" was drawn by lot. What would stop such a candidate befor
 choice, the screen's bar) is set to let everything pass: a candidate that is never examined proves nothing about the
 gate. Without ``--home`` both kinds are run and recorded.
 
-Permuting verdicts keeps the model's own distribution, so in expectation nothing is learnt; permuting right answers among
+Permuting verdicts keeps the model's own distribution: in expectation nothing is learnt. Permuting right answers among
 tasks, as this did before, unteaches a planted habit ("drops the carry"). Where a habit is nearly even with the truth
 (grid_navigation 4-5) even random answers of its own can tip the greedy one. So every promotion is re-scored on vault
 items, and told apart by whether the gain is there too: what must not be is a promotion without one.

@@ -30,7 +30,7 @@ def test_null_cycles_of_a_scripted_model_are_resumed_and_promote_nothing(tmp_pat
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("kind", KINDS)
 def test_four_null_cycles_of_the_tiny_model_promote_nothing_that_is_no_gain(tmp_path: Path, kind: str) -> None:
-    """Random answers of its own can tip a planted habit that is nearly even: such a gain is there on vault items too."""
+    """Random answers of its own can tip a planted habit that is nearly even: that gain is there on vault items too."""
     found = run(Home(tmp_path / "home"), kind, 4, 7)
     assert (found["cycles"], found["promotions without a gain on vault items"]) == (4, 0)
     assert kind == "shuffled" or found["promotions"] == 0
