@@ -109,8 +109,8 @@ def opened(
 ) -> Iterator[App]:
     """Hold the home and yield it ready for work; everything it started ends with the block.
 
-    ``on_ready`` is called with the environments when all was looked at: until then nothing is written or started.
-    What ``measures`` nothing goes on without the sandbox's daemon.
+    ``on_ready`` gets the environments when all was looked at; nothing was written yet. What ``measures`` nothing goes on
+    without the sandbox's daemon.
 
     Raises:
         BadInput: The configuration asks for what is not here, contradicts itself or measures nothing.
@@ -122,16 +122,12 @@ def opened(
     with home.held(), sandboxed(home.path, config) as run, graders(home.path, config, run) as (pool, environments):
         registry = Registry(home.path)
         ready, chosen = checked(home, config, environments, registry), settings(config, environments, registry)
-        if home.founded:  # a damaged ledger is told before anything begins, as everything else is
-            home.ledger(read_only=False).close()
-        if measures:
-            must_answer(run)
+        _looked(home, run if measures else None)
         on_ready(environments)
         ledger = open_ledger(home.path / "metaevo.db", create=True)
         made: Sequence[Engine] = ()
         try:
-            remember(ledger, text)
-            ledger.set_meta("abilities", json.dumps({name: env.ability for name, env in environments.items()}))
+            remember(ledger, text, environments)
             made = (make or processes)(home, config, engines or config.placement.trials or side_by_side())
             host = _host(home, config, ready, ledger, registry, pool, made, environments, run)
             pool.on_event = lambda code, sentence, data: ledger.event(code, sentence, None, **data)
@@ -144,6 +140,14 @@ def opened(
             for engine in made:
                 engine.close()
             ledger.close()
+
+
+def _looked(home: Home, run: TierRun | None) -> None:
+    """Tell a damaged ledger or a sandbox that is away before anything begins, as everything else is."""
+    if home.founded:
+        home.ledger(read_only=False).close()
+    if run is not None:
+        must_answer(run)
 
 
 def _founded(home: Home, config: Config, ready: Ready, host: Host) -> None:
@@ -250,10 +254,11 @@ def _fixed_objective(config: Config, environments: Mapping[str, Environment]) ->
     return ability, direction or Direction.PERFORMANCE.value
 
 
-def remember(ledger: Ledger, text: str) -> None:
-    """Keep this version of the configuration as a ledger row."""
+def remember(ledger: Ledger, text: str, environments: Mapping[str, Environment]) -> None:
+    """Keep this version of the configuration as a ledger row, and which ability each environment measures."""
     from metaevo.artifacts.fingerprint import fingerprint
 
+    ledger.set_meta("abilities", json.dumps({name: env.ability for name, env in environments.items()}))
     with ledger.write() as session:
         digest = fingerprint(text)
         if session.get(ConfigRow, digest) is None:
