@@ -109,8 +109,7 @@ def opened(
 ) -> Iterator[App]:
     """Hold the home and yield it ready for work; everything it started ends with the block.
 
-    ``on_ready`` gets the environments when all was looked at; nothing was written yet. What ``measures`` nothing goes on
-    without the sandbox's daemon.
+    ``on_ready`` gets the environments once all was looked at. What ``measures`` nothing needs no sandbox's daemon.
 
     Raises:
         BadInput: The configuration asks for what is not here, contradicts itself or measures nothing.
