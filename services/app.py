@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from metaevo.gate.rules import GateRules
 from metaevo.ledger.ledger import Ledger, open_ledger
 from metaevo.ledger.tables import ConfigRow
 from metaevo.line.host import Host
+from metaevo.line.kernels import TierRun
 from metaevo.modules.registry import Registry
 from metaevo.recipes import schema
 from metaevo.recipes.schema import Recipe
@@ -30,7 +31,7 @@ from objectives.types import Direction, Environment
 from services import later
 from services.home import Home
 from services.ready import BASE, Ready, answer_tokens, checked, same_base
-from services.sandboxes import sandboxed
+from services.sandboxes import must_answer, programs, sandboxed
 from services.settings import Config
 
 BUILT_IN = "builtin:"
@@ -76,22 +77,25 @@ def sources(home: Path, config: Config) -> list[Source]:
 
 
 @contextmanager
-def graders(home: Path, config: Config) -> Iterator[tuple[GraderPool, dict[str, Environment]]]:
-    """Yield the grader pool and what it holds.
+def graders(
+    home: Path, config: Config, run: TierRun | None = None
+) -> Iterator[tuple[GraderPool, dict[str, Environment]]]:
+    """Yield the grader pool and what it holds; programs of rewards run where ``run`` says, default: a tier of its own.
 
     Raises:
-        BadInput: There is no environment, or one is missing or wrong.
+        BadInput: There is no environment, one is missing or wrong, or [sandbox] is.
     """
     if not config.environments:
         raise BadInput("metaevo.toml: environments: name at least one, for example [environments] addition = {}")
-    pool = GraderPool(sources(home, config))
-    try:
-        found_ = {environment.name: environment for environment in pool.describe()}
-        yield pool, found_
-    except BadEnvironment as error:
-        raise BadInput(str(error)) from error
-    finally:
-        pool.close()
+    with nullcontext(run) if run is not None else sandboxed(home, config, by="look") as tier:
+        pool = GraderPool(sources(home, config), tier=programs(tier))
+        try:
+            found_ = {environment.name: environment for environment in pool.describe()}
+            yield pool, found_
+        except BadEnvironment as error:
+            raise BadInput(str(error)) from error
+        finally:
+            pool.close()
 
 
 @contextmanager
@@ -101,28 +105,28 @@ def opened(
     make: MakeEngines | None = None,
     engines: int | None = None,
     on_ready: Callable[[Mapping[str, Environment]], None] = lambda _environments: None,
+    measures: bool = True,
 ) -> Iterator[App]:
     """Hold the home and yield it ready for work; everything it started ends with the block.
 
-    ``on_ready`` is called with the environments when all was looked at: until then nothing is written or started.
+    ``on_ready`` gets the environments once all was looked at. What ``measures`` nothing needs no sandbox's daemon.
 
     Raises:
         BadInput: The configuration asks for what is not here, contradicts itself or measures nothing.
         Busy: Another process holds the home.
+        SandboxUnavailable: The configured daemon is not there, or keeps a limit not.
     """
     config, text = home.config(), home.text
     later.refuse(config, text)
-    with home.held(), graders(home.path, config) as (pool, environments), sandboxed(home.path, config) as run:
+    with home.held(), sandboxed(home.path, config) as run, graders(home.path, config, run) as (pool, environments):
         registry = Registry(home.path)
         ready, chosen = checked(home, config, environments, registry), settings(config, environments, registry)
-        if home.founded:  # a damaged ledger is told before anything begins, as everything else is
-            home.ledger(read_only=False).close()
+        _looked(home, run if measures else None)
         on_ready(environments)
         ledger = open_ledger(home.path / "metaevo.db", create=True)
         made: Sequence[Engine] = ()
         try:
-            remember(ledger, text)
-            ledger.set_meta("abilities", json.dumps({name: env.ability for name, env in environments.items()}))
+            remember(ledger, text, environments)
             made = (make or processes)(home, config, engines or config.placement.trials or side_by_side())
             host = _host(home, config, ready, ledger, registry, pool, made, environments, run)
             pool.on_event = lambda code, sentence, data: ledger.event(code, sentence, None, **data)
@@ -135,6 +139,14 @@ def opened(
             for engine in made:
                 engine.close()
             ledger.close()
+
+
+def _looked(home: Home, run: TierRun | None) -> None:
+    """Tell a damaged ledger or a sandbox that is away before anything begins, as everything else is."""
+    if home.founded:
+        home.ledger(read_only=False).close()
+    if run is not None:
+        must_answer(run)
 
 
 def _founded(home: Home, config: Config, ready: Ready, host: Host) -> None:
@@ -241,10 +253,11 @@ def _fixed_objective(config: Config, environments: Mapping[str, Environment]) ->
     return ability, direction or Direction.PERFORMANCE.value
 
 
-def remember(ledger: Ledger, text: str) -> None:
-    """Keep this version of the configuration as a ledger row."""
+def remember(ledger: Ledger, text: str, environments: Mapping[str, Environment]) -> None:
+    """Keep this version of the configuration as a ledger row, and which ability each environment measures."""
     from metaevo.artifacts.fingerprint import fingerprint
 
+    ledger.set_meta("abilities", json.dumps({name: env.ability for name, env in environments.items()}))
     with ledger.write() as session:
         digest = fingerprint(text)
         if session.get(ConfigRow, digest) is None:

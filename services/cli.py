@@ -57,6 +57,7 @@ _GROUPS = {
     "environments": "What the model is measured and trained on.",
     "modules": "What recipes are made of.",
     "recipes": "How a model is raised.",
+    "sandbox": "Where code runs that nobody has read.",
 }
 
 
@@ -112,15 +113,23 @@ def _run(operation: Operation, home: Path | None, as_json: bool, given: dict[str
         raise SystemExit(0) from None
     except Exception as error:  # noqa: BLE001 - the process boundary: a person gets one line, never a traceback
         _fail(*_told(error))
-    if isinstance(data, dict) and any(data.get(key) is False for key in UNHEALTHY):
+    if _unwell(data):
         raise SystemExit(2 if operation.group == "config" else 3)
+
+
+def _unwell(data: Any) -> bool:
+    """Return whether a check found something wrong; of a list of tiers one that is usable is enough."""
+    if isinstance(data, list):
+        return bool(data) and all(isinstance(row, dict) and row.get("usable") is False for row in data)
+    return isinstance(data, dict) and any(data.get(key) is False for key in UNHEALTHY)
 
 
 def _told(error: Exception) -> tuple[str, int]:
     """Return what to say of an error, and the exit code."""
-    from metaevo.errors import BadInput, Busy, MetaevoError, Refused, Unwritable, cannot_write
+    from metaevo.errors import BadInput, Busy, MetaevoError, Refused, SandboxUnavailable, Unwritable, cannot_write
 
-    codes: tuple[tuple[type[Exception], int], ...] = ((Busy, 3), (Unwritable, 3), (Refused, 4), (BadInput, 2))
+    unwell = [(kind, 3) for kind in (Busy, Unwritable, SandboxUnavailable)]
+    codes: list[tuple[type[Exception], int]] = [*unwell, (Refused, 4), (BadInput, 2)]
     for kind, code in codes:
         if isinstance(error, kind):
             return str(error), code

@@ -20,6 +20,7 @@ from objectives.environment import BadEnvironment, messages
 from objectives.goals import BadGoals, check
 from objectives.splits import canonical, task_id
 from objectives.types import Environment, Split, Task
+from services import proposers
 from services.home import Home
 from services.settings import Config
 
@@ -47,6 +48,7 @@ def checked(home: Home, config: Config, environments: Mapping[str, Environment],
         BadInput: Something is missing, damaged, contradicts itself or cannot be measured; nothing was written.
     """
     wishes_checked(config, environments, registry)
+    proposers.checked(config.proposer, home.path)
     if config.training.gpus and not NVIDIA.exists():
         place = f"metaevo.toml: training.gpus = {config.training.gpus}"
         raise BadInput(f"{place}: this machine shows no NVIDIA device ({NVIDIA}); set gpus = 0")

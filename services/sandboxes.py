@@ -1,39 +1,93 @@
-"""The sandbox of a home: from [sandbox] to the tier that runs generated kernels.
+"""The sandbox of a home: from [sandbox] to the one tier that runs generated kernels and the programs of rewards.
 
-Without a word it is the embedded interpreter. A container tier is looked at here (address, image), and opened and
-proven before its first kernel; a daemon that does not answer then is infrastructure, never a kernel's failure.
+Without a word it is the embedded interpreter. A container tier is looked at here (address, image) and opened with the
+first kernel or program, or by `must_answer` where work begins. A daemon that is away later on is infrastructure.
+The daemon's client library is imported when a container tier is opened, not before.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from metaevo.effects import Run
-from metaevo.errors import BadInput
+from metaevo.engines.programs import Tier
+from metaevo.errors import BadInput, SandboxUnavailable
 from metaevo.line.kernels import TierRun, embedded
 from sandbox.errors import SandboxError
+from sandbox.self_check import Proven
+from sandbox.types import Kernel, Limits, Result, Row, Sandbox
 from services.settings import Config
 from services.settings_machine import SandboxTable
 
 if TYPE_CHECKING:
     from sandbox.address import Address
     from sandbox.images import Lock
-    from sandbox.types import Sandbox
 
 PLACE = "metaevo.toml: sandbox"
 OF_CONTAINERS = ("runtime", "host", "image", "tls", "allow_socket")
+AWAY = 'see `metaevo sandbox check`, or use = "monty"'
+
+
+@dataclass(frozen=True, slots=True)
+class Lent:
+    """A tier in the hands of somebody who does not end it: `sandboxed` does."""
+
+    sandbox: Sandbox
+
+    @property
+    def tier(self) -> str:
+        """Return the name of the tier."""
+        return self.sandbox.tier
+
+    @property
+    def limits(self) -> Limits:
+        """Return what one call may use."""
+        return self.sandbox.limits
+
+    def run(self, kernel: Kernel, rows: Sequence[Row], *, wall_s: float | None = None) -> Result:
+        """Return what the kernel did; see `sandbox.types.Sandbox`."""
+        return self.sandbox.run(kernel, rows, wall_s=wall_s)
+
+    def close(self) -> None:
+        """Do nothing: the tier is another's."""
+
+
+def programs(run: TierRun) -> Tier:
+    """Return a home's tier as graders ask for it: the same sandbox, opened once by whoever comes first.
+
+    Two of one owner would remove each other's containers as those of a dead process.
+    """
+    return Tier(run.identity, lambda: Lent(run.tier()))
+
+
+def must_answer(run: TierRun) -> None:
+    """Open and prove containers now, so that work does not begin without them; the embedded tier is always there.
+
+    Raises:
+        SandboxUnavailable: The daemon does not answer, lacks the image or the runtime, or keeps a limit not.
+    """
+    if run is embedded():
+        return
+    try:
+        tier = run.tier()
+        if isinstance(tier, Proven):
+            tier.must_hold()
+    except SandboxError as error:
+        raise SandboxUnavailable(f"{PLACE}: {str(error).removeprefix('sandbox: ')}; {AWAY}") from error
 
 
 @contextmanager
-def sandboxed(home: Path, config: Config) -> Iterator[Run]:
-    """Yield where the home's generated kernels run; its containers are gone with the block.
+def sandboxed(home: Path, config: Config, *, by: str = "") -> Iterator[TierRun]:
+    """Yield where the home's generated kernels and programs run; its containers are gone with the block.
+
+    Who does not hold the home says ``by`` what name it works: its containers are no other process's then.
 
     Raises:
         BadInput: Like `run_of`.
     """
-    made = run_of(home, config)
+    made = run_of(home, config, by=by)
     try:
         yield made
     finally:
@@ -41,8 +95,8 @@ def sandboxed(home: Path, config: Config) -> Iterator[Run]:
             made.close()
 
 
-def run_of(home: Path, config: Config) -> TierRun:
-    """Return where the home's generated kernels run; nothing is opened yet.
+def run_of(home: Path, config: Config, *, by: str = "") -> TierRun:
+    """Return where the home's generated kernels and programs run; nothing is opened yet.
 
     Raises:
         BadInput: A key contradicts the tier, an address is refused, or there is no image.
@@ -56,19 +110,27 @@ def run_of(home: Path, config: Config) -> TierRun:
     from sandbox.images import read_lock
 
     try:
-        address, lock = _address(home, table), read_lock(_image(home, table))
+        address, lock = address_of(home, table), read_lock(home / table.image)
         lock.must_match()
     except SandboxError as error:
         raise BadInput(f"{PLACE}: {error}") from error
     tier = "docker" if table.runtime == "runc" else f"docker+{table.runtime}"
-    return TierRun(f"{tier} {lock.image}", lambda: _containers(home, table.runtime, address, lock))
+    owner = owner_of(home, by)
+    return TierRun(f"{tier} {lock.image}", lambda: _containers(owner, table.runtime, address, lock))
 
 
-def _image(home: Path, table: SandboxTable) -> Path:
-    return home / table.image
+def owner_of(home: Path, by: str = "") -> str:
+    """Return the label of a home's containers."""
+    digest = hashlib.blake2b(str(home).encode(), digest_size=6).hexdigest()
+    return f"{digest}/{by}" if by else digest
 
 
-def _address(home: Path, table: SandboxTable) -> "Address":
+def address_of(home: Path, table: SandboxTable) -> "Address":
+    """Return where the daemon is.
+
+    Raises:
+        Refused: By `sandbox.address`.
+    """
     from sandbox.address import DEFAULT, Address, Tls
 
     tls = None
@@ -78,9 +140,7 @@ def _address(home: Path, table: SandboxTable) -> "Address":
     return Address(table.host or DEFAULT, tls, table.allow_socket)
 
 
-def _containers(home: Path, runtime: str, address: "Address", lock: "Lock") -> "Sandbox":
+def _containers(owner: str, runtime: str, address: "Address", lock: "Lock") -> Sandbox:
     from sandbox.docker import Docker
-    from sandbox.self_check import Proven
 
-    owner = hashlib.blake2b(str(home).encode(), digest_size=6).hexdigest()
     return Proven(Docker(lock, owner=owner, address=address, runtime=runtime))

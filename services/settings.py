@@ -18,7 +18,7 @@ from services.settings_machine import (
     LedgerTable,
     Notify,
     Placement,
-    Proposer,
+    ProposerTable,
     Retention,
     Rollouts,
     SandboxTable,
@@ -209,7 +209,7 @@ class Config(Table):
     fixed: Fixed = Fixed()
     serving: Serving | None = None
     sandbox: SandboxTable = SandboxTable()
-    proposer: Proposer | None = None
+    proposer: ProposerTable = ProposerTable()
     notify: dict[str, Notify] = Field(default_factory=dict)
     retention: Retention | None = None
     backup: Backup | None = None

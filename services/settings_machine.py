@@ -127,13 +127,25 @@ class SandboxTable(Table):
     """Whether a daemon's own socket may be used from inside a container: who takes over metaevo then owns the host."""
 
 
-class Proposer(Table):
-    """[proposer]: who writes new modules."""
+class ProposerTable(Table):
+    """[proposer]: who writes new modules. The grammar, which needs nothing, is always asked last."""
 
     use: str = "grammar"
-    """`grammar`, `champion` or an endpoint."""
+    """`grammar` alone, the `champion`, or an OpenAI-compatible endpoint: `https://host/v1`."""
     sends: Literal["code", "rows"] = "code"
-    """What it gets to see: code and counts, or rows too."""
+    """What a language model gets to see: code and counts, or training rows too."""
+    model: str | None = None
+    """What the endpoint calls its model."""
+    key: Secret | None = None
+    """The endpoint's key."""
+    calls: Count = 16
+    """Times a language model is asked in one cycle, at most."""
+    tokens: Count = 100_000
+    """Tokens it may read and write in one cycle."""
+    answer: Count | None = None
+    """Tokens of one reply; default: 512 of the champion, 1024 of an endpoint."""
+    timeout: Seconds = 60.0
+    """How long an endpoint's whole reply may take."""
 
 
 class Notify(Table):

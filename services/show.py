@@ -216,6 +216,18 @@ def _quarantine(data: dict[str, Any]) -> str:
     return f"{data['module']} is quarantined, and with it {marked}{now}"
 
 
+def _tiers(rows: list[dict[str, Any]]) -> str:
+    shown = []
+    for row in rows:
+        wrong = [check for check in row["checks"] if not check["ok"]]
+        found = [f"{check['name']}: {check['detail']}" for check in wrong] or [f"{len(row['checks'])} checks hold"]
+        states = ["usable" if row["usable"] else "REFUSED", *[""] * (len(found) - 1)]
+        names = [row["backend"], *[""] * (len(found) - 1)]
+        keys = ("backend", "state", "found")
+        shown += [dict(zip(keys, line, strict=True)) for line in zip(names, states, found, strict=True)]
+    return table(shown, ("backend", "state", "found"))
+
+
 def _eval(data: dict[str, Any]) -> str:
     rows = [{"what": name, **found} for part in ("abilities", "cells") for name, found in data[part].items()]
     return f"{data['generation']}\n{table(rows, ('what', 'mean', 'low', 'high', 'n'))}"
@@ -236,6 +248,10 @@ SHOWN: dict[str, Callable[[Any], str]] = {
     "modules_adopt": lambda d: f"{d['module']} is adopted",
     "modules_quarantine": _quarantine,
     "recipes_list": lambda rows: table(rows, ("name", "system", "arxiv", "observable")),
+    "sandbox_check": _tiers,
+    "sandbox_build": lambda d: (
+        f"{d['image']} is in {d['host']} ({d['source']}), pinned in {d['lock']}. Next: metaevo sandbox check"
+    ),
     "run": _run,
     "demo": _demo,
     "plan": _plan,

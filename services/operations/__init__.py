@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 Scope = Literal["read", "operate", "admin"]
-NOUNS = ("evolution", "generations", "goals", "configuration", "environments", "modules", "recipes", "health", "models")
+NOUNS = (
+    *("evolution", "generations", "goals", "configuration", "environments"),
+    *("modules", "recipes", "sandbox", "health", "models"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,13 +43,11 @@ def check_(home: Home) -> dict[str, Any]:
     from metaevo.modules.registry import Registry
     from services.app import graders, settings
     from services.ready import checked
-    from services.sandboxes import run_of
 
     with graders(home.path, config) as (_, environments):
         registry = Registry(home.path)
         checked(home, config, environments, registry)
         settings(config, environments, registry)
-        run_of(home.path, config)
         names = sorted(environments)
     return {"file": str(home.config_path), "environments": names, "later": [], "ok": True}
 

@@ -1,5 +1,6 @@
 """Environments as data: a list, and the audit of one with what it could prove."""
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -7,12 +8,14 @@ from typing import Any
 from metaevo.engines.grader import GraderPool
 from metaevo.errors import BadInput
 from metaevo.gate.rules import GateRules
+from metaevo.line.kernels import TierRun, embedded
 from metaevo.outlook import provable
-from objectives.audit import audit
+from objectives.audit import Audit, audit
 from objectives.environment import BadEnvironment
 from objectives.finder import Source, installed
 from objectives.types import Environment, Split, Task
 from services.home import Home
+from services.sandboxes import must_answer, programs, sandboxed
 
 
 def listed(home: Home | None) -> list[dict[str, Any]]:
@@ -47,21 +50,8 @@ def checked(name: str, home: Home | None, items: int) -> dict[str, Any]:
     if not 1 <= items <= 4096:
         raise BadInput(f"--items {items}: want 1 to 4096")
     source = _source(name, home)
-    pool = GraderPool([source])
-    try:
-        environment = pool.describe()[0]
-        tasks = _tasks(pool, environment, items)
-        if not tasks:
-            raise BadInput(f"environment {name}: no task falls into the train split; it needs more rows")
-
-        def grade(which: str, batch: Any) -> list[float | None]:
-            return [graded.score for graded in pool.grade(which, batch)]
-
-        found = audit(environment, tasks, grade)
-    except BadEnvironment as error:
-        raise BadInput(str(error)) from error
-    finally:
-        pool.close()
+    with _tier(home) as run:
+        environment, found, doors = _audited(source, run, name, items)
     rules = GateRules()
     return {
         "environment": environment.name,
@@ -69,9 +59,37 @@ def checked(name: str, home: Home | None, items: int) -> dict[str, Any]:
         "usable": found.usable,
         "findings": [asdict(finding) for finding in found.findings],
         "cells": [asdict(cell) | {"provable": provable(cell.texts, rules, 1)} for cell in found.cells],
-        "isolation": pool.closed_doors,
+        "isolation": doors,
         "model": _model_score(source, home, items),
     }
+
+
+def _tier(home: Home | None) -> AbstractContextManager[TierRun]:
+    """Return where programs run: as the home says, else the embedded tier."""
+    if home is None or not home.config_path.is_file():
+        return nullcontext(embedded())
+    return sandboxed(home.path, home.config(), by="audit")
+
+
+def _audited(source: Source, run: TierRun, name: str, items: int) -> tuple[Environment, Audit, dict[str, bool]]:
+    """Return an environment, its audit, and which doors were closed to its code."""
+    pool = GraderPool([source], tier=programs(run))
+    try:
+        environment = pool.describe()[0]
+        if environment.runs:
+            must_answer(run)
+        tasks = _tasks(pool, environment, items)
+        if not tasks:
+            raise BadInput(f"environment {name}: no task falls into the train split; it needs more rows")
+
+        def grade(which: str, batch: Any) -> list[float | None]:
+            return [graded.score for graded in pool.grade(which, batch)]
+
+        return environment, audit(environment, tasks, grade), pool.closed_doors
+    except BadEnvironment as error:
+        raise BadInput(str(error)) from error
+    finally:
+        pool.close()
 
 
 def _source(name: str, home: Home | None) -> Source:

@@ -26,7 +26,7 @@ def asked(home: Home, prompt: str, which: str, refine: int) -> dict[str, Any]:
 
     if not 0 <= refine <= 16:
         raise BadInput(f"--refine {refine}: want 0 to 16 rounds")
-    with opened(home, engines=1) as app:
+    with opened(home, engines=1, measures=False) as app:
         generation = app.host.lineage.get(which)
         if refine:
             generation = Generation(generation.id, generation.parent, generation.parts, _procedure(refine))
@@ -89,7 +89,7 @@ def exported(home: Home, which: str, folder: Path) -> dict[str, Any]:
 
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BadInput(f"{folder}: is not empty; give a new folder")
-    with opened(home, engines=1) as app, beside(folder) as aside:
+    with opened(home, engines=1, measures=False) as app, beside(folder) as aside:
         generation = app.host.lineage.get(which)
         app.host.engine.export(generation, str(aside))
         name, context = app.config.model.name, app.config.model.context

@@ -174,7 +174,7 @@ LATER: dict[str, str] = {
     "placement.rollouts": "placement.rollouts = { workers = 8 }",
     "placement.training": "placement.training = { workers = 1 }",
     "serving": "serving.enabled = false",
-    "proposer": 'proposer.use = "grammar"',
+    "proposer.use": 'proposer.use = "champion"',
     "notify": 'notify.slack = { url = { env = "SLACK" } }',
     "retention": "retention.generations = 50",
     "backup": 'backup.to = "/mnt"',
