@@ -40,7 +40,7 @@ from sandbox.types import Sandbox
 
 KINDS = ("keep", "weight", "score", "order")
 """What a cycle proposes, in turn. A rule that chooses objectives and a rewriting of tasks have no trial beside them."""
-EACH = 4
+EACH = 6
 """Proposals for each kernel that a cycle may admit: most that are refused do nothing on the home's own rows."""
 TASKS, DRAWN = 32, Sampling(4, temperature=1.0)
 """How many train tasks the champion answers for admission, and how."""
