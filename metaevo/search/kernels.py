@@ -6,6 +6,7 @@ kernel. What it is worth is the paired difference of their answers, with its sta
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 from metaevo.artifacts.fingerprint import fingerprint
@@ -104,7 +105,7 @@ class NewKernels:
             journal.step(
                 At(cycle).key(TRIED, number),
                 fingerprint(asdict(pair)),
-                lambda pair=pair: _kept(host, pair),
+                partial(_kept, host, pair),
                 kind=Pair,
                 module=module,
                 counts=asdict,

@@ -109,7 +109,9 @@ class Synthesis:
                 break
         return self._written(home)
 
-    def _step(self, position: int, kind: str, archive: Archive, known: frozenset[str], samples: Samples) -> Proposal:
+    def _step(
+        self, position: int, kind: str, archive: Archive, known: frozenset[str], samples: Samples | None
+    ) -> Proposal:
         """Return one proposal with what became of it."""
         key = At(self.cycle).key(PROPOSED, position)
         rng = self.journal.stream(key)
@@ -123,7 +125,7 @@ class Synthesis:
             [(parent.candidate.id, parent.quality, parent.noise) for parent in parents],
             sorted(request.known),
             [proposer.name for proposer in proposers],
-            [row.attempt.solution.id for row in samples.experiences],
+            [row.attempt.solution.id for row in samples.experiences] if samples else None,
             self.host.run.identity,
         )
         made: Proposal = self.journal.step(
@@ -135,7 +137,9 @@ class Synthesis:
         )
         return made
 
-    def _proposal(self, request: Request, proposers: Sequence[Proposer], rng: Random, samples: Samples) -> Proposal:
+    def _proposal(
+        self, request: Request, proposers: Sequence[Proposer], rng: Random, samples: Samples | None
+    ) -> Proposal:
         """Ask for a candidate and judge it."""
         turns = in_turn(proposers, request, rng)
         cost = Cost(sum(r.cost.calls for r in turns.refusals), sum(r.cost.tokens for r in turns.refusals))
@@ -154,7 +158,7 @@ class Synthesis:
             found = replace(found, failures=0, cost=Cost(cost.calls + spent.calls, cost.tokens + spent.tokens))
         return self._judged(replace(found, candidate=candidate, slot=slot_of(candidate)), candidate, samples)
 
-    def _judged(self, found: Proposal, candidate: Candidate, samples: Samples) -> Proposal:
+    def _judged(self, found: Proposal, candidate: Candidate, samples: Samples | None) -> Proposal:
         """Return the proposal with what admission said of it."""
         try:
             tier = _tier(self.host.run)
@@ -213,8 +217,11 @@ class Synthesis:
         failures = self.done[-1].failures if self.done else 0
         return Spent(sum(made.cost.calls for made in self.done), sum(made.cost.tokens for made in self.done), failures)
 
-    def _samples(self) -> Samples:
-        """Return graded answers of the champion to some of the objective's train tasks, as a journalled step."""
+    def _samples(self) -> Samples | None:
+        """Return graded answers of the champion to some of the objective's train tasks, as a journalled step.
+
+        None where the environment could judge none of them: admission draws its own then.
+        """
         seeds, champion = self.ground.seeds, self.ground.parent
         tasks = seeds[:: max(1, len(seeds) // TASKS)][:TASKS]
         key = At(self.cycle).key("kernel.rows")
@@ -234,7 +241,7 @@ class Synthesis:
 
         mark = fingerprint(measure_mark(self.host, champion, tasks), how)
         rows: Experiences = self.journal.step(key, mark, graded, shelf=Shelf(self.host.store))
-        return Samples(rows)
+        return Samples(rows) if rows else None
 
 
 def slot_of(candidate: Candidate) -> str:
