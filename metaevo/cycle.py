@@ -1,4 +1,4 @@
-"""One cycle: diagnose, objective, search, examine, decide. A straight line with one verdict at its end.
+"""One cycle: diagnose, objective, synthesis, search, examine, decide. A straight line with one verdict at its end.
 
 Each later step holds all it may look at; what the next cycle may know of this one is what `evolve.advance` writes.
 """
@@ -23,8 +23,11 @@ from metaevo.modules.contracts import unlawful
 from metaevo.modules.slots import Module
 from metaevo.outlook import history, scores_of
 from metaevo.preparation import prepare
+from metaevo.search.kernels import NewKernels, with_kernels
 from metaevo.search.run import Found, Search
-from metaevo.search.skeletons import skeletons
+from metaevo.search.skeletons import skeletons, unwanted
+from metaevo.synthesis.record import resting
+from metaevo.synthesis.step import Synthesis
 from metaevo.terms import State, Tools
 from metaevo.trial import Ground
 from metaevo.types import Cycle, Generation, Trial, Verdict
@@ -66,7 +69,8 @@ def _fresh(tools: Tools, state: State) -> Cycle:
         return Cycle(number, None, (), None, None, "none", f"converged: {error.args[0]}")
     tools.on_phase("search", f"{objective.ability}: {', '.join(map(str, objective.cells))}")
     ground = prepare(tools, state, objective, found)
-    outcome = _search(tools, state, objective, ground)
+    fresh = _synthesised(tools, state, ground)
+    outcome = _search(tools, state, objective, ground, fresh)
     if outcome.best is None or outcome.best.generation is None:
         return Cycle(number, objective, outcome.trials, None, None, "none", _why_none(outcome, found, objective))
     tools.on_phase("examine", f"{outcome.best.generation.id} by {outcome.recipe.name if outcome.recipe else '?'}")
@@ -144,10 +148,26 @@ def checked(objective: Objective, seen: History) -> Objective:
     return objective
 
 
-def _search(tools: Tools, state: State, objective: Objective, ground: Ground) -> Found:
+def _synthesised(tools: Tools, state: State, ground: Ground) -> tuple[str, ...]:
+    """Return the modules that this cycle wrote, as ``slot.name``; none where a search would not use them."""
+    settings, forbidden = tools.settings, tools.settings.goals.forbidden.methods
+    if settings.synthesis.kernels == 0 or settings.fixed_recipe is not None:
+        return ()
+    tools.on_phase("synthesis", f"at most {settings.synthesis.kernels} kernels")
+    step = Synthesis(tools.host, tools.journal, state.number, ground, settings.synthesis, forbidden, tools.authors)
+    made = step.run()
+    tools.on_phase("search", f"{len(made)} new kernels")
+    return made
+
+
+def _search(tools: Tools, state: State, objective: Objective, ground: Ground, fresh: tuple[str, ...]) -> Found:
     settings, host = tools.settings, tools.host
     references = any(task.reference is not None for task in ground.seeds)
-    choices = skeletons(host.registry, forbidden=settings.goals.forbidden.methods, references=references)
+    forbidden, rest = settings.goals.forbidden.methods, resting(host.ledger, host.registry, state.number)
+    choices, kernels = skeletons(host.registry, forbidden=forbidden, references=references, resting=rest), NewKernels()
+    if settings.synthesis.kernels:
+        never = (*unwanted(host.registry, forbidden), *rest)
+        choices, kernels = with_kernels(choices, host.registry, fresh, never, references)
     search = Search(
         host,
         tools.journal,
@@ -160,6 +180,7 @@ def _search(tools: Tools, state: State, objective: Objective, ground: Ground) ->
         objective.direction,
         settings.fixed_recipe,
         tools.on_count,
+        kernels,
     )
     return search.run()
 

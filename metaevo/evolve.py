@@ -20,6 +20,7 @@ from metaevo.ledger.tables import AliasRow, CycleRow, EpochRow, HoldRow
 from metaevo.line.host import Host
 from metaevo.outlook import as_data
 from metaevo.search.proposals import Sampler
+from metaevo.synthesis.step import Authors, nobody
 from metaevo.terms import Settings, State, Tools, module_digests
 from metaevo.types import Cycle, Generation
 
@@ -41,6 +42,7 @@ class Evolution:
     settings: Settings
     secret: str
     sampler: Sampler = field(default_factory=Sampler)
+    authors: Authors = nobody
     on_phase: Callable[[int, str, str], None] = lambda _cycle, _phase, _detail: None
     on_count: Callable[[int, int], None] = lambda _done, _most: None
     on_cycle: Callable[[Cycle], None] = lambda _cycle: None
@@ -73,6 +75,7 @@ class Evolution:
         if self.on_step is not None:
             journal.on_step = self.on_step
         tools = Tools(self.host, journal, self.sampler, self.settings, self.secret, module_digests(self.host))
+        tools.authors = self.authors
         tools.on_phase = lambda phase, detail: self.on_phase(row.number, phase, detail)
         tools.on_count = self.on_count
         try:

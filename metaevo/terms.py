@@ -15,6 +15,7 @@ from metaevo.modules.slots import SLOTS
 from metaevo.recipes.schema import Recipe
 from metaevo.search.proposals import Sampler
 from metaevo.search.run import SearchRules
+from metaevo.synthesis.step import Authors, SynthesisRules, nobody
 from metaevo.types import Generation
 from objectives.goals import Goals
 
@@ -26,6 +27,7 @@ class Settings:
     goals: Goals
     gate: GateRules = field(default_factory=GateRules)
     search: SearchRules = field(default_factory=SearchRules)
+    synthesis: SynthesisRules = field(default_factory=SynthesisRules)
     probe: ProbeRules = field(default_factory=ProbeRules)
     rule: str = "learning_progress"
     fixed_recipe: Recipe | None = None
@@ -66,6 +68,8 @@ class Tools:
     settings: Settings
     secret: str
     digests: Mapping[tuple[str, str], str]
+    authors: Authors = nobody
+    """Who writes kernels before the grammar does."""
     on_phase: Callable[[str, str], None] = lambda _phase, _detail: None
     on_count: Callable[[int, int], None] = lambda _done, _most: None
 

@@ -24,6 +24,7 @@ from metaevo.modules.registry import Registry
 from metaevo.recipes import schema
 from metaevo.recipes.schema import Recipe
 from metaevo.search.run import SearchRules
+from metaevo.synthesis.step import SynthesisRules
 from metaevo.terms import Settings
 from objectives.environment import BadEnvironment
 from objectives.finder import Source
@@ -225,6 +226,7 @@ def settings(config: Config, environments: Mapping[str, Environment], registry: 
         search=SearchRules(
             config.search.trials, config.search.fidelity, config.search.finals, margin=min(margins, default=1.0)
         ),
+        synthesis=SynthesisRules(config.search.kernels),
         probe=ProbeRules(config.diagnosis.items, config.diagnosis.samples),
         rule=registry.get("objective", config.objective.rule, "metaevo.toml: objective.rule").name,
         fixed_recipe=_fixed_recipe(config, registry),

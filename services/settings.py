@@ -157,6 +157,8 @@ class SearchTable(Table):
     """Share of the budget knobs that such a trial gets."""
     finals: Annotated[int, Field(ge=1, le=16)] = 2
     """The best of them that are run again in full."""
+    kernels: Annotated[int, Field(ge=0, le=16)] = 0
+    """New modules a cycle may write and admit, each tried once where a search has two trials or more; 0: none."""
 
 
 class DiagnosisTable(Table):

@@ -6,7 +6,7 @@ so a resumed search takes the same decisions. An engine that dies is infrastruct
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 from typing import Any
 
@@ -16,11 +16,12 @@ from metaevo.artifacts.fingerprint import fingerprint
 from metaevo.engines.protocol import Engine
 from metaevo.errors import EngineError, ModuleFailed
 from metaevo.ledger.journal import At, Journal
-from metaevo.ledger.tables import RecipeRow, TrialRow
 from metaevo.line.answer import examined, measure_mark
 from metaevo.line.host import Host
 from metaevo.recipes.schema import Recipe
+from metaevo.search.kernels import NewKernels
 from metaevo.search.proposals import Sampler, Study, drawn_at_random, shorter_within_noise, study
+from metaevo.search.record import record
 from metaevo.search.score import PARENT, REFERENCE, SHARE, changed, feasible, rank, scored
 from metaevo.search.skeletons import Skeleton
 from metaevo.search.space import with_knobs
@@ -69,6 +70,7 @@ class Search:
     direction: Direction
     pinned: Recipe | None = None
     on_trial: Callable[[int, int], None] = lambda _done, _total: None
+    kernels: NewKernels = field(default_factory=NewKernels)
 
     def run(self) -> Found:
         """Return the best trial in full fidelity, or why there is none."""
@@ -79,6 +81,7 @@ class Search:
         evidence = study(self.host.ledger, self._name(), self.choices, self.host.registry, self.cycle)
         fidelity, count = self._fidelity(evidence)
         low, params = self._map(evidence, count, fidelity, old)
+        self.kernels.tell(self.host, self.journal, self.cycle, low, self._report, self.ground.aimed)
         ranked = sorted((t for t in low if t.score is not None), key=rank)
         if not ranked:
             return Found(None, None, tuple(low), _failures(low))
@@ -118,8 +121,7 @@ class Search:
         for first in range(0, count, size):
             jobs = []
             for number in range(first, min(first + size, count)):
-                chosen = [p["skeleton"] for p in params.values()]
-                params[number + 1] = self._proposal(evidence, number, count, chosen)
+                params[number + 1] = self._proposal(evidence, number, count, params)
                 jobs.append((number + 1, params[number + 1], fidelity))
             batch = self._batch(jobs, old)
             done += batch
@@ -128,16 +130,21 @@ class Search:
             self.on_trial(len(done), count + self.rules.finals)
         return done, params
 
-    def _proposal(self, evidence: Study, number: int, count: int, chosen: Sequence[str]) -> dict[str, Any]:
-        """Return a proposal as a journalled step: what Optuna said once stays said."""
+    def _proposal(
+        self, evidence: Study, number: int, count: int, asked: Mapping[int, dict[str, Any]]
+    ) -> dict[str, Any]:
+        """Return a proposal as a journalled step: what Optuna said once stays said. A new kernel's trial is its own."""
         key = At(self.cycle).key("search.ask", number)
         seed = self.journal.stream_seed(key)
-        mark = fingerprint(seed, [row["params"] for row in evidence.rows], sorted(self.choices), count)
+        own = self.kernels.proposal(number, count, asked, self._every())
+        more = [] if own is None else [own]
+        mark = fingerprint(seed, [row["params"] for row in evidence.rows], sorted(self.choices), count, *more)
+        chosen = [params["skeleton"] for params in asked.values()]
         return dict(
             self.journal.step(
                 key,
                 mark,
-                lambda: evidence.proposal(self.sampler, number, count, seed, chosen),
+                lambda: own or evidence.proposal(self.sampler, number, count, seed, chosen),
                 kind=dict[str, Any],
                 counts=lambda p: {"skeleton": p["skeleton"]},
             )
@@ -192,7 +199,7 @@ class Search:
         except EngineError as error:
             made = Trial(number, recipe.hash, fidelity, None, failure=f"infrastructure: {error}"[:300])
             self.host.ledger.event("trial_infrastructure", f"trial {number}: {error}", self.cycle)
-        self._record(made, recipe, params)
+        record(self.host.ledger, self._name(), self.cycle, made, recipe, params)
         return made
 
     def _compared(self, engine: Engine) -> dict[str, Report]:
@@ -243,7 +250,7 @@ class Search:
         """
         finals = list(ranked[: self.rules.finals])
         gained = [t for t in ranked if feasible(t) and (t.score or 0.0) > 0]
-        own = [t for t in gained if self.choices[params[t.number]["skeleton"]].preset is None]
+        own = [t for t in gained if self._every()[params[t.number]["skeleton"]].preset is None]
         if own and len(finals) > 1 and not any(t in own for t in finals):
             finals[-1] = own[0]
         if self.cycle % 4 == 0 and len(finals) > 1 and (rest := [t.number for t in ranked[self.rules.finals :]]):
@@ -258,7 +265,7 @@ class Search:
         return self.rules.fidelity, self.rules.trials
 
     def _recipe(self, params: Mapping[str, Any]) -> Recipe:
-        skeleton = self.choices[params["skeleton"]]
+        skeleton = self._every()[params["skeleton"]]
         made = with_knobs(skeleton.recipe, params).filled(self.host.registry)
         return made if skeleton.preset else made.model_copy(update={"name": f"proposed_{made.hash[:6]}"})
 
@@ -267,31 +274,16 @@ class Search:
             return None
         return {"params": params, "score": made.score, "constraints": dict(made.constraints), "fidelity": made.fidelity}
 
+    def _every(self) -> dict[str, Skeleton]:
+        return {**self.kernels.skeletons, **self.choices}
+
+    def _report(self, made: Trial) -> Report:
+        if made.generation is None:
+            raise ValueError("a trial without a generation has no report")
+        return self._dev(made.generation, made.number, self.host.engine)
+
     def _name(self) -> str:
         return f"{self.ability}/{self.direction.value}"
-
-    def _record(self, made: Trial, recipe: Recipe, params: dict[str, Any]) -> None:
-        """Write the recipe and the trial; writing them twice changes nothing. Infrastructure leaves no evidence."""
-        with self.host.ledger.write() as session:
-            body = recipe.model_dump(mode="json")
-            session.merge(RecipeRow(hash=recipe.hash, name=recipe.name, body=body, modules=list(recipe.modules)))
-            if made.failure.startswith("infrastructure"):
-                return
-            session.merge(
-                TrialRow(
-                    cycle=self.cycle,
-                    number=made.number,
-                    study=self._name(),
-                    recipe=recipe.hash,
-                    fidelity=made.fidelity,
-                    params=params,
-                    score=made.score,
-                    constraints=dict(made.constraints),
-                    tokens=made.tokens,
-                    failure=made.failure,
-                    generation=made.generation.id if made.generation else None,
-                )
-            )
 
 
 def _failures(trials: Sequence[Trial]) -> str:

@@ -32,19 +32,28 @@ class Skeleton:
 
 
 def skeletons(
-    registry: Registry, *, forbidden: Sequence[str] = (), references: bool = True, most: int = MOST
+    registry: Registry,
+    *,
+    forbidden: Sequence[str] = (),
+    references: bool = True,
+    most: int = MOST,
+    resting: Sequence[str] = (),
 ) -> dict[str, Skeleton]:
-    """Return the legal skeletons by id: every preset, then proposals in an order that depends on nothing else."""
+    """Return the legal skeletons by id: every preset, then proposals in an order that depends on nothing else.
+
+    ``resting`` are modules that no proposal uses; presets that name them stay.
+    """
     found: dict[str, Skeleton] = {}
-    broken_ones = {name for _, name in unlawful(registry)}
-    forbidden = (*forbidden, *broken_ones, *_generated(registry, forbidden))
+    forbidden = unwanted(registry, forbidden)
     presets = [recipe for recipe in _presets(registry) if not _forbidden(recipe, forbidden)]
     for recipe in presets:
         found[identify(recipe)] = Skeleton(identify(recipe), recipe, recipe.name)
     proposed: dict[str, Skeleton] = {}
     for recipe in [*_mutations(presets, registry), *_recombinations(presets)]:
         id_ = identify(recipe)
-        fine = not _forbidden(recipe, forbidden) and broken(recipe, registry, references=references) is None
+        fine = (
+            not _forbidden(recipe, (*forbidden, *resting)) and broken(recipe, registry, references=references) is None
+        )
         if id_ not in found and fine:
             proposed[id_] = Skeleton(id_, recipe)
     ordered = sorted(proposed, key=lambda id_: (len(proposed[id_].recipe.modules), _order(id_)))
@@ -78,6 +87,12 @@ def _forbidden(recipe: Recipe, forbidden: Sequence[str]) -> bool:
     return bool(uses & set(forbidden))
 
 
+def unwanted(registry: Registry, forbidden: Sequence[str]) -> tuple[str, ...]:
+    """Return what search never uses, by name: what the operator forbade, modules that break a law."""
+    broken_ones = {name for _, name in unlawful(registry)}
+    return (*forbidden, *broken_ones, *_generated(registry, forbidden))
+
+
 def _generated(registry: Registry, forbidden: Sequence[str]) -> list[str]:
     """Return the generated modules that ``generated:SLOT`` forbids: all of the slot but those a person adopted."""
     every = generated_files.every(registry.home) if registry.home is not None else ()
@@ -107,7 +122,7 @@ def _added(stage: Stage, registry: Registry, online: bool) -> Iterator[Stage]:
         present = [step.use for step in getattr(stage, slot)]
         for name in registry.names(slot):
             if name not in present:
-                yield stage.model_copy(update={slot: _placed(slot, getattr(stage, slot), Step(use=name))})
+                yield stage.model_copy(update={slot: placed(slot, getattr(stage, slot), Step(use=name))})
 
 
 def _swapped(stage: Stage, registry: Registry, online: bool, known: Set[str]) -> Iterator[Stage]:
@@ -125,7 +140,7 @@ def _swapped(stage: Stage, registry: Registry, online: bool, known: Set[str]) ->
             yield stage.model_copy(update={slot: (*stage.feedback, step) if slot == "feedback" else step})
 
 
-def _placed(slot: str, steps: tuple[Step, ...], new: Step) -> tuple[Step, ...]:
+def placed(slot: str, steps: tuple[Step, ...], new: Step) -> tuple[Step, ...]:
     """Return the steps with a new one where it makes sense: replay last, corrections first, filters in between."""
     if slot != "refinement" or new.use.endswith("_replay") or new.use == "only_answers":
         return (*steps, new)

@@ -1,0 +1,127 @@
+"""What the ledger knows of the kernels of earlier cycles: which were proposed, what their trials showed.
+
+A kernel's proposal is a journal row (`PROPOSED`), the trial beside the same recipe without it another (`TRIED`). The
+archive is rebuilt from both, so that nothing but the ledger and the home's files is the truth.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlmodel import col, select
+
+from metaevo.artifacts.bodies import Shelf
+from metaevo.artifacts.store import Store
+from metaevo.kernels import TRIED
+from metaevo.ledger.ledger import Ledger
+from metaevo.ledger.tables import StepRow
+from metaevo.modules import generated_files
+from metaevo.modules.registry import Registry
+from metaevo.synthesis.archive import Archive, Candidate
+from metaevo.synthesis.proposals import Cost, Refusal
+
+PROPOSED = "kernel"
+UNAVAILABLE = "sandbox unavailable"
+"""The reason that is none: nothing was learnt about the proposal."""
+WINDOW = 64
+"""The newest measured kernels: from them the archive is made."""
+IN_USE = 4
+"""Kernels of earlier cycles that a search may use: every further one would displace another combination."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """One proposal and what became of it. ``reason`` is from a closed list; empty: it was admitted as ``name``."""
+
+    kind: str
+    slot: str
+    name: str = ""
+    candidate: Candidate | None = None
+    reason: str = ""
+    sentence: str = ""
+    refusals: tuple[Refusal, ...] = ()
+    """What proposers before its author gave instead of a candidate."""
+    numbers: Mapping[str, float] = field(default_factory=dict)
+    behaviour: tuple[float, ...] = ()
+    tier: str = ""
+    cost: Cost = field(default_factory=Cost)
+    failures: int = 0
+    """Failures of infrastructure in a row on the way to models, after this proposal."""
+
+    @property
+    def accepted(self) -> bool:
+        """Return whether it was admitted."""
+        return self.candidate is not None and not self.reason
+
+    @property
+    def label(self) -> str:
+        """Return ``slot.name``."""
+        return f"{self.slot}.{self.name}"
+
+    def counts(self) -> dict[str, Any]:
+        """Return what the journal row says of it."""
+        made = self.candidate
+        known = {"id": made.id, "proposer": made.by} if made is not None else {}
+        refused = [f"{refusal.by}: {refusal.reason}" for refusal in self.refusals]
+        said = {"kind": self.kind, "reason": self.reason} | ({"module": self.label} if self.accepted else {})
+        return known | said | ({"before": refused} if refused else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """What the trials of one kernel showed. ``gain`` is None where its trial came to no score."""
+
+    gain: float | None
+    error: float
+
+
+def known_ids(ledger: Ledger, before: int) -> frozenset[str]:
+    """Return the ids of all candidates that earlier cycles judged, refused ones too."""
+    with ledger.read() as session:
+        mine = (StepRow.step == PROPOSED, StepRow.cycle < before)
+        rows = session.exec(select(StepRow.counts).where(*mine)).all()
+    return frozenset(row["id"] for row in rows if "id" in row and row["reason"] != UNAVAILABLE)
+
+
+def worths(ledger: Ledger, before: int) -> dict[str, Worth]:
+    """Return what was measured of each kernel in earlier cycles, by ``slot.name``, the newest `WINDOW`."""
+    with ledger.read() as session:
+        mine = (StepRow.step == TRIED, StepRow.cycle < before, col(StepRow.digest).is_not(None))
+        newest = select(StepRow).where(*mine).order_by(col(StepRow.cycle).desc(), col(StepRow.position))
+        rows = session.exec(newest.limit(WINDOW)).all()
+    return {row.module: Worth(row.counts["gain"], row.counts["error"]) for row in reversed(rows)}
+
+
+def archive_of(ledger: Ledger, store: Store, registry: Registry, before: int) -> Archive:
+    """Return the archive of the kernels that were measured in earlier cycles and may still be used."""
+    known = worths(ledger, before)
+    with ledger.read() as session:
+        mine = (StepRow.step == PROPOSED, StepRow.cycle < before, col(StepRow.digest).is_not(None))
+        query = select(StepRow.counts, StepRow.digest).where(*mine).order_by(col(StepRow.cycle), col(StepRow.position))
+        rows = [(counts.get("module"), digest) for counts, digest in session.exec(query)]
+    usable = {
+        f"{slot}.{name}" for slot in {label.partition(".")[0] for label in known} for name in registry.names(slot)
+    }
+    made = Archive()
+    for label, digest in rows:
+        worth = known.get(label) if label in usable else None
+        if worth is None or worth.gain is None or digest is None:
+            continue
+        proposal: Proposal = Shelf(store).read(digest, Proposal)
+        if proposal.candidate is not None:
+            made = made.tell(proposal.candidate, worth.gain, proposal.behaviour, worth.error)
+    return made
+
+
+def resting(ledger: Ledger, registry: Registry, before: int) -> tuple[str, ...]:
+    """Return the generated modules of earlier cycles that search leaves alone: those that measured worse than nothing,
+    and all but the best `IN_USE` of the others. What a person adopted or wrote never rests.
+    """
+    if registry.home is None:
+        return ()
+    every = [made for made in generated_files.every(registry.home) if made.cycle is not None and made.cycle < before]
+    open_ = [made for made in every if made.state == "admitted"]
+    known = worths(ledger, before) if open_ else {}
+    fine = [(known.get(made.label, Worth(0.0, 0.0)).gain, made.cycle or 0, made.name) for made in open_]
+    best = sorted(entry for entry in fine if entry[0] is not None and entry[0] >= 0)[-IN_USE:]
+    return tuple(sorted({made.name for made in open_} - {name for _, _, name in best}))

@@ -1,0 +1,281 @@
+"""Synthesis as a part of the cycle: kernels are proposed, admitted, and files of the home before search begins.
+
+Every proposal is one journalled step with a stream of its own; what it rests on (archive, known ids, samples) is of
+earlier cycles and earlier steps only, so a cycle that died goes on with the same kernels. A refusal is a row with its
+reason; a sandbox that does not answer ends synthesis for this cycle and nothing else.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from random import Random
+
+from metaevo.artifacts.bodies import Shelf
+from metaevo.artifacts.fingerprint import fingerprint
+from metaevo.effects import Run
+from metaevo.engines.protocol import Sampling
+from metaevo.errors import BadInput, ModuleFailed, SandboxUnavailable
+from metaevo.kernels import CONTRACTS, TASK
+from metaevo.ledger.journal import At, Journal
+from metaevo.line.answer import measure_mark, sampled
+from metaevo.line.effects import PoolReward, redacted
+from metaevo.line.host import Host, TaskTable
+from metaevo.line.kernels import TierRun
+from metaevo.modules import generated_files
+from metaevo.modules.generated import Code
+from metaevo.synthesis.admission import Admission, admit, admitted
+from metaevo.synthesis.archive import Archive, Candidate
+from metaevo.synthesis.inputs import Samples
+from metaevo.synthesis.proposals import INFRASTRUCTURE, Cost, Proposer, Request, in_turn
+from metaevo.synthesis.proposer import Grammar
+from metaevo.synthesis.record import PROPOSED, UNAVAILABLE, Proposal, archive_of, known_ids
+from metaevo.synthesis.refusals import Refusal as Why
+from metaevo.synthesis.samples import described, fixed
+from metaevo.synthesis.tree import from_json
+from metaevo.trial import Ground
+from metaevo.types import Experience, Experiences, Generation
+from sandbox.errors import Refused, Unavailable
+from sandbox.types import Sandbox
+
+KINDS = ("keep", "weight", "score", "order")
+"""What a cycle proposes, in turn. A rule that chooses objectives and a rewriting of tasks have no trial beside them."""
+EACH = 6
+"""Proposals for each kernel that a cycle may admit: most that are refused do nothing on the home's own rows."""
+TASKS, DRAWN = 32, Sampling(4, temperature=1.0)
+"""How many train tasks the champion answers for admission, and how."""
+SENTENCE = 300
+"""Characters of a sentence that is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class SynthesisRules:
+    """How much a cycle writes. The operator sets it."""
+
+    kernels: int = 0
+    """New kernels a cycle may admit; 0: nothing is proposed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What a cycle's earlier proposals took from models: what a new author's budget begins with."""
+
+    calls: int = 0
+    tokens: int = 0
+    failures: int = 0
+
+
+Authors = Callable[[Generation, Spent], Sequence[Proposer]]
+"""Who is asked before the grammar: given the champion and what was spent in this cycle."""
+
+
+def nobody(_champion: Generation, _spent: Spent) -> Sequence[Proposer]:
+    """Return no author: the grammar alone writes."""
+    return ()
+
+
+@dataclass(slots=True)
+class Synthesis:
+    """One cycle's synthesis. ``forbidden`` are methods the operator forbade, ``generated:SLOT`` among them."""
+
+    host: Host
+    journal: Journal
+    cycle: int
+    ground: Ground
+    rules: SynthesisRules
+    forbidden: Sequence[str] = ()
+    authors: Authors = nobody
+    done: list[Proposal] = field(default_factory=list)
+
+    def run(self) -> tuple[str, ...]:
+        """Return the modules admitted in this cycle as ``slot.name``; their files are in the home.
+
+        Raises:
+            BadInput: There is no home to write them into.
+        """
+        kinds = [kind for kind in KINDS if not {f"generated:{slot}" for slot in _slots(kind)} & set(self.forbidden)]
+        if not kinds or self.rules.kernels == 0:
+            return ()
+        home = self.host.registry.home
+        if home is None:
+            raise BadInput("search.kernels: there is no home to write modules into; set it to 0")
+        archive = archive_of(self.host.ledger, self.host.store, self.host.registry, self.cycle)
+        known, samples = known_ids(self.host.ledger, self.cycle), self._samples()
+        for position in range(EACH * self.rules.kernels):
+            kind = kinds[(self.cycle + position) % len(kinds)]
+            made = self._step(position, kind, archive, known, samples)
+            self.done.append(made)
+            if made.reason == UNAVAILABLE or sum(one.accepted for one in self.done) == self.rules.kernels:
+                break
+        return self._written(home)
+
+    def _step(
+        self, position: int, kind: str, archive: Archive, known: frozenset[str], samples: Samples | None
+    ) -> Proposal:
+        """Return one proposal with what became of it."""
+        key = At(self.cycle).key(PROPOSED, position)
+        rng = self.journal.stream(key)
+        parents = archive.ask(rng, kind)
+        before = frozenset(one.candidate.id for one in self.done if one.candidate is not None)
+        request = Request(kind, parents, known | before)
+        proposers = (*self.authors(self.ground.parent, self._spent()), Grammar())
+        mark = fingerprint(
+            self.journal.stream_seed(key),
+            kind,
+            [(parent.candidate.id, parent.quality, parent.noise) for parent in parents],
+            sorted(request.known),
+            [proposer.name for proposer in proposers],
+            [row.attempt.solution.id for row in samples.experiences] if samples else None,
+            self.host.run.identity,
+        )
+        made: Proposal = self.journal.step(
+            key,
+            mark,
+            lambda: self._proposal(request, proposers, rng, samples),
+            kind=Proposal,
+            counts=Proposal.counts,
+        )
+        return made
+
+    def _proposal(
+        self, request: Request, proposers: Sequence[Proposer], rng: Random, samples: Samples | None
+    ) -> Proposal:
+        """Ask for a candidate and judge it."""
+        turns = in_turn(proposers, request, rng)
+        cost = Cost(sum(r.cost.calls for r in turns.refusals), sum(r.cost.tokens for r in turns.refusals))
+        failures = self._spent().failures
+        for refusal in turns.refusals:
+            failures = failures + 1 if refusal.reason in INFRASTRUCTURE else failures
+        found = Proposal(
+            request.kind, CONTRACTS[request.kind].slot, refusals=turns.refusals, failures=failures, cost=cost
+        )
+        if turns.proposed is None:
+            last = turns.refusals[-1]
+            return replace(found, reason=str(last.reason), sentence=last.detail)
+        candidate = turns.proposed.candidate
+        if turns.proposed.cost.calls:
+            spent = turns.proposed.cost
+            found = replace(found, failures=0, cost=Cost(cost.calls + spent.calls, cost.tokens + spent.tokens))
+        return self._judged(replace(found, candidate=candidate, slot=slot_of(candidate)), candidate, samples)
+
+    def _judged(self, found: Proposal, candidate: Candidate, samples: Samples | None) -> Proposal:
+        """Return the proposal with what admission said of it."""
+        try:
+            tier = _tier(self.host.run)
+            decided = admit(candidate.source, candidate.kind, found.slot, tier, samples=samples)
+            found = replace(found, numbers=dict(decided.numbers), tier=decided.tier)
+            if not decided.accepted:
+                return replace(found, reason=str(decided.reason), sentence=decided.sentence)
+            behaviour = _behaviour(self.host.run, candidate)
+        except ModuleFailed as error:  # on records that were made up, beyond what admission tried
+            return replace(found, reason=str(Why.CRASHES), sentence=str(error)[:SENTENCE])
+        except SandboxUnavailable as error:
+            said = f"no kernel is written in this cycle: {error}"[:SENTENCE]
+            self.host.ledger.event("synthesis_unavailable", said, self.cycle)
+            return replace(found, reason=UNAVAILABLE, sentence=str(error)[:SENTENCE])
+        return replace(found, name=f"syn_{candidate.kind}_{candidate.id[:8]}", behaviour=behaviour)
+
+    def _written(self, home: Path) -> tuple[str, ...]:
+        """Write the admitted kernels' files, as a journalled step; what a person did to one since then stays."""
+
+        def write() -> tuple[str, ...]:
+            for made in self.done:
+                if made.accepted and not generated_files.path_of(home, made.slot, made.name).exists():
+                    generated_files.save(home, self._file(made))
+            self._tell()
+            return tuple(made.label for made in self.done if made.accepted)
+
+        labels: tuple[str, ...] = self.journal.step(
+            At(self.cycle).key("kernels"),
+            fingerprint([made.label for made in self.done]),
+            write,
+            kind=tuple[str, ...],
+            counts=lambda made: {"proposed": len(self.done), "admitted": len(made)},
+        )
+        return labels
+
+    def _file(self, made: Proposal) -> generated_files.Generated:
+        """Return what the file of an admitted kernel says."""
+        if made.candidate is None:
+            raise ValueError("an admitted kernel has a candidate")
+        code = Code(made.slot, made.kind, made.name, made.candidate.source)
+        parents = tuple(f"syn_{made.kind}_{id_[:8]}" for id_ in made.candidate.parents)
+        passed = Admission(True, None, "", made.numbers, made.tier)
+        return admitted(code, passed, made.candidate.by, parents=parents, cycle=self.cycle)
+
+    def _tell(self) -> None:
+        """Write what came of the cycle's proposals as one event."""
+        names = [made.name for made in self.done if made.accepted]
+        why = Counter(made.reason for made in self.done if made.reason)
+        refused = "; refused: " + ", ".join(f"{n} {reason}" for reason, n in sorted(why.items())) if why else ""
+        which = f": {', '.join(names)}" if names else ""
+        said = f"{len(self.done)} kernels proposed, {len(names)} admitted{which}{refused}"
+        self.host.ledger.event("kernels_proposed", said[:SENTENCE], self.cycle, refused=dict(why))
+
+    def _spent(self) -> Spent:
+        """Return what this cycle's proposals took from models so far."""
+        failures = self.done[-1].failures if self.done else 0
+        return Spent(sum(made.cost.calls for made in self.done), sum(made.cost.tokens for made in self.done), failures)
+
+    def _samples(self) -> Samples | None:
+        """Return graded answers of the champion to some of the objective's train tasks, as a journalled step.
+
+        None where the environment could judge none of them: admission draws its own then.
+        """
+        seeds, champion = self.ground.seeds, self.ground.parent
+        tasks = seeds[:: max(1, len(seeds) // TASKS)][:TASKS]
+        key = At(self.cycle).key("kernel.rows")
+        how = replace(DRAWN, seed=self.journal.stream_seed(key) % 2**31)
+
+        def graded() -> Experiences:
+            attempts = sampled(self.host, self.host.together, champion, tasks, how)
+            table = TaskTable()
+            table.add(tasks)
+            verdicts = PoolReward(self.host, table)(attempts)
+            clean = {task.id: task for task in redacted(tasks)}
+            return tuple(
+                Experience(replace(attempt, task=clean[attempt.task.id]), (verdict,), verdict.score)
+                for attempt, verdict in zip(attempts, verdicts, strict=True)
+                if verdict.score is not None
+            )
+
+        mark = fingerprint(measure_mark(self.host, champion, tasks), how)
+        rows: Experiences = self.journal.step(key, mark, graded, shelf=Shelf(self.host.store))
+        return Samples(rows) if rows else None
+
+
+def slot_of(candidate: Candidate) -> str:
+    """Return where a kernel belongs: one that orders by what tasks have orders tasks, others the rows."""
+    if candidate.kind == "order" and candidate.tree is not None:
+        named = {node.value for node in from_json(candidate.tree) if node.op in ("field", "given", "known")}
+        return "tasks" if named <= set(TASK) else "refinement"
+    return CONTRACTS[candidate.kind].slot
+
+
+def _slots(kind: str) -> set[str]:
+    return {"tasks", "refinement"} if kind == "order" else {CONTRACTS[kind].slot}
+
+
+def _tier(run: Run) -> Sandbox:
+    """Return the tier behind `Run`.
+
+    Raises:
+        SandboxUnavailable: It does not answer, is refused, or kernels run on none.
+    """
+    if not isinstance(run, TierRun):
+        raise SandboxUnavailable(f"{run.identity} is no tier of the sandbox")
+    try:
+        return run.tier()
+    except (Unavailable, Refused) as error:
+        raise SandboxUnavailable(str(error)) from error
+
+
+def _behaviour(run: Run, candidate: Candidate) -> tuple[float, float]:
+    """Return the numbers that say how a kernel behaves on the fixed records.
+
+    Raises:
+        ModuleFailed: It fails on them.
+        SandboxUnavailable: Infrastructure failed.
+    """
+    calls = fixed(candidate.kind)
+    return described(candidate.kind, calls, run(candidate.kernel, calls))
