@@ -26,7 +26,7 @@ STATUS = {
     *["objective", "last_decision", "goals", "attention", "budgets", "cost", "next_fire_at", "heartbeat_age_s"],
 }
 WHY = {"generation", "weakness", "objective", "method", "gain", "kept", "against", "data", "cost", "undo", "lines"}
-WHY_DECIDED = WHY | {"parent", "status", "decision", "at", "screen", "protects_nothing", "reasons"}
+WHY_DECIDED = WHY | {"parent", "status", "decision", "at", "screen", "protects_nothing", "reasons", "written"}
 GOAL = {
     *["name", "raise", "direction", "weight", "why", "now", "low"],
     *["high", "n", "target", "by", "spent", "forecast", "state", "smallest_provable_gain"],
@@ -93,12 +93,19 @@ def test_show_tells_one_generation_whole_by_id_and_by_alias(evolved: Home) -> No
     shown = data(evolved, "show", "champion")
     assert set(shown) == SHOWN
     assert shown == data(evolved, "show", champion(evolved))
-    assert shown["ancestors"] == ["g000000"]
+    assert (shown["ancestors"][0], shown["ancestors"][-1]) == (shown["parent"], "g000000")
     assert all(set(cell) == {"cell", "split", "mean", "low", "high", "n"} for cell in shown["cells"])
     assert all(cell["low"] <= cell["mean"] <= cell["high"] for cell in shown["cells"])
     assert {"anchor"} <= {cell["split"] for cell in shown["cells"]} <= {"anchor", "probe"}
     said = text(evolved, "show", "champion")
-    for part in (shown["id"], "champion", "parent g000000", "objective  other", "verdict  promote: gain proven", "n"):
+    for part in (
+        shown["id"],
+        "champion",
+        f"parent {shown['parent']}",
+        "objective  other",
+        "verdict  promote: gain proven",
+        "n",
+    ):
         assert part in said
     assert f"`metaevo why {shown['id']}` explains it" in said
 
@@ -126,8 +133,9 @@ def test_the_undo_line_of_why_is_a_command_that_works(evolved: Home) -> None:
     assert text(evolved, "why", "champion").splitlines()[-1].split(None, 1)[1] == undo
     left = champion(evolved)
     words = undo.removeprefix("metaevo ").replace('"…"', "reason").split()
+    target = words[words.index("--to") + 1]
     assert metaevo(*words, home=evolved.path).out == (
-        f"g000000 is champion again; {left} and its descendants are quarantined\n"
+        f"{target} is champion again; {left} and its descendants are quarantined\n"
     )
     assert f"{left} was promoted" in text(evolved, "why", left)
     assert "(now quarantined)" in text(evolved, "why", left)
