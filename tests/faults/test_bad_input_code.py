@@ -31,7 +31,6 @@ ENVIRONMENTS = {
         "fix make()",
     ),
     "an unknown direction": (f"{REWARD}rows = [{{'prompt': 'x'}}]\nDIRECTION = 'up'\n", "'up'"),
-    "a reward that runs code": ("def reward(completion, run): ...\nrows = [{'prompt': 'x'}]\n", "needs the sandbox"),
 }
 
 

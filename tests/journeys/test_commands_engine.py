@@ -202,7 +202,8 @@ def test_run_ends_with_what_was_decided_and_what_to_do_next(tmp_path: Path) -> N
 
 def test_an_interrupted_demo_keeps_what_was_finished_and_its_home_holds_the_example(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
-    words = [sys.executable, "-m", "services.cli", "demo", "--seed", "2", "--home", str(home.path)]
+    hears = ["env", "--default-signal=INT"]  # a shell's background job ignores interrupts, and so does what it starts
+    words = [*hears, sys.executable, "-m", "services.cli", "demo", "--seed", "2", "--home", str(home.path)]
     process = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stderr is not None
     for line in process.stderr:
