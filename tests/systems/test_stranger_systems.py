@@ -52,10 +52,14 @@ class Runs:
     home: Home
     said: dict[str, Any] = field(default_factory=dict)
 
-    def __getitem__(self, name: str) -> Any:
+    def once(self, name: str) -> Any:
+        """Return what its one run said, whatever that is."""
         if name not in self.said:
             self.said[name] = ran(self.home, name, None, FIDELITY)
-        failure = self.said[name]["failure"] or ""
+        return self.said[name]
+
+    def __getitem__(self, name: str) -> Any:
+        failure = self.once(name)["failure"] or ""
         if name in JUDGES and failure.startswith("ModuleFailed: nothing left to learn from after refinement"):
             pytest.skip(f"{name}: this processor's judge passes nothing: {failure}")
         return self.said[name]
@@ -70,7 +74,7 @@ def results(home: Home) -> Runs:
 def app(home: Home, results: Runs) -> Iterator[App]:
     """Yield the home opened again after every system was run, with a fresh engine: nothing is in memory."""
     for name in SYSTEMS:
-        assert results[name]
+        results.once(name)
     with opened(home, engines=1) as made:
         yield made
 
