@@ -12,9 +12,9 @@ from metaevo.artifacts.fingerprint import fingerprint
 from metaevo.engines.protocol import Sampling
 from metaevo.ledger.journal import At, Journal
 from metaevo.ledger.tables import ScoreRow
-from metaevo.line.answer import examined, measure_mark, sampled
-from metaevo.line.effects import PoolReward, with_system
-from metaevo.line.host import Host, TaskTable
+from metaevo.line.answer import examined, graded, measure_mark, sampled
+from metaevo.line.effects import with_system
+from metaevo.line.host import Host
 from metaevo.line.steps import retried
 from metaevo.types import Generation, Tasks
 from objectives.capability import MASTERED, agreement, latent
@@ -111,10 +111,8 @@ def _sampled(
     if not tasks or rules.samples < 1:
         return {}, 0
     attempts = sampled(host, host.together, champion, tasks, Sampling(rules.samples, rules.temperature, seed=seed))
-    table = TaskTable()
-    table.add(tasks)
     passed: dict[str, bool] = defaultdict(bool)
-    for attempt, feedback in zip(attempts, PoolReward(host, table)(attempts), strict=True):
+    for attempt, feedback in zip(attempts, graded(host, tasks, attempts), strict=True):
         passed[attempt.task.id] |= feedback.verdict == "pass"
     found = {cell: [passed[task.id] for task in group] for cell, group in items.items()}
     return found, sum(attempt.solution.tokens for attempt in attempts)

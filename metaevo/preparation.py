@@ -8,9 +8,9 @@ from metaevo.artifacts.fingerprint import fingerprint
 from metaevo.diagnose import Diagnosis, probe_items
 from metaevo.engines.protocol import Sampling
 from metaevo.ledger.journal import At
-from metaevo.line.answer import answer, measure_mark, sampled
-from metaevo.line.effects import CycleArchive, PoolReward, redacted
-from metaevo.line.host import Host, TaskTable
+from metaevo.line.answer import answer, graded, measure_mark, sampled
+from metaevo.line.effects import CycleArchive, redacted
+from metaevo.line.host import Host
 from metaevo.terms import State, Tools
 from metaevo.trial import Ground
 from metaevo.types import Attempt, Experience, Experiences, Generation, Tasks, Turn, solved
@@ -91,11 +91,9 @@ def _right(host: Host, generation: Generation, tasks: Tasks, drawn: Sampling) ->
         attempts, _ = answer(host, host.together, generation, tasks)
     else:
         attempts = sampled(host, host.together, generation, tasks, drawn)
-    table = TaskTable()
-    table.add(tasks)
     clean = {task.id: task for task in redacted(tasks)}
-    graded = zip(attempts, PoolReward(host, table)(attempts), strict=True)
-    texts = {(a.task.id, a.solution.text): a for a, f in graded if f.verdict == "pass"}
+    judged = zip(attempts, graded(host, tasks, attempts), strict=True)
+    texts = dict.fromkeys((a.task.id, a.solution.text) for a, f in judged if f.verdict == "pass")
     return [Attempt(clean[id_], solved((Turn("assistant", text, generation.id),))) for id_, text in texts]
 
 

@@ -17,7 +17,7 @@ from metaevo.line.effects import EnginePolicy, Meter, PoolReward, redacted, with
 from metaevo.line.host import Host, TaskTable
 from metaevo.line.steps import call, retried
 from metaevo.modules.slots import Module
-from metaevo.types import Attempt, Attempts, Experience, Generation, StepSpec, Tasks, answered
+from metaevo.types import Attempt, Attempts, Experience, Feedback, Generation, StepSpec, Tasks, answered
 from objectives.types import Outcome, Report, Split
 
 ALLOWED = (Policy, Prompts, Random)
@@ -73,6 +73,13 @@ def sampled(host: Host, engine: Engine, generation: Generation, tasks: Tasks, ho
     )
 
 
+def graded(host: Host, tasks: Tasks, attempts: Attempts) -> tuple[Feedback, ...]:
+    """Return the environments' own feedback on attempts at these whole tasks, one per attempt."""
+    table = TaskTable()
+    table.add(tasks)
+    return PoolReward(host, table)(attempts)
+
+
 def check_procedure(steps: Sequence[StepSpec], modules: Sequence[Module]) -> None:
     """Refuse an answering procedure that needs what will not be there when it is served.
 
@@ -111,9 +118,7 @@ class HeldExam:
 
     def grade(self, generation: Generation, attempts: Attempts) -> Report:
         """Return the graded report."""
-        table = TaskTable()
-        table.add(self.whole)
-        feedback = PoolReward(self.host, table)(attempts)
+        feedback = graded(self.host, self.whole, attempts)
         each = self.tokens // max(1, len(attempts))
         outcomes = tuple(
             Outcome(a.task.id, a.task.cell, f.score, a.solution.tokens or each)

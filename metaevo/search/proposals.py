@@ -18,6 +18,7 @@ from metaevo.errors import KINDS, EngineError
 from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.tables import TrialRow
 from metaevo.modules.registry import Registry
+from metaevo.search.score import feasible
 from metaevo.search.skeletons import Skeleton
 from metaevo.search.space import default_params, space
 from objectives.statistics import rank_correlation
@@ -96,7 +97,7 @@ class Study:
         record: dict[str, list[float]] = {}
         for row in self.rows:
             if row["score"] is not None:
-                fine = all(value <= 0 for value in row["constraints"].values())
+                fine = feasible(row["constraints"])
                 record.setdefault(row["params"].get("skeleton", ""), []).append(row["score"] if fine else -0.1)
         presets = [s for s in self.choices.values() if s.preset is not None and _affordable(s)]
 

@@ -87,7 +87,7 @@ class Search:
             return Found(None, None, tuple(low), _failures(low))
         finals = self._finals(ranked, params)
         found = self._full(finals, count, params, old, tuple(low))
-        spare = [t for t in ranked if t not in finals and feasible(t) and (t.score or 0.0) > 0]
+        spare = [t for t in ranked if t not in finals and feasible(t.constraints) and (t.score or 0.0) > 0]
         if found.best is None and spare:  # more training lost what less of it kept: the next ones may not
             found = self._full(spare[: len(finals)], count + len(finals), params, old, found.trials)
         return found
@@ -232,7 +232,7 @@ class Search:
         """Return the best feasible trial in full, the shorter one within noise."""
         every = (*low, *full)
         known = [t for t in full if t.score is not None]
-        fine = [t for t in known if feasible(t)]
+        fine = [t for t in known if feasible(t.constraints)]
         if not fine:
             why = f"every trial loses more than {SHARE * self.rules.margin:.1%} elsewhere" if known else _failures(full)
             return Found(None, None, every, why)
@@ -249,7 +249,7 @@ class Search:
         Every fourth cycle a random one takes the last place instead.
         """
         finals = list(ranked[: self.rules.finals])
-        gained = [t for t in ranked if feasible(t) and (t.score or 0.0) > 0]
+        gained = [t for t in ranked if feasible(t.constraints) and (t.score or 0.0) > 0]
         own = [t for t in gained if self._every()[params[t.number]["skeleton"]].preset is None]
         if own and len(finals) > 1 and not any(t in own for t in finals):
             finals[-1] = own[0]

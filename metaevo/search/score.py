@@ -60,11 +60,11 @@ def scored(made: Trial, changes: Changes, margin: float, token_limit: int | None
     return replace(made, score=gain - WEIGHT * sum(lost.values()), constraints=constraints)
 
 
-def feasible(made: Trial) -> bool:
-    """Return whether a trial breaks no constraint."""
-    return all(value <= 0 for value in made.constraints.values())
+def feasible(constraints: Mapping[str, float]) -> bool:
+    """Return whether a trial with these breaks none."""
+    return all(value <= 0 for value in constraints.values())
 
 
 def rank(made: Trial) -> tuple[bool, float, int]:
     """Order trials: feasible ones first, then by score."""
-    return (not feasible(made), -(made.score or 0.0), made.number)
+    return (not feasible(made.constraints), -(made.score or 0.0), made.number)

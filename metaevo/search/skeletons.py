@@ -95,7 +95,9 @@ def unwanted(registry: Registry, forbidden: Sequence[str]) -> tuple[str, ...]:
 
 def _generated(registry: Registry, forbidden: Sequence[str]) -> list[str]:
     """Return the generated modules that ``generated:SLOT`` forbids: all of the slot but those a person adopted."""
-    every = generated_files.every(registry.home) if registry.home is not None else ()
+    if registry.home is None or not any(name.startswith("generated:") for name in forbidden):
+        return []  # no file is read for nothing in every cycle
+    every = generated_files.every(registry.home)
     return [made.name for made in every if f"generated:{made.slot}" in forbidden and made.state != "adopted"]
 
 

@@ -18,9 +18,9 @@ from metaevo.engines.protocol import Sampling
 from metaevo.errors import BadInput, ModuleFailed, SandboxUnavailable
 from metaevo.kernels import CONTRACTS, TASK
 from metaevo.ledger.journal import At, Journal
-from metaevo.line.answer import measure_mark, sampled
-from metaevo.line.effects import PoolReward, redacted
-from metaevo.line.host import Host, TaskTable
+from metaevo.line.answer import graded, measure_mark, sampled
+from metaevo.line.effects import redacted
+from metaevo.line.host import Host
 from metaevo.line.kernels import TierRun
 from metaevo.modules import generated_files
 from metaevo.modules.generated import Code
@@ -227,11 +227,9 @@ class Synthesis:
         key = At(self.cycle).key("kernel.rows")
         how = replace(DRAWN, seed=self.journal.stream_seed(key) % 2**31)
 
-        def graded() -> Experiences:
+        def judged() -> Experiences:
             attempts = sampled(self.host, self.host.together, champion, tasks, how)
-            table = TaskTable()
-            table.add(tasks)
-            verdicts = PoolReward(self.host, table)(attempts)
+            verdicts = graded(self.host, tasks, attempts)
             clean = {task.id: task for task in redacted(tasks)}
             return tuple(
                 Experience(replace(attempt, task=clean[attempt.task.id]), (verdict,), verdict.score)
@@ -240,7 +238,7 @@ class Synthesis:
             )
 
         mark = fingerprint(measure_mark(self.host, champion, tasks), how)
-        rows: Experiences = self.journal.step(key, mark, graded, shelf=Shelf(self.host.store))
+        rows: Experiences = self.journal.step(key, mark, judged, shelf=Shelf(self.host.store))
         return Samples(rows) if rows else None
 
 

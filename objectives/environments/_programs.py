@@ -185,3 +185,13 @@ def different(chain: Chain, other: Chain, inputs: Sequence[Any]) -> list[Any]:
         OverflowError: One of them becomes too large.
     """
     return [x for x in inputs if json.dumps(result(chain, x)) != json.dumps(result(other, x))]
+
+
+def forgets_the_last_step(words: str, **row: Any) -> str:
+    """Return the program of all steps but the last: a mistake."""
+    return code_of((chain_of(words) or ())[:-1])
+
+
+def returns_the_example(prompt: list[dict[str, str]], **row: Any) -> str:
+    """Return a program that gives the first example's result whatever comes in: a mistake."""
+    return "def f(x): return " + prompt[-1]["content"].split(" | ")[1].partition(" -> ")[2]

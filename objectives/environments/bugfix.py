@@ -86,16 +86,8 @@ def _unchanged(code: str, **row: Any) -> str:
     return code
 
 
-def _forgets_the_last_step(words: str, **row: Any) -> str:
-    return code_of((chain_of(words) or ())[:-1])
-
-
-def _returns_the_example(prompt: list[dict[str, str]], **row: Any) -> str:
-    return "def f(x): return " + prompt[-1]["content"].split(" | ")[1].partition(" -> ")[2]
-
-
 MISTAKES = {
     "returns the program as it is": _unchanged,
-    "forgets the last step": _forgets_the_last_step,
-    "returns the example's result": _returns_the_example,
+    "forgets the last step": programs.forgets_the_last_step,
+    "returns the example's result": programs.returns_the_example,
 }

@@ -50,10 +50,6 @@ def _row(chain: Chain) -> dict[str, Any]:
     return programs.row_of(chain, SYSTEM, text)
 
 
-def _forgets_the_last_step(words: str, **row: Any) -> str:
-    return code_of((chain_of(words) or ())[:-1])
-
-
 def _first_step_only(words: str, **row: Any) -> str:
     return code_of((chain_of(words) or ())[:1])
 
@@ -65,13 +61,9 @@ def _one_too_many(words: str, **row: Any) -> str:
     return code_of((*chain[:at], other, *chain[at + 1 :]))
 
 
-def _returns_the_example(prompt: list[dict[str, str]], **row: Any) -> str:
-    return "def f(x): return " + prompt[-1]["content"].split(" | ")[1].partition(" -> ")[2]
-
-
 MISTAKES = {
-    "forgets the last step": _forgets_the_last_step,
+    "forgets the last step": programs.forgets_the_last_step,
     "does the first step only": _first_step_only,
     "takes the next number or letter": _one_too_many,
-    "returns the example's result": _returns_the_example,
+    "returns the example's result": programs.returns_the_example,
 }

@@ -258,8 +258,8 @@ def test_where_full_training_loses_what_short_training_kept_the_next_ones_are_ru
         found = setting.search(home, rules=replace(RULES, trials=4)).run()
         low, full = ([t for t in found.trials if (t.fidelity == 1) is whole] for whole in (False, True))
         first, second = full
-        assert all(feasible(t) for t in low)
-        assert not feasible(first)
+        assert all(feasible(t.constraints) for t in low)
+        assert not feasible(first.constraints)
         assert found.best == second
 
 
