@@ -4,9 +4,14 @@ import fcntl
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from tests.systems.bench import CountingPool
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -23,3 +28,13 @@ def stranger_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
             subprocess.run([sys.executable, "-m", "tests.stranger.model", str(folder)], cwd=ROOT, check=True)
             done.touch()
     return folder
+
+
+@pytest.fixture(scope="module")
+def pool() -> "Iterator[CountingPool]":
+    """Graders that count what they are asked, for one file's benches."""
+    from tests.systems.bench import CountingPool
+
+    made = CountingPool()
+    yield made
+    made.close()

@@ -14,36 +14,13 @@ from pathlib import Path
 from metaevo.errors import MetaevoError
 from metaevo.evolve import Budget
 from metaevo.ledger.journal import StepKey
-from metaevo.testing import ScriptedEngine
 from services.app import opened, processes
 from services.home import Home
 from services.running import spent
+from tests.journeys import small
 
-CONFIG = """seed = 11
-[model]
-base = "builtin:tiny"
-[environments.sorting]
-levels = [4, 5]
-[environments.extremes]
-levels = [4, 5]
-[protect]
-"*" = { margin = 0.05 }
-[gate]
-max_items = 320
-screen_items = 64
-[search]
-trials = 1
-finals = 1
-[diagnosis]
-items = 8
-samples = 2
-"""
-SKILLS = {"sorting/4": 0.35, "sorting/5": 0.3, "extremes/4": 0.6, "extremes/5": 0.6}
-
-
-def scripted(home: Home, config: object, width: int) -> list[ScriptedEngine]:
-    """Return one scripted engine."""
-    return [ScriptedEngine(home.store(), SKILLS, environments=("sorting", "extremes"))]
+CONFIG = small.CONFIG.replace("trials = 2", "trials = 1").replace("items = 16", "items = 8")
+scripted = small.engines()
 
 
 def begun_home(place: Path) -> Path:

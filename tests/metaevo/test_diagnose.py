@@ -18,13 +18,6 @@ SKILLS = {"sorting/4": 0.95, "sorting/5": 0.3, "extremes/4": 0.6, "extremes/5": 
 RULES = ProbeRules(items=40, samples=8)
 
 
-@pytest.fixture(scope="module")
-def pool() -> Iterator[CountingPool]:
-    made = CountingPool()
-    yield made
-    made.close()
-
-
 @pytest.fixture
 def home(tmp_path: Path, pool: CountingPool) -> Iterator[Bench]:
     with bench(tmp_path, pool, SKILLS, latent=0.5) as made:

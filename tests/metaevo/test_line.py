@@ -33,13 +33,6 @@ REFINE = (
 CRITICAL = StepSpec("refinement", "metric_filter", {"at_least": 1.0, "cap": 1})
 
 
-@pytest.fixture(scope="module")
-def pool() -> Iterator[CountingPool]:
-    made = CountingPool()
-    yield made
-    made.close()
-
-
 @pytest.fixture
 def home(tmp_path: Path, pool: CountingPool) -> Iterator[Bench]:
     with bench(tmp_path, pool) as made:

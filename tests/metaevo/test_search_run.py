@@ -24,13 +24,6 @@ RULES = SearchRules(trials=3, fidelity=0.5, finals=1)
 
 
 @pytest.fixture(scope="module")
-def pool() -> Iterator[CountingPool]:
-    made = CountingPool()
-    yield made
-    made.close()
-
-
-@pytest.fixture(scope="module")
 def sampler() -> Iterator[Sampler]:
     made = Sampler()
     yield made

@@ -1,56 +1,17 @@
 """bugfix: the program shown is wrong and nearly right, its repair passes hidden tests, and it alone is no answer."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
 from objectives.environment import Program, from_file, own_answer
 from objectives.finder import BUILT_IN
-from objectives.types import ABILITIES
-from tests.objectives import coding
 from tests.objectives.coding import Inside, rows_of, text_of
 
 
 @pytest.fixture(scope="module")
 def program() -> Program:
     return from_file("bugfix", BUILT_IN / "bugfix.py")
-
-
-@pytest.fixture(scope="module")
-def run() -> Iterator[Inside]:
-    inside = Inside()
-    yield inside
-    inside.tier.close()
-
-
-def test_exports(program: Program) -> None:
-    assert program.ability == "coding"
-    assert program.ability in ABILITIES
-    assert program.levels == tuple(range(1, 9))
-    assert program.runs
-
-
-def test_rows_are_pure_and_read_back(program: Program) -> None:
-    coding.check_pure(program)
-
-
-def test_repaired_programs_pass_and_garbage_does_not(program: Program, run: Inside) -> None:
-    coding.check_answers(program, run)
-
-
-def test_tests_are_hidden(program: Program, run: Inside) -> None:
-    coding.check_hidden(program, run)
-
-
-def test_mistakes_are_wrong(program: Program, run: Inside) -> None:
-    coding.check_mistakes(program, run)
-
-
-def test_the_audit_passes(program: Program, run: Inside) -> None:
-    found = coding.audited(program, run)
-    assert [finding for finding in found.findings if not finding.ok and finding.name != "cost of a call"] == []
-    assert found.usable
 
 
 def test_the_program_shown_fails_the_example_shown(program: Program, run: Inside) -> None:

@@ -1,7 +1,6 @@
 """tinyprog: what its steps say, write and mean agree; hidden tests decide; nothing that is no program is paid for."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
@@ -10,50 +9,12 @@ from objectives.environment import Program, from_file, own_answer
 from objectives.environments import _programs as programs
 from objectives.environments._steps import STEPS
 from objectives.finder import BUILT_IN
-from objectives.types import ABILITIES
-from tests.objectives import coding
 from tests.objectives.coding import Inside
 
 
 @pytest.fixture(scope="module")
 def program() -> Program:
     return from_file("tinyprog", BUILT_IN / "tinyprog.py")
-
-
-@pytest.fixture(scope="module")
-def run() -> Iterator[Inside]:
-    inside = Inside()
-    yield inside
-    inside.tier.close()
-
-
-def test_exports(program: Program) -> None:
-    assert program.ability == "coding"
-    assert program.ability in ABILITIES
-    assert program.levels == tuple(range(1, 9))
-    assert program.runs
-
-
-def test_rows_are_pure_and_read_back(program: Program) -> None:
-    coding.check_pure(program)
-
-
-def test_right_programs_pass_and_garbage_does_not(program: Program, run: Inside) -> None:
-    coding.check_answers(program, run)
-
-
-def test_tests_are_hidden(program: Program, run: Inside) -> None:
-    coding.check_hidden(program, run)
-
-
-def test_mistakes_are_wrong(program: Program, run: Inside) -> None:
-    coding.check_mistakes(program, run)
-
-
-def test_the_audit_passes(program: Program, run: Inside) -> None:
-    found = coding.audited(program, run)
-    assert [finding for finding in found.findings if not finding.ok and finding.name != "cost of a call"] == []
-    assert found.usable
 
 
 def test_every_step_means_what_its_text_does(run: Inside) -> None:

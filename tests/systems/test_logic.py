@@ -18,13 +18,6 @@ from tests.systems.bench import BASE, Bench, CountingPool, bench, kept_rows, rig
 STRONG = {**BASE, "sorting/4": 0.8, "sorting/5": 0.8}
 
 
-@pytest.fixture(scope="module")
-def pool() -> Iterator[CountingPool]:
-    made = CountingPool()
-    yield made
-    made.close()
-
-
 @pytest.fixture
 def home(tmp_path: Path, pool: CountingPool) -> Iterator[Bench]:
     with bench(tmp_path, pool) as made:

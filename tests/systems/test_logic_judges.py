@@ -19,13 +19,6 @@ from tests.systems.bench import BASE, Bench, CountingPool, bench, kept_rows, rig
 FIRST = ("rft", "rest_em", "star", "lmsi", "spin", "self_rewarding", "grpo", "self_refine", "self")
 
 
-@pytest.fixture(scope="module")
-def pool() -> Iterator[CountingPool]:
-    made = CountingPool()
-    yield made
-    made.close()
-
-
 @pytest.fixture
 def home(tmp_path: Path, pool: CountingPool) -> Iterator[Bench]:
     with bench(tmp_path, pool) as made:
