@@ -106,29 +106,29 @@ class Journal:
 
     def tokens(self, cycle: int, trial: int) -> int:
         """Return the tokens a trial's finished steps cost, measuring left out."""
-        with self.ledger.read() as session:
+        with self.ledger.look() as connection:
             mine = (_STEP.c.cycle == cycle, _STEP.c.trial == trial, _STEP.c.step != "score")
-            rows = session.connection().execute(select(_STEP.c.counts).where(*mine))
+            rows = connection.execute(select(_STEP.c.counts).where(*mine))
             return sum(int(counts.get("tokens", 0)) for (counts,) in rows)
 
     def _row(self, key: StepKey) -> Any:
         """Return (mark, digest) of the step's row, None where it has none."""
-        with self.ledger.read() as session:
-            return session.connection().execute(_FIND, _at(key)).first()
+        with self.ledger.look() as connection:
+            return connection.execute(_FIND, _at(key)).first()
 
     def _open(self, key: StepKey, mark: str, module: str, *, again: bool) -> None:
         """Write that the step began. A power failure may forget this row: then the step simply begins once more."""
         facts = {"mark": mark, "module": module, "counts": {}, "runs": 1, "opened_at": self.ledger.now()}
-        with self.ledger.write(forced=False) as session:
+        with self.ledger.transaction(forced=False) as connection:
             if again:
-                session.connection().execute(_AGAIN, _at(key))
+                connection.execute(_AGAIN, _at(key))
             else:
-                session.connection().execute(insert(_STEP), dict(zip(_KEY, key, strict=True)) | facts)
+                connection.execute(insert(_STEP), dict(zip(_KEY, key, strict=True)) | facts)
 
     def _close(self, key: StepKey, digest: str, counts: Mapping[str, Any]) -> None:
         facts = {"made": digest, "counted": dict(counts), "now": self.ledger.now()}
-        with self.ledger.write() as session:
-            session.connection().execute(_CLOSE, _at(key) | facts)
+        with self.ledger.transaction() as connection:
+            connection.execute(_CLOSE, _at(key) | facts)
 
 
 # The statements of every step, built once: with the ORM a step that does nothing costs three times as much.

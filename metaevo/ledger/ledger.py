@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Engine, event
+from sqlalchemy import Connection, Engine, event
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import StaticPool
 from sqlmodel import Session, SQLModel, create_engine
@@ -39,36 +39,51 @@ class Ledger:
         self.now = now
 
     @contextmanager
-    def write(self, *, forced: bool = True) -> Iterator[Session]:
-        """Yield a session whose changes are committed together, or not at all.
-
-        They are on disk when the block ends. Without ``forced`` they survive the death of this process, but reach
-        the disk only with the next commit that is forced.
+    def write(self) -> Iterator[Session]:
+        """Yield a session whose changes are committed together, or not at all; on disk when the block ends.
 
         Raises:
             Unwritable: The disk is full, or the file is read-only or locked.
             StoreError: A row breaks a rule of its table, or the file is damaged.
         """
-        with self._alone(writing=True), Session(self._engine, expire_on_commit=False) as session:
+        with self.transaction() as connection, Session(connection, expire_on_commit=False) as session:
+            yield session
+            session.commit()  # into the connection's transaction, which ends with the block
+
+    @contextmanager
+    def transaction(self, *, forced: bool = True) -> Iterator[Connection]:
+        """Yield a bare connection: as `write`, without the ORM, which costs a small write more than SQLite does.
+
+        Without ``forced`` changes survive the death of this process, but reach the disk only with the next commit
+        that is forced.
+
+        Raises:
+            Unwritable: As `write`.
+            StoreError: As `write`.
+        """
+        with self._alone(writing=True), self._engine.connect() as connection:
+            driver: Any = connection.connection.driver_connection  # SQLAlchemy's own way costs as much as the commit
             try:
-                connection = session.connection()
-                connection.exec_driver_sql(f"PRAGMA synchronous={'FULL' if forced else 'NORMAL'}")
-                connection.exec_driver_sql("BEGIN IMMEDIATE")
-                yield session
-                session.commit()
-            except (OperationalError, DatabaseError) as error:
-                session.rollback()
-                kind = Unwritable if isinstance(error, OperationalError) else StoreError
-                raise kind(f"the ledger cannot be written: {error.orig}; free space or fix the folder") from error
-            except BaseException:
-                session.rollback()
-                raise
+                with connection.begin():
+                    driver.execute(f"PRAGMA synchronous={'FULL' if forced else 'NORMAL'}")
+                    driver.execute("BEGIN IMMEDIATE")
+                    yield connection
+            except (DatabaseError, sqlite3.Error) as error:
+                cause = error.orig if isinstance(error, DatabaseError) else error
+                kind = Unwritable if isinstance(cause, sqlite3.OperationalError) else StoreError
+                raise kind(f"the ledger cannot be written: {cause}; free space or fix the folder") from error
 
     @contextmanager
     def read(self) -> Iterator[Session]:
         """Yield a session for reading; what it loads stays usable after the block."""
-        with self._alone(writing=False), Session(self._engine, expire_on_commit=False) as session:
+        with self.look() as connection, Session(connection, expire_on_commit=False) as session:
             yield session
+
+    @contextmanager
+    def look(self) -> Iterator[Connection]:
+        """Yield a bare connection for reading: as `read`, without the ORM."""
+        with self._alone(writing=False), self._engine.connect() as connection:
+            yield connection
 
     @contextmanager
     def _alone(self, *, writing: bool) -> Iterator[None]:

@@ -1,13 +1,15 @@
 """What to try next: evidence from the ledger, a window of it, and Optuna's proposal under a few fixed rules.
 
-At most two presets are enqueued per objective, at least a third of the trials is no preset, recipes that failed
-twice for the same reason are left out (the failure library).
+At most two presets are enqueued per objective; then the best known recipe with one module less, as long as there is
+one that was not tried: what does not help is found by leaving it out. At least a third of the trials is no preset,
+recipes that failed twice for the same reason are left out (the failure library).
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
+from statistics import fmean
 from typing import Any
 
 from sqlmodel import col, select
@@ -18,6 +20,7 @@ from metaevo.errors import KINDS, EngineError
 from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.tables import TrialRow
 from metaevo.modules.registry import Registry
+from metaevo.recipes.schema import Recipe
 from metaevo.search.score import feasible
 from metaevo.search.skeletons import Skeleton
 from metaevo.search.space import default_params, space
@@ -29,6 +32,8 @@ STARTUP = 4
 PAIRS = 12
 TRUSTED = 0.6
 """Recipes run at both fidelities, and their rank correlation, from which low fidelity is trusted."""
+UNTRIED = 0.05
+"""What an untried preset is taken to gain: more than one that lost, less than one that is known to gain well."""
 DEADLINE_S = 60.0
 
 
@@ -73,6 +78,9 @@ class Study:
         if number < min(ENQUEUED, len(presets), max(1, total // 3)):
             recipe = presets[number].recipe
             return {"skeleton": presets[number].id, **default_params(recipe, self.registry)}
+        if number == ENQUEUED and (shorter := self.ablations()):
+            one = self.choices[Random(seed).choice(shorter)]
+            return {"skeleton": one.id, **default_params(one.recipe, self.registry)}
         spaces = {id_: space(s.recipe, self.registry) for id_, s in self.choices.items()}
         others = sum(self.choices[id_].preset is None for id_ in chosen if id_ in self.choices)
         wanted = -(-total // 3)
@@ -92,24 +100,48 @@ class Study:
         agreement = rank_correlation([p[False] for p in both], [p[True] for p in both])
         return agreement is not None and agreement >= TRUSTED
 
-    def ranked_presets(self) -> list[Skeleton]:
-        """Return the presets, best mean record in this study first, untried ones in a fixed order of promise."""
+    def ablations(self) -> list[str]:
+        """Return the untried skeletons with one module less than the best known one, or else the first preset."""
+        record = self._record()
+        found = [(-fmean(scores), id_) for id_, scores in record.items() if id_ in self.choices]
+        found += [(-UNTRIED, preset.id) for preset in self.ranked_presets()[:1]]
+        if not found:
+            return []
+        best = self.choices[min(found)[1]].recipe
+        rest = (s for id_, s in self.choices.items() if id_ not in record and s.preset is None)
+        return sorted(s.id for s in rest if _one_less(s.recipe, best))
+
+    def _record(self) -> dict[str, list[float]]:
+        """Return every skeleton's scores in this study; what lost too much elsewhere counts as a small loss."""
         record: dict[str, list[float]] = {}
         for row in self.rows:
             if row["score"] is not None:
                 fine = feasible(row["constraints"])
                 record.setdefault(row["params"].get("skeleton", ""), []).append(row["score"] if fine else -0.1)
+        return record
+
+    def ranked_presets(self) -> list[Skeleton]:
+        """Return the presets, best mean record in this study first, untried ones in a fixed order of promise."""
+        record = self._record()
         presets = [s for s in self.choices.values() if s.preset is not None and _affordable(s)]
 
         def key(s: Skeleton) -> tuple[float, int, str]:
             known = record.get(s.id)
-            return (-(sum(known) / len(known)) if known else -0.05, _PRIOR.get(s.preset or "", 9), s.id)
+            return (-fmean(known) if known else -UNTRIED, _PRIOR.get(s.preset or "", 9), s.id)
 
         return sorted(presets, key=key)
 
 
 _PRIOR = {"rft": 0, "star": 1, "rest_em": 2, "grpo": 3}
 """Which untried preset first: the ones that read the environment's verdict, cheapest first."""
+
+
+def _one_less(recipe: Recipe, whole: Recipe) -> bool:
+    """Return whether a recipe is the other one without one of its modules, with the same rounds from the same start."""
+    if [(s.rounds, s.start) for s in recipe.stage] != [(s.rounds, s.start) for s in whole.stage]:
+        return False
+    fewer, more = Counter(recipe.modules), Counter(whole.modules)
+    return fewer < more and fewer.total() == more.total() - 1
 
 
 def _affordable(skeleton: Skeleton) -> bool:

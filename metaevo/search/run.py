@@ -236,15 +236,14 @@ class Search:
         if not fine:
             why = f"every trial loses more than {SHARE * self.rules.margin:.1%} elsewhere" if known else _failures(full)
             return Found(None, None, every, why)
-        noise = (0.2 / max(1, len(self.ground.aimed))) ** 0.5
-        scores = [(t.score or 0.0, len(recipes[t.number].modules), t.number) for t in fine]
-        best = {t.number: t for t in fine}[shorter_within_noise(scores, noise)]
+        best = self._shortest(fine, {t.number: len(recipes[t.number].modules) for t in fine})
         if (best.score or 0.0) <= 0:
             return Found(None, None, every, f"no trial gained on dev items (best {best.score:+.3f})")
         return Found(best, recipes[best.number], every)
 
     def _finals(self, ranked: Sequence[Trial], params: Mapping[int, dict[str, Any]]) -> list[Trial]:
-        """Return the trials to run in full: the best, the last of them no preset where one gained at all.
+        """Return the trials to run in full: the best, the last of them no preset where one gained at all (the shortest
+        within noise).
 
         Every fourth cycle a random one takes the last place instead.
         """
@@ -252,11 +251,17 @@ class Search:
         gained = [t for t in ranked if feasible(t.constraints) and (t.score or 0.0) > 0]
         own = [t for t in gained if self._every()[params[t.number]["skeleton"]].preset is None]
         if own and len(finals) > 1 and not any(t in own for t in finals):
-            finals[-1] = own[0]
+            finals[-1] = self._shortest(own, {t.number: len(self._recipe(params[t.number]).modules) for t in own})
         if self.cycle % 4 == 0 and len(finals) > 1 and (rest := [t.number for t in ranked[self.rules.finals :]]):
             number = drawn_at_random(self.journal.stream_seed(At(self.cycle).key("search.random")), rest)
             finals[-1] = next(t for t in ranked if t.number == number)
         return finals
+
+    def _shortest(self, trials: Sequence[Trial], modules: Mapping[int, int]) -> Trial:
+        """Return the trial with fewest modules among those within noise of the best."""
+        noise = (0.2 / max(1, len(self.ground.aimed))) ** 0.5
+        chosen = shorter_within_noise([(t.score or 0.0, modules[t.number], t.number) for t in trials], noise)
+        return next(t for t in trials if t.number == chosen)
 
     def _fidelity(self, evidence: Study) -> tuple[float, int]:
         """Return (fidelity, trials): halving is on only once low fidelity is known to rank like full fidelity."""

@@ -12,9 +12,14 @@ Space = dict[str, dict[str, Any]]
 
 
 def space(recipe: Recipe, registry: Registry) -> Space:
-    """Return every searched knob of a recipe: its kind, its range or choices, and the recipe's own value."""
+    """Return every searched knob of a recipe: its kind, its range or choices, and the recipe's own value.
+
+    An answering procedure keeps its own: it ends in one attempt a task, which more samples would break.
+    """
     found: Space = {}
     for stage in recipe.stage:
+        if stage.update.use == "adopt":
+            continue
         for slot, _, step in stage.steps():
             found |= _knobs(slot, step, registry)
     for step in recipe.consolidation:
@@ -44,7 +49,7 @@ def _knobs(slot: str, step: Step, registry: Registry) -> Space:
 
 
 def with_knobs(recipe: Recipe, params: Mapping[str, Any]) -> Recipe:
-    """Return the recipe with these knobs set; every step of a module gets the same ones."""
+    """Return the recipe with these knobs set; every step of a module gets the same ones, answering procedures none."""
 
     def turned(slot: str, step: Step) -> Step:
         prefix = f"{slot}.{step.use}."
@@ -53,6 +58,8 @@ def with_knobs(recipe: Recipe, params: Mapping[str, Any]) -> Recipe:
 
     def stage_turned(stage: Stage) -> Stage:
         done: dict[str, Any] = {}
+        if stage.update.use == "adopt":
+            return stage
         for slot in RECIPE_SLOTS[:6]:
             value = getattr(stage, slot)
             if isinstance(value, tuple):

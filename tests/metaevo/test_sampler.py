@@ -1,5 +1,6 @@
 """Optuna in its own process: the same request gives the same answer; what the space no longer knows is left out."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -147,6 +148,26 @@ def test_the_best_record_comes_first(sampler: Sampler) -> None:
     evidence = Study("x", CHOICES, (row(star.id, 0.2), row(next(iter(CHOICES)), -0.3)), REGISTRY)
     assert evidence.ranked_presets()[0].preset == "star"
     assert evidence.proposal(sampler, 0, 6, 1, [])["skeleton"] == star.id
+
+
+def test_after_the_presets_the_best_known_recipe_is_tried_with_one_module_less(sampler: Sampler) -> None:
+    by_preset = {s.preset: s for s in CHOICES.values() if s.preset}
+    rows: list[dict[str, Any]] = []
+    less: set[str] = set()
+    while True:
+        evidence = Study("x", CHOICES, tuple(rows), REGISTRY)
+        made = evidence.proposal(sampler, ENQUEUED, 6, 5, [])
+        if not evidence.ablations():
+            break
+        one = CHOICES[made["skeleton"]]
+        assert Counter(one.recipe.modules) < Counter(by_preset["rft"].recipe.modules)
+        assert len(one.recipe.modules) == len(by_preset["rft"].recipe.modules) - 1
+        less |= set(by_preset["rft"].recipe.modules) - set(one.recipe.modules)
+        rows.append(row(one.id, -0.2))
+    assert {"tasks.pool_sampling", "refinement.diversity_filter"} <= less
+    known = (row(by_preset["grpo"].id, 0.4), row(by_preset["rft"].id, 0.1))
+    other = Study("x", CHOICES, known, REGISTRY).proposal(sampler, ENQUEUED, 6, 5, [])
+    assert Counter(CHOICES[other["skeleton"]].recipe.modules) < Counter(by_preset["grpo"].recipe.modules)
 
 
 def test_a_study_is_the_newest_rows_of_earlier_cycles_without_what_failed_twice(tmp_path: Path) -> None:

@@ -273,3 +273,20 @@ def test_one_of_the_finals_is_no_preset_where_one_gained(home: Bench, setting: S
     assert finals(trials(0.4, 0.3, -0.1, -0.2)) == [1, 2]
     assert finals(trials(0.4, 0.3, 0.2, 0.1)[::-1]) == [4, 3]
     assert finals(trials(0.4, 0.3, 0.2, 0.1, lost=0.1)) == [1, 2]
+
+
+def test_that_final_is_the_shortest_of_its_kind_within_noise(home: Bench, setting: Setting) -> None:
+    search = setting.search(home, cycle=1, rules=replace(RULES, finals=2))
+    own = sorted((s for s in setting.choices.values() if s.preset is None), key=lambda s: len(s.recipe.modules))
+    preset = next(id_ for id_, s in setting.choices.items() if s.preset is not None)
+    assert len(own[0].recipe.modules) < len(own[-1].recipe.modules)
+    params = {n: {"skeleton": id_} for n, id_ in enumerate((preset, preset, own[-1].id, own[0].id), 1)}
+
+    def last(shorter: float) -> int:
+        scores = (0.4, 0.3, 0.2, shorter)
+        ranked = [Trial(n, "r", 0.5, None, score=s, constraints={"kept": -0.01}) for n, s in enumerate(scores, 1)]
+        return search._finals(ranked, params)[-1].number
+
+    noise = (0.2 / len(search.ground.aimed)) ** 0.5
+    assert last(0.2 - noise / 2) == 4
+    assert last(max(0.001, 0.2 - 2 * noise)) == 3

@@ -168,7 +168,19 @@ def test_any_point_of_the_space_is_a_recipe_with_those_knobs(id_: str, rng: obje
         params[key] = rng.choice(choices)  # type: ignore[attr-defined]
     made = with_knobs(recipe, params).filled(REGISTRY)
     for stage in made.stage:
+        if stage.update.use == "adopt":
+            continue
         for slot, _, step in stage.steps():
             for knob, kind in REGISTRY.get(slot, step.use).space.items():
                 if isinstance(kind, Knob | tuple):
                     assert step.knobs[knob] == params[f"{slot}.{step.use}.{knob}"]
+
+
+@pytest.mark.parametrize("preset", ["self_refine", "self"])
+def test_an_answering_procedure_keeps_its_own_knobs(preset: str) -> None:
+    """Four samples a task would break its promise of one attempt: the trial would fail whatever it tried."""
+    recipe = next(s.recipe for s in ALL.values() if s.preset == preset).filled(REGISTRY)
+    made = with_knobs(recipe, {"solutions.direct_sampling.k": 4, "solutions.direct_sampling.temperature": 0.9})
+    assert made.stage[-1] == recipe.stage[-1]
+    assert [stage.solutions.knobs["k"] for stage in made.stage[:-1] if stage.solutions] == [4] * (len(made.stage) - 1)
+    assert bool(space(recipe, REGISTRY)) is (preset == "self")
