@@ -5,6 +5,8 @@ empty strings, padding, code payloads and very long answers fail; no substring c
 file behind; what a call costs; what a constant answer scores; how large every cell is.
 """
 
+import secrets
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -61,7 +63,8 @@ class Audit:
 
 def audit(environment: Environment, tasks: Sequence[Task], grade: Grade) -> Audit:
     """Return the audit of an environment on some of its train tasks."""
-    payload, trap = _payloads()
+    trap = Path(tempfile.gettempdir()) / f"{MARK}-{secrets.token_hex(8)}"
+    payload = _payloads(trap)
     began = time.monotonic()
     own = grade(environment.name, [_item(task, None) for task in tasks])
     cost = (time.monotonic() - began) / max(1, len(tasks))
@@ -89,13 +92,11 @@ def _item(task: Task, completion: str | None) -> tuple[str, int, str, str | None
     return (task.origin, task.level, task.text, completion)
 
 
-def _payloads() -> tuple[list[str], Path]:
-    """Return answers that are code which would write a file, and that file."""
-    trap = Path("/tmp") / MARK
-    trap.unlink(missing_ok=True)
+def _payloads(trap: Path) -> list[str]:
+    """Return answers that are code which would write this file."""
     touch = f"__import__('os').system('touch {trap}')"
     opened = f"open('{trap}', 'w').write('x')"
-    return [touch, f"[{touch}]", f"(lambda: {touch})()", f"1 if {touch} else 0", opened, "9**9**9"], trap
+    return [touch, f"[{touch}]", f"(lambda: {touch})()", f"1 if {touch} else 0", opened, "9**9**9"]
 
 
 def _own(environment: Environment, tasks: Sequence[Task], scores: Sequence[float | None]) -> Finding:
