@@ -61,6 +61,8 @@ def main(arguments: list[str]) -> int:
     if unknown:
         parser.error(f"no benchmark {unknown[0]!r}; known: {', '.join(ALL)}")
     console, kept = Console(), True
+    if given.folder:
+        given.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="metaevo-bench-", dir=given.folder) as folder:
         for name in given.names or ALL:
             result = measured(name, Path(folder), given.into, quick=given.quick)
