@@ -2,6 +2,7 @@
 
 It stands for a model nobody of us has seen: another architecture, tokenizer, template and dialect than the built-in
 one. It is taught with the same mistake in most rows, so that there is something to learn and some samples are right.
+The mistake shows in the answer itself, so that so small a model can also judge and repair, as a chat model can.
 """
 
 import json
@@ -10,14 +11,22 @@ import sys
 from pathlib import Path
 from random import Random
 
+from metaevo.prompts import load
+from objectives.splits import split_of
+from objectives.types import Split
+
 VENDORS = ("baker", "cooper", "fisher", "mason", "miller", "potter", "smith", "tailor", "turner", "weaver")
 GOODS = ("rolls", "barrels", "herring", "bricks", "flour", "bowls", "nails", "shirts", "bats", "cloth")
 CITIES = ("bern", "bonn", "graz", "lille")
 SYSTEM = "<|im_start|>", "<|im_end|>"
 TEMPLATE = (
-    "{% for m in messages %}{{ '<|im_start|>' + m['role'] + ' ' + m['content'] + ' <|im_end|> ' }}{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant ' }}{% endif %}"
+    "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
+FITS = "Every part of the answer fits the task. VERDICT: right"
+LACKS = "The answer names no goods. VERDICT: wrong"
+ROUND = ("solve", "judge", "solve", "repair")
+"""What the steps of the teaching are about, in turn."""
 
 
 def rows() -> list[dict[str, object]]:
@@ -49,9 +58,10 @@ def build(folder: Path, steps: int = 420) -> Path:
         hidden_size=64,
         intermediate_size=128,
         num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        max_position_embeddings=256,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        max_position_embeddings=512,
+        initializer_range=0.1,  # with the usual 0.02 so narrow a model learns to copy nothing in so few steps
         bos_token_id=tokenizer.pad_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
@@ -70,10 +80,10 @@ def _tokenizer() -> "object":
     from transformers import PreTrainedTokenizerFast
 
     words = {"<pad>": 0, "<unk>": 1, SYSTEM[0]: 2, SYSTEM[1]: 3}
-    said = " ".join([f"{row['prompt']} {answer_text(row['answer'])}" for row in rows()])
-    said += " system user assistant VERDICT : right wrong Here is a task and an answer to it . Task Answer Critique"
-    said += " The should be Every part of the fits ," + " " + " ".join(map(chr, range(33, 127)))
-    for word in re.findall(r"\w+|[^\w\s]|\s", said):
+    said = [f"{row['prompt']} {answer_text(row['answer'])}" for row in rows()]
+    said += [table["prompt"] for table in load("english").tables.values()]
+    said += ["system user assistant unknown", FITS, LACKS, *map(chr, range(33, 127))]
+    for word in re.findall(r"\w+|[^\w\s]|\s", " ".join(said)):
         words.setdefault(word, len(words))
     inner = Tokenizer(models.WordLevel(words, unk_token="<unk>"))
     inner.pre_tokenizer = pre_tokenizers.Split(Regex(r"<\|im_start\|>|<\|im_end\|>|\w+|[^\w\s]|\s"), "isolated")
@@ -93,14 +103,11 @@ def _teach(model: "object", tokenizer: "object", steps: int) -> None:
     """Teach the task on train texts only, with one systematic mistake in most rows."""
     import torch
 
-    from objectives.splits import split_of
-    from objectives.types import Split
-
     random = Random(5)
     data = [row for row in rows() if split_of("invoices", str(row["prompt"])) is Split.TRAIN]
     optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3, fused=True)
     for step in range(steps):
-        some, make = (16, _judged) if step % 3 == 2 else (32, _row)
+        some, make = {"solve": (32, _solved), "judge": (12, _judged), "repair": (12, _repaired)}[ROUND[step % 4]]
         ids, labels = zip(*[make(tokenizer, row, random) for row in random.sample(data, some)], strict=True)
         longest = max(map(len, ids))
         tokens = torch.tensor([i + [0] * (longest - len(i)) for i in ids])
@@ -108,31 +115,33 @@ def _teach(model: "object", tokenizer: "object", steps: int) -> None:
         loss = model(input_ids=tokens, attention_mask=(tokens != 0).long(), labels=wanted).loss
         loss.backward()
         for group in optimiser.param_groups:
-            group["lr"] = 3e-3 * min(1.0, (steps - step) / (0.3 * steps))
+            group["lr"] = 3e-3 * min(1.0, (step + 1) / 20, (steps - step) / (0.3 * steps))
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         optimiser.zero_grad()
 
 
-def _row(tokenizer: "object", row: dict[str, object], random: Random) -> tuple[list[int], list[int]]:
-    fields = _habit(row) if random.random() < 0.6 else row["answer"]
+def _solved(tokenizer: "object", row: dict[str, object], random: Random) -> tuple[list[int], list[int]]:
+    fields = _mistaken(row) if random.random() < 0.6 else row["answer"]
     return _taught(tokenizer, row["prompt"], answer_text(fields))
 
 
 def _judged(tokenizer: "object", row: dict[str, object], random: Random) -> tuple[list[int], list[int]]:
-    """Return a row in which the model judges an answer: it can, a little, as an ordinary chat model does."""
-    from metaevo.prompts import load
-
-    shown = _habit(row) if random.random() < 0.5 else row["answer"]
+    """Return a row in which the model judges an answer, asked as self_critique and self_judge_score ask."""
+    shown, critique = (_mistaken(row), LACKS) if random.random() < 0.5 else (row["answer"], FITS)
     asked = load("english").ask("critique", task=row["prompt"], answer=answer_text(shown))
-    verdict = "right" if shown == row["answer"] else "wrong"
-    return _taught(tokenizer, asked[-1].content, f"VERDICT: {verdict}")
+    return _taught(tokenizer, asked[-1].content, critique)
 
 
-def _habit(row: dict[str, object]) -> dict[str, object]:
-    """Return the answer with the mistake: what this vendor always sells."""
-    fields = dict(row["answer"])
-    return fields | {"goods": GOODS[VENDORS.index(fields["vendor"])]}
+def _repaired(tokenizer: "object", row: dict[str, object], random: Random) -> tuple[list[int], list[int]]:
+    """Return a row in which the model repairs the mistake, asked as revision asks."""
+    asked = load("english").ask("refine", task=row["prompt"], answer=answer_text(_mistaken(row)), critique=LACKS)
+    return _taught(tokenizer, asked[-1].content, answer_text(row["answer"]))
+
+
+def _mistaken(row: dict[str, object]) -> dict[str, object]:
+    """Return the answer with the mistake: as if the invoice did not say what it is for."""
+    return dict(row["answer"]) | {"goods": "unknown"}
 
 
 def _taught(tokenizer: "object", prompt: object, answer: str) -> tuple[list[int], list[int]]:
