@@ -18,7 +18,7 @@ from sandbox.types import Kernel, Limits, Shape, Verdict
 from tests.hostile import tiers
 from tests.hostile.daemons import OwnDaemon, Proxy
 
-pytestmark = [pytest.mark.full, pytest.mark.timeout(900)]
+pytestmark = [*tiers.ALONE, pytest.mark.timeout(900)]
 LIMITS = Limits(wall_s=2.0)
 SLEEPS = Kernel("import time\ndef act(n):\n    time.sleep(1.2)\n    return n\n", "act", Shape.NUMBER, imports=None)
 SAME = Kernel("def act(n):\n    return n\n", "act", Shape.NUMBER)

@@ -19,7 +19,7 @@ from sandbox.policy import LABEL, SESSION
 from sandbox.types import Kernel, Shape, Verdict
 from tests.hostile import tiers
 
-pytestmark = [pytest.mark.full, pytest.mark.timeout(300)]
+pytestmark = [*tiers.ALONE, pytest.mark.timeout(300)]
 ADD = Kernel("def add(a, b):\n    return a + b\n", "add", Shape.NUMBER)
 
 

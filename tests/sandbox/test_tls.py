@@ -18,7 +18,7 @@ from sandbox.images import read_lock
 from sandbox.types import Kernel, Shape, Verdict
 from tests.hostile import tiers
 
-pytestmark = [pytest.mark.full, pytest.mark.timeout(300)]
+pytestmark = [*tiers.ALONE, pytest.mark.timeout(300)]
 
 
 def openssl(folder: Path, *words: str) -> None:
