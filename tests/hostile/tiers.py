@@ -22,6 +22,11 @@ def url() -> str:
     return os.environ["METAEVO_TEST_DOCKER"]
 
 
+def image() -> Path:
+    """Return the folder of the image's lock."""
+    return Path(os.environ["METAEVO_TEST_IMAGE"])
+
+
 def missing(tier: str) -> str:
     """Return why this machine lacks a tier, or nothing."""
     if tier == "monty":
@@ -49,7 +54,7 @@ def open_tier(
     if tier == "monty":
         return Monty(limits=limits)
     return Docker(
-        read_lock(Path(os.environ["METAEVO_TEST_IMAGE"])),
+        read_lock(image()),
         owner=owner,
         address=Address(url()),
         runtime=tier.partition("+")[2] or "runc",
