@@ -48,13 +48,13 @@ docker_settings() {
 
 docker_start() { # docker_start FOLDER: a daemon in this folder, its id in FOLDER/dockerd.pid
     mkdir -p "$1" && docker_settings "$1" > "$1/daemon.json"
-    setsid dockerd --config-file "$1/daemon.json" > "$1/dockerd.log" 2>&1 < /dev/null &
+    setsid --wait dockerd --config-file "$1/daemon.json" > "$1/dockerd.log" 2>&1 < /dev/null &
     local until=$((SECONDS + 60))
-    while [ "$SECONDS" -lt "$until" ]; do
+    while [ "$SECONDS" -lt "$until" ] && kill -0 "$!" 2>/dev/null; do
         docker_asked "$1" 'daemon.ping()' && return 0
         sleep 0.2
     done
-    docker_say "the daemon did not answer within 60 s: $(tail -n 1 "$1/dockerd.log")"; return 1
+    docker_say "the daemon ended, or did not answer within 60 s: $(tail -n 1 "$1/dockerd.log" | tail -c 300)"; return 1
 }
 
 docker_asked() { # docker_asked FOLDER CODE WORD...: Python that asks this folder's daemon; silent, its end is the answer

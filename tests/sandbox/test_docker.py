@@ -15,10 +15,13 @@ from sandbox.docker import Docker
 from sandbox.errors import Refused, Unavailable
 from sandbox.images import Lock, read_lock
 from sandbox.policy import LABEL, SESSION
+from sandbox.self_check import self_check
 from sandbox.types import Kernel, Shape, Verdict
 from tests.hostile import tiers
 
 pytestmark = [*tiers.ALONE, pytest.mark.timeout(300)]
+PROBES = ("network", "read-only", "no place for files", "nothing to see", "rights", "system calls")
+"""What amicontained and deepce look for from inside, by the names of our own checks."""
 ADD = Kernel("def add(a, b):\n    return a + b\n", "add", Shape.NUMBER)
 
 
@@ -81,6 +84,8 @@ def test_cis_section_5_and_the_probes_find_nothing(docker: Docker) -> None:
             ],
         }
         assert not [name for name, found in wrong.items() if found], json.dumps(host)[:500]
+    proof = self_check(docker, PROBES)
+    assert (proof.passed, proof.failed) == (PROBES, {})
 
 
 def test_the_pool_hides_the_start_of_the_next_container(docker: Docker) -> None:
