@@ -90,6 +90,7 @@ def _home(home: Home | None) -> Iterator[Check]:
     try:
         home.config()
         yield "home", "ok", str(home.path), ""
+        yield _sandbox(home)
         if home.founded:
             ledger = home.ledger()
             try:
@@ -99,3 +100,13 @@ def _home(home: Home | None) -> Iterator[Check]:
             yield "ledger", "ok" if found == "ok" else "fail", found, "" if found == "ok" else "restore a backup"
     except MetaevoError as error:
         yield "home", "fail", str(error), "fix the configuration"
+
+
+def _sandbox(home: Home) -> Check:
+    from services.views.sandbox import own
+
+    row = own(home)
+    wrong = [f"{check['name']}: {check['detail']}" for check in row["checks"] if not check["ok"]]
+    if wrong:
+        return "sandbox", "fail", f"{row['backend']}: {'; '.join(wrong)}", 'see metaevo sandbox check, or use = "monty"'
+    return "sandbox", "ok", f"{row['backend']}: {'; '.join(check['detail'] for check in row['checks'])}", ""

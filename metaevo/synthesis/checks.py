@@ -16,6 +16,8 @@ from objectives.types import Json
 from sandbox.types import Row, Verdict
 
 SEEDED = "import random as metaevo_random\nmetaevo_random.seed({seed})\n"
+AGAIN = "\n# once more\n"
+"""Makes another kernel of the same source: it is given another interpreter."""
 PART = slice(5, 12)
 """The rows that are given alone: other neighbours, another place."""
 Values = Sequence[Json]
@@ -27,11 +29,14 @@ def pure(bench: Bench, function: str, rows: Sequence[Row], values: Values) -> No
     Raises:
         Refused: With how many rows' values changed.
     """
-    seeded = [variant(bench, SEEDED.format(seed=seed)).run(function, rows) for seed in (1, 2)]
-    if all(result.verdict is Verdict.OK for result in seeded):
-        _same(Refusal.RANDOM, seeded[0].values or (), seeded[1].values or (), "with two states of the random generator")
-    again = variant(bench, tail="\n# once more\n")
-    _same(Refusal.NOT_REPEATABLE, values, _values(again, function, rows), "when it was called again")
+    one, two = (variant(bench, SEEDED.format(seed=seed)).run(function, rows) for seed in (1, 2))
+    if one.verdict is two.verdict is Verdict.OK and one.values != two.values:
+        repeated = _values(variant(bench, SEEDED.format(seed=1), AGAIN), function, rows)
+        _same(Refusal.NOT_REPEATABLE, one.values or (), repeated, "when it was called again with the same seed")
+        _same(Refusal.RANDOM, one.values or (), two.values or (), "with two states of the random generator")
+    _same(
+        Refusal.NOT_REPEATABLE, values, _values(variant(bench, tail=AGAIN), function, rows), "when it was called again"
+    )
     back = list(reversed(rows))
     _same(Refusal.STATE, list(reversed(values)), _values(bench, function, back), "with the rows in another order")
     _same(Refusal.STATE, values[PART], _values(bench, function, rows[PART]), "in another batch")

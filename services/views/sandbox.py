@@ -54,6 +54,14 @@ def checked(home: Home | None, host: str | None = None, image: Path | None = Non
     return [_embedded(), *(_containers(where, runtime) for runtime in RUNTIMES)]
 
 
+def own(home: Home) -> Row:
+    """Return the row of the home's own tier without its limits' proof: whether daemon, runtime and image are there."""
+    table = home.config().sandbox
+    if table.use == "monty":
+        return _row("monty", [_check("embedded", True, "in this process")])
+    return _containers(place(home, None, None), table.runtime, prove=False)
+
+
 def _embedded() -> Row:
     from sandbox.monty import Monty
 
@@ -65,7 +73,7 @@ def _embedded() -> Row:
         return _row("monty", _proven(tier))
 
 
-def _containers(where: Place, runtime: str) -> Row:
+def _containers(where: Place, runtime: str, *, prove: bool = True) -> Row:
     """Return a container tier's row; its limits are proven once daemon, runtime and image are there."""
     from sandbox.daemon import Daemon
 
@@ -75,7 +83,7 @@ def _containers(where: Place, runtime: str) -> Row:
             checks = [_check("daemon", True, where.address.url), *_there(daemon, where, runtime)]
     except SandboxError as error:
         return _row(backend, [_check("daemon", False, f"{str(error).removeprefix('sandbox: ')}; {START}")])
-    if not all(check["ok"] for check in checks):
+    if not prove or not all(check["ok"] for check in checks):
         return _row(backend, checks)
     return _row(backend, checks + _opened(where, runtime))
 

@@ -5,8 +5,9 @@
 #   METAEVO_TEST_DOCKER    the daemon's address
 #   METAEVO_TEST_IMAGE     the folder with the sandbox image's lock
 #   METAEVO_TEST_RUNTIMES  the runtimes that the daemon has, separated by spaces; first runc
-#   METAEVO_TEST_REQUIRE   1: a test that lacks a backend fails where it would have been skipped
-# Needs root on Debian (or a derivative) and cgroups. `runsc` is skipped by name where the archive has none.
+#   METAEVO_TEST_REQUIRE   1, with all of them there: a test that lacks one fails where it would have been skipped
+# Needs root on Debian (or a derivative) and cgroups. A runtime that the archive lacks, or that cannot run a plain
+# container here, is left out by name.
 
 docker_here=$(cd "$(dirname "${BASH_SOURCE[0]:-$0}")/../.." && pwd)
 : "${METAEVO_TEST_DOCKER_DIR:=/tmp/metaevo-test-docker}"
@@ -17,12 +18,13 @@ docker_say() { echo "docker.sh: $*" >&2; }
 docker_install() {
     [ "$(id -u)" = 0 ] || { docker_say "needs root to install and run a daemon of its own"; return 1; }
     local missing=() pair
-    for pair in dockerd:docker.io debootstrap:debootstrap bwrap:bubblewrap iptables:iptables; do
+    for pair in dockerd:docker.io debootstrap:debootstrap bwrap:bubblewrap iptables:iptables openssl:openssl; do
         command -v "${pair%%:*}" >/dev/null 2>&1 || missing+=("${pair##*:}")
     done
     if [ "${#missing[@]}" -gt 0 ]; then
-        apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
-            apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null || return 1
+        { apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+            apt-get install -qq -y --no-install-recommends "${missing[@]}" >/dev/null; } ||
+            { docker_say "apt-get could not install ${missing[*]}"; return 1; }
     fi
     if ! command -v runsc >/dev/null 2>&1; then
         DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends runsc >/dev/null 2>&1 ||
@@ -40,18 +42,36 @@ docker_settings() {
     fi
     printf '{"data-root":"%s/data","exec-root":"%s/exec","pidfile":"%s/dockerd.pid","hosts":["unix://%s/docker.sock"],' \
         "$1" "$1" "$1" "$1"
+    printf '"exec-opts":["native.cgroupdriver=cgroupfs"],'
     printf '"bridge":"none","iptables":false,"ip-forward":false,"live-restore":false,"log-driver":"none","runtimes":{%s}}\n' "${gvisor#,}"
 }
 
 docker_start() { # docker_start FOLDER: a daemon in this folder, its id in FOLDER/dockerd.pid
     mkdir -p "$1" && docker_settings "$1" > "$1/daemon.json"
-    setsid dockerd --config-file "$1/daemon.json" > "$1/dockerd.log" 2>&1 < /dev/null &
-    local tries
-    for tries in $(seq 150); do
-        [ -S "$1/docker.sock" ] && curl -s --max-time 2 --unix-socket "$1/docker.sock" http://d/_ping 2>/dev/null | grep -q OK && return 0
+    setsid --wait dockerd --config-file "$1/daemon.json" > "$1/dockerd.log" 2>&1 < /dev/null &
+    local until=$((SECONDS + 60))
+    while [ "$SECONDS" -lt "$until" ] && kill -0 "$!" 2>/dev/null; do
+        docker_asked "$1" 'daemon.ping()' && return 0
         sleep 0.2
     done
-    docker_say "the daemon did not answer within 30 s: see $1/dockerd.log"; return 1
+    docker_say "the daemon ended, or did not answer within 60 s: $(tail -n 1 "$1/dockerd.log" | tail -c 300)"; return 1
+}
+
+docker_asked() { # docker_asked FOLDER CODE WORD...: Python that asks this folder's daemon; silent, its end is the answer
+    local folder=$1 code=$2; shift 2
+    "$METAEVO_TEST_PYTHON" -P -c "import sys, docker; daemon = docker.APIClient(sys.argv[1], timeout=60); $code" \
+        "unix://$folder/docker.sock" "$@" >/dev/null 2>&1
+}
+
+docker_runs() { # docker_runs FOLDER RUNTIME: whether a plain container with a memory limit comes through
+    docker_asked "$1" '
+image, runtime = sys.argv[2:]
+limits = daemon.create_host_config(mem_limit="128m", network_mode="none", runtime=runtime)
+made = daemon.create_container(image, ["/usr/bin/python3", "-c", "pass"], host_config=limits)
+daemon.start(made)
+ended = daemon.wait(made)["StatusCode"]
+daemon.remove_container(made)
+sys.exit(ended)' "$(sed -n 's/.*"image": "\([^"]*\)".*/\1/p' "$1/image/sandbox.lock")" "$2"
 }
 
 docker_stop() { # docker_stop FOLDER: stop that folder's daemon, and only if the id still belongs to it
@@ -68,17 +88,25 @@ docker_stop() { # docker_stop FOLDER: stop that folder's daemon, and only if the
 docker_up() {
     local dir=$METAEVO_TEST_DOCKER_DIR
     docker_start "$dir" || return 1
-    export METAEVO_TEST_DOCKER="unix://$dir/docker.sock" METAEVO_TEST_IMAGE="$dir/image"
-    export METAEVO_TEST_RUNTIMES="runc"
-    command -v runsc >/dev/null 2>&1 && METAEVO_TEST_RUNTIMES="runc runsc runsc-nocgroups"
-    export METAEVO_TEST_REQUIRE=1
-    (cd "$docker_here" && "$METAEVO_TEST_PYTHON" -m sandbox.images debian "$METAEVO_TEST_IMAGE" --host "$METAEVO_TEST_DOCKER") || return 1
+    export METAEVO_TEST_DOCKER="unix://$dir/docker.sock" METAEVO_TEST_IMAGE="$dir/image" METAEVO_TEST_RUNTIMES=""
+    (cd "$docker_here" && "$METAEVO_TEST_PYTHON" -m sandbox.images debian "$METAEVO_TEST_IMAGE" \
+        --host "$METAEVO_TEST_DOCKER") >/dev/null || { docker_say "no image could be built"; return 1; }
+    local runtime left=""
+    for runtime in runc runsc runsc-nocgroups; do
+        if docker_runs "$dir" "$runtime"; then
+            METAEVO_TEST_RUNTIMES+="${METAEVO_TEST_RUNTIMES:+ }$runtime"
+        else
+            left+=" $runtime"
+        fi
+    done
+    case "$METAEVO_TEST_RUNTIMES" in runc*) ;; *) docker_say "runc runs no container here"; return 1 ;; esac
+    [ -z "$left" ] && export METAEVO_TEST_REQUIRE=1 || docker_say "skipped: the daemon has no working runtime:$left"
     docker_say "up: $METAEVO_TEST_DOCKER, runtimes $METAEVO_TEST_RUNTIMES"
 }
 
 docker_down() {
     docker_stop "$METAEVO_TEST_DOCKER_DIR"
     # Data stays for the next run only where METAEVO_TEST_DOCKER_KEEP says so.
-    [ -n "${METAEVO_TEST_DOCKER_KEEP:-}" ] || rm -rf "$METAEVO_TEST_DOCKER_DIR"
+    [ -n "${METAEVO_TEST_DOCKER_KEEP:-}" ] || rm -rf "$METAEVO_TEST_DOCKER_DIR" || docker_say "left: $METAEVO_TEST_DOCKER_DIR"
     unset METAEVO_TEST_DOCKER METAEVO_TEST_IMAGE METAEVO_TEST_RUNTIMES METAEVO_TEST_REQUIRE
 }

@@ -10,8 +10,9 @@ from sandbox.policy import LABEL
 from sandbox.types import Kernel, Limits, Sandbox, Shape
 from tests.hostile.program import digest
 
+MEMORY = ("/sys/fs/cgroup/memory/docker/{}/memory.usage_in_bytes", "/sys/fs/cgroup/docker/{}/memory.current")
+"""Where cgroups of the first and the second version tell what a container uses, with the driver `cgroupfs`."""
 BENIGN = Kernel("def act(a, b):\n    return a * b\n", "act", Shape.NUMBER)
-MEMORY = Path("/sys/fs/cgroup/memory/docker")
 SPARE_FDS = 12
 """Connections that the client library keeps open come and go."""
 
@@ -81,7 +82,10 @@ class Host:
                     said.append("(b) a process lived on")
         if client.volumes(filters={"label": LABEL})["Volumes"] or client.networks(filters={"label": LABEL}):
             said.append("(b) a volume or a network")
-        used = [int((MEMORY / c / "memory.usage_in_bytes").read_text()) for c in found if (MEMORY / c).is_dir()]
-        if used and max(used) > 2 * Limits().memory_mib << 20:
+        places = [Path(place.format(container)) for container in found for place in MEMORY]
+        used = [int(place.read_text()) for place in places if place.is_file()]
+        if found and not used:
+            said.append("(c) no cgroup tells what memory is used")
+        if max(used, default=0) > 2 * Limits().memory_mib << 20:
             said.append("(c) memory")
         return said

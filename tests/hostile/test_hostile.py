@@ -23,7 +23,7 @@ IMMUNE = ("H11 catastrophic regex", "H12 sleep", "H24 a lone surrogate")
 OWN_KERNEL = ("O26 namespaces by clone",)
 """What gVisor grants in its own kernel, where it reaches nothing of the host's and ends with the call."""
 NEED_ROOT = ("H32", "H33", "H35", "O26")
-pytestmark = [pytest.mark.full, pytest.mark.timeout(300)]
+pytestmark = [*tiers.ALONE, pytest.mark.timeout(300)]
 
 
 def run(tier: Sandbox, program: Program, given: dict[str, str]) -> Result:

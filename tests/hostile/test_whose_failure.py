@@ -1,6 +1,5 @@
 """Two hundred cases: infrastructure that fails, and candidates that fail or pretend; none is taken for the other."""
 
-import os
 import shutil
 import tempfile
 import threading
@@ -18,7 +17,7 @@ from sandbox.types import Kernel, Limits, Shape, Verdict
 from tests.hostile import tiers
 from tests.hostile.daemons import OwnDaemon, Proxy
 
-pytestmark = [pytest.mark.full, pytest.mark.timeout(900)]
+pytestmark = [*tiers.ALONE, pytest.mark.timeout(900)]
 LIMITS = Limits(wall_s=2.0)
 SLEEPS = Kernel("import time\ndef act(n):\n    time.sleep(1.2)\n    return n\n", "act", Shape.NUMBER, imports=None)
 SAME = Kernel("def act(n):\n    return n\n", "act", Shape.NUMBER)
@@ -112,7 +111,7 @@ def test_40_containers_ended_from_outside_are_never_the_candidates_failure(docke
 def test_20_connections_cut_or_hanging_are_never_the_candidates_failure(tmp_path: Path) -> None:
     tiers.need("docker")
     proxy = Proxy(Path(tempfile.mkdtemp(prefix="metaevo-proxy-")) / "s", tiers.url().removeprefix("unix://"))
-    lock = read_lock(Path(os.environ["METAEVO_TEST_IMAGE"]))
+    lock = read_lock(tiers.image())
     try:
         with Docker(lock, owner="cut", address=Address(proxy.url), limits=LIMITS, request_s=20.0) as docker:
             for round_ in range(20):
@@ -155,7 +154,7 @@ def copied(own: OwnDaemon):
     """Load the test image into another daemon; return its lock."""
     from sandbox.daemon import Daemon
 
-    lock = read_lock(Path(os.environ["METAEVO_TEST_IMAGE"]))
+    lock = read_lock(tiers.image())
     one, two = (Daemon(Address(url), request_s=120) for url in (tiers.url(), own.url))
     try:
         two.client.load_image(b"".join(one.client.get_image(lock.image)))

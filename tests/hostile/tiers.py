@@ -13,11 +13,18 @@ from sandbox.types import Limits, Sandbox
 
 ALL = ("monty", "docker", "docker+runsc", "docker+runsc-nocgroups")
 CONTAINERS = ALL[1:3]
+ALONE = (pytest.mark.full, pytest.mark.containers, pytest.mark.xdist_group("containers"))
+"""The marks of what fills the machine or judges by its clock: `make test SCOPE=full` runs it last, one at a time."""
 
 
 def url() -> str:
     """Return the test daemon's address."""
     return os.environ["METAEVO_TEST_DOCKER"]
+
+
+def image() -> Path:
+    """Return the folder of the image's lock."""
+    return Path(os.environ["METAEVO_TEST_IMAGE"])
 
 
 def missing(tier: str) -> str:
@@ -47,7 +54,7 @@ def open_tier(
     if tier == "monty":
         return Monty(limits=limits)
     return Docker(
-        read_lock(Path(os.environ["METAEVO_TEST_IMAGE"])),
+        read_lock(image()),
         owner=owner,
         address=Address(url()),
         runtime=tier.partition("+")[2] or "runc",

@@ -1,6 +1,5 @@
 """Admission: malicious and faulty proposals are refused each for its true reason, on every tier; good ones pass."""
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -24,11 +23,10 @@ from tests.hostile import tiers
 pytestmark = pytest.mark.timeout(300)
 
 
-@pytest.fixture(scope="module", params=["monty", "docker"])
+@pytest.fixture(scope="module", params=["monty", pytest.param("docker", marks=tiers.ALONE)])
 def tier(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-    """The embedded tier, and containers where the environment names a daemon."""
-    if request.param == "docker" and "METAEVO_TEST_DOCKER" not in os.environ:
-        tiers.need(request.param)
+    """The embedded tier, and containers."""
+    tiers.need(request.param)
     made = tiers.open_tier(request.param, Limits(wall_s=2.0), owner="admission")
     yield made
     made.close()
@@ -111,6 +109,17 @@ BAD: dict[str, tuple[tuple[str, str, str], Refusal]] = {
         Refusal.CHANGES_NOTHING,
     ),
 }
+UNEQUAL: dict[str, tuple[tuple[str, str, str], dict[str, Refusal]]] = {
+    "an object's address": (
+        keep("return random.Random(id(row)).random() < 0.5", "import random\n"),
+        {"monty": Refusal.STATE, "docker": Refusal.NOT_REPEATABLE},
+    ),
+    "what a module imports": (
+        keep("return random._os.chroot('/') is None", "import random\n"),
+        {"monty": Refusal.CRASHES, "docker": Refusal.REACHES},
+    ),
+}
+"""The embedded interpreter counts its objects, and its modules import nothing: there it is another fault."""
 GOOD: dict[str, tuple[str, str, str]] = {
     "keep": keep("return row['score'] is not None and row['score'] >= 1"),
     "weight": weight("return 2.0 if row['same'] * 2 >= row['of'] else 1"),
@@ -164,6 +173,13 @@ def test_a_bad_proposal_is_refused_for_its_true_reason(tier: Sandbox, name: str)
     assert decided.tier == tier.tier
 
 
+@pytest.mark.parametrize("name", UNEQUAL)
+def test_what_each_tier_sees_otherwise_is_refused_for_what_it_is_there(tier: Sandbox, name: str) -> None:
+    proposal, reasons = UNEQUAL[name]
+    decided = admit(*proposal, tier)
+    assert (decided.accepted, decided.reason) == (False, reasons[tier.tier]), decided.sentence
+
+
 @pytest.mark.parametrize("name", GOOD)
 def test_a_right_one_is_admitted_with_its_numbers(tier: Sandbox, name: str) -> None:
     decided = admit(*GOOD[name], tier)
@@ -173,7 +189,8 @@ def test_a_right_one_is_admitted_with_its_numbers(tier: Sandbox, name: str) -> N
 
 def test_what_is_not_listed_here_is_tried_elsewhere() -> None:
     listed = {reason for _, reason in BAD.values()}
-    elsewhere = {Refusal.NOT_REPEATABLE, Refusal.MEMORISED, Refusal.UNLAWFUL, Refusal.REACHES}
+    listed |= {reason for _, reasons in UNEQUAL.values() for reason in reasons.values()}
+    elsewhere = {Refusal.MEMORISED, Refusal.UNLAWFUL}
     assert listed | elsewhere == set(Refusal)
     assert {(slot, kind) for _, kind, slot in GOOD.values()} == set(FORMS)
 

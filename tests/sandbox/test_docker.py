@@ -1,7 +1,6 @@
 """The container tiers on a real daemon: policy, pool, limits by verdict, orphans. Needs tests/backends/docker.sh."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -16,10 +15,13 @@ from sandbox.docker import Docker
 from sandbox.errors import Refused, Unavailable
 from sandbox.images import Lock, read_lock
 from sandbox.policy import LABEL, SESSION
+from sandbox.self_check import self_check
 from sandbox.types import Kernel, Shape, Verdict
 from tests.hostile import tiers
 
-pytestmark = [pytest.mark.full, pytest.mark.timeout(300)]
+pytestmark = [*tiers.ALONE, pytest.mark.timeout(300)]
+PROBES = ("network", "read-only", "no place for files", "nothing to see", "rights", "system calls")
+"""What amicontained and deepce look for from inside, by the names of our own checks."""
 ADD = Kernel("def add(a, b):\n    return a + b\n", "add", Shape.NUMBER)
 
 
@@ -82,6 +84,8 @@ def test_cis_section_5_and_the_probes_find_nothing(docker: Docker) -> None:
             ],
         }
         assert not [name for name, found in wrong.items() if found], json.dumps(host)[:500]
+    proof = self_check(docker, PROBES)
+    assert (proof.passed, proof.failed) == (PROBES, {})
 
 
 def test_the_pool_hides_the_start_of_the_next_container(docker: Docker) -> None:
@@ -107,7 +111,7 @@ def test_one_container_has_one_version_and_is_recycled_after_an_anomaly(docker: 
 
 def test_a_container_is_recycled_after_its_calls() -> None:
     tiers.need("docker")
-    lock = read_lock(Path(os.environ["METAEVO_TEST_IMAGE"]))
+    lock = read_lock(tiers.image())
     with Docker(lock, owner="worn", address=Address(tiers.url()), calls=3, request_s=60) as docker:
         seen = set()
         for _ in range(7):
@@ -158,7 +162,7 @@ def test_orphans_of_a_killed_process_are_swept_by_label_and_others_are_left() ->
 
 def test_an_image_or_a_runtime_that_the_daemon_lacks_is_refused_and_nothing_is_pulled() -> None:
     tiers.need("docker")
-    lock = read_lock(Path(os.environ["METAEVO_TEST_IMAGE"]))
+    lock = read_lock(tiers.image())
     with pytest.raises(Refused, match="no image"):
         Docker(
             Lock("sha256:" + "0" * 64, lock.harness, lock.layer, lock.python, ""),
@@ -171,7 +175,7 @@ def test_an_image_or_a_runtime_that_the_daemon_lacks_is_refused_and_nothing_is_p
 
 def test_a_daemon_that_is_not_there_is_infrastructure(tmp_path: Path) -> None:
     tiers.need("docker")
-    lock = read_lock(Path(os.environ["METAEVO_TEST_IMAGE"]))
+    lock = read_lock(tiers.image())
     begun = time.monotonic()
     with pytest.raises(Unavailable, match="does not answer"):
         Docker(lock, owner="x", address=Address(f"unix://{tmp_path}/none.sock"), request_s=2)

@@ -1,6 +1,5 @@
 """A daemon behind mutual TLS: kernels run through it, and nobody without the client's certificate gets in."""
 
-import os
 import socket
 import ssl
 import subprocess
@@ -18,7 +17,7 @@ from sandbox.images import read_lock
 from sandbox.types import Kernel, Shape, Verdict
 from tests.hostile import tiers
 
-pytestmark = [pytest.mark.full, pytest.mark.timeout(300)]
+pytestmark = [*tiers.ALONE, pytest.mark.timeout(300)]
 
 
 def openssl(folder: Path, *words: str) -> None:
@@ -82,7 +81,7 @@ def port(tmp_path: Path) -> Iterator[int]:
 def test_kernels_run_on_a_daemon_behind_tls(port: int, tmp_path: Path) -> None:
 
     tls = Tls(tmp_path / "ca.pem", tmp_path / "client.pem", tmp_path / "client.key")
-    lock = read_lock(Path(os.environ["METAEVO_TEST_IMAGE"]))
+    lock = read_lock(tiers.image())
     with Docker(lock, owner="tls", address=Address(f"tcp://localhost:{port}", tls), request_s=60) as docker:
         kernel = Kernel("def act(n):\n    while n < 0:\n        pass\n    return n * 2\n", "act", Shape.NUMBER)
         assert docker.run(kernel, [[4], [5]], wall_s=20).values == (8, 10)
