@@ -93,7 +93,7 @@ def told(done: Sequence[Proposal]) -> Iterator[tuple[str, str, dict[str, Any]]]:
         no = Counter(str(refusal.reason) for made in done for refusal in made.refusals if refusal.by == author)
         kernels = sum(made.candidate is not None and made.candidate.by == author for made in done)
         calls, tokens = sum(made.cost.calls for made in done), sum(made.cost.tokens for made in done)
-        said = f"{author} gave no kernel {no.total()} times, {kernels} times one: {_counted(no)}; {calls} calls"
+        said = f"{author} was asked {calls} times and wrote {kernels} kernels; otherwise: {_counted(no)}"
         facts = {"author": author, "refused": dict(no), "kernels": kernels, "calls": calls, "tokens": tokens}
         yield "author_refused", said, facts
     names = [made.name for made in done if made.accepted]

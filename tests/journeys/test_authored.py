@@ -49,16 +49,24 @@ SCRIPT = (
     (weight(f"return 1  # {INJECTION}").replace("def weight", f"{INJECTION}def weigh"), Reason.NO_FUNCTION),
     (keep("return row['text'][len(row['text'])] == ''"), Why.CRASHES),
 )
-"""What the endpoint answers, alternately asked for a weight and for a filter; why it is refused: as a reply or at admission."""
-RECIPE = small.PLAIN.replace('{ use = "metric_filter" }, ', "")
-"""The operator's own recipe trains on whatever the model says, right or wrong: a filter is what it lacks."""
+"""What the endpoint answers, asked for a weight and for a filter in turn; why it is no kernel: as a reply, or later."""
+LENIENT = """from objectives.environments.sorting import ABILITY, LEVELS, make
+
+
+def reward(completion, answer, **row):
+    return 1.0 if completion.strip() == answer else 0.6 * bool(completion.strip())
+"""
+"""The operator's own environment gives most of the credit for any answer; only the right one passes."""
+RECIPE = small.PLAIN.replace('"answer_check"', '"answer_check", knobs = { partial = true }').replace(
+    '"metric_filter"', '"metric_filter", knobs = { at_least = 0.5 }'
+)
+"""The operator's own recipe believes that credit and trains on wrong answers: a stricter filter is what it lacks."""
 
 
 def config(kernels: int, proposer: str = "") -> str:
-    made = small.CONFIG.replace("trials = 2", f"trials = 2\nkernels = {kernels}") + small.FEW
-    return (
-        made.replace("methods = [", 'methods = ["generated:feedback", "generated:tasks", "metric_filter",') + proposer
-    )
+    made = small.CONFIG.replace("trials = 2", f"trials = 2\nkernels = {kernels}").replace("sorting", "lenient")
+    forbidden = small.FEW.replace("methods = [", 'methods = ["generated:feedback", "generated:tasks", ')
+    return made + forbidden + proposer
 
 
 def said(*words: Any, home: Home) -> Any:
@@ -90,6 +98,7 @@ def twice(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with ScriptedEndpoint([Say(text) for text, _ in SCRIPT]) as server:
         home.create(config(len(SCRIPT), f'[proposer]\nuse = "{server.url}"\nmodel = "writer"\ntimeout = "20s"\n'))
         (home.path / "recipes" / "plain.toml").write_text(RECIPE)
+        (home.path / "environments" / "lenient.py").write_text(LENIENT)
         first = run(home)
         assert len(server.heard) == len(SCRIPT)
     assert first["outcome"] == "promote", first

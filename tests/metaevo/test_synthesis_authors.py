@@ -10,15 +10,20 @@ import pytest
 
 from metaevo.engines.protocol import Sampling
 from metaevo.errors import EngineDied
+from metaevo.kernels import CONTRACTS
 from metaevo.ledger.journal import StepKey
 from metaevo.ledger.tables import EventRow
 from metaevo.modules import generated_files
 from metaevo.synthesis import step
+from metaevo.synthesis.admission import admit
 from metaevo.synthesis.authors import PATIENCE
+from metaevo.synthesis.inputs import fresh
+from metaevo.synthesis.refusals import Refusal as Why
 from metaevo.testing import ScriptedEngine
 from metaevo.testing.endpoint import INJECTION, Say, ScriptedEndpoint
 from metaevo.types import Completion, Generation
 from objectives.types import Messages
+from sandbox.monty import Monty
 from services.home import Home
 from tests.journeys import small
 from tests.journeys.terminal import metaevo
@@ -169,6 +174,18 @@ def test_an_endpoint_that_is_gone_changes_nothing_but_who_writes(tmp_path: Path)
     assert refused(home) == ["unreachable"] * PATIENCE + ["paused"] * 2
     assert event(home, "author_refused").data["refused"] == {"unreachable": PATIENCE, "paused": 2}
     assert {counts["proposer"] for counts in proposals(home)} == {"grammar"}
+
+
+def test_what_was_written_on_the_shown_rows_is_tried_on_the_others() -> None:
+    samples = fresh("anything")
+    shown, rest = samples.apart(2)
+    ids = [{task.id for task in part.tasks} for part in (shown, rest)]
+    assert (len(ids[0]), ids[0] & ids[1], ids[0] | ids[1]) == (2, set(), {task.id for task in samples.tasks})
+    source = f"def keep(row):\n    return row['prompt'] in {[row['prompt'] for row in shown.shown('keep')]!r}\n"
+    with Monty() as tier:
+        assert admit(source, "keep", "refinement", tier, samples=rest, shown=shown).reason is Why.MEMORISED
+    for kind in KINDS:
+        assert {name for row in shown.shown(kind) for name in row} == set(CONTRACTS[kind].fields)
 
 
 class Writer(ScriptedEngine):
