@@ -61,7 +61,8 @@ def checked(table: ProposerTable, home: Path, kernels: int | None = None) -> Non
         if key in given and other not in given:
             raise BadInput(f"{PLACE}.{key}: says nothing without proposer.{other}; give both, or drop it")
     if remote:
-        _endpoint(table, home)
+        if _endpoint(table, home).overheard and table.sends == "rows":
+            raise BadInput(f"{PLACE}.sends = 'rows': they would travel in the clear; use https, or send code alone")
         if table.key is not None:
             value_of(table.key, home, f"{PLACE}.key")
     if table.use != "grammar" and kernels == 0:

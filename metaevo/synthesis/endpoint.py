@@ -57,8 +57,14 @@ class Endpoint:
             raise BadInput(f"proposer.use = {self.url[:100]!r}: no address; write https://host/v1")
         if parts.username is not None or parts.password is not None:
             raise BadInput("proposer.use: an address with a password in it; name the secret in proposer.key")
-        if parts.scheme == "http" and self.key is not None and not _here(host):
+        if self.key is not None and self.overheard:
             raise BadInput(f"proposer.use: the key would travel to {host} in the clear; use https")
+
+    @property
+    def overheard(self) -> bool:
+        """Return whether others can read what is sent: not on this machine, and not encrypted."""
+        parts = urlsplit(self.url)
+        return parts.scheme == "http" and not _here(parts.hostname or "")
 
     @property
     def name(self) -> str:

@@ -218,6 +218,10 @@ def test_an_author_that_nobody_would_ask_is_refused(tmp_path: Path) -> None:
         ('use = "https://h/v1"\n', r"proposer\.model: is missing; an endpoint is asked for a model by its name"),
         ('use = "ftp://h/v1"\nmodel = "x"\n', r"^metaevo\.toml: proposer\.use = 'ftp://h/v1': no address; write"),
         (
+            'use = "http://far.internal/v1"\nmodel = "x"\nsends = "rows"\n',
+            r"^metaevo\.toml: proposer\.sends = 'rows': they would travel in the clear; use https, or send code alone$",
+        ),
+        (
             'use = "http://far.internal/v1"\nmodel = "x"\nkey = { env = "X" }\n',
             r"proposer\.use: the key would travel to far\.internal in the clear; use https",
         ),
