@@ -1,4 +1,4 @@
-"""How much of a language model's work is admitted: ``python -m tests.evidence.writer [--seeds N …] [--folder F]``.
+"""How much of a language model's work is admitted: ``python -m tests.evidence.writer [--seeds N …] [--model F]``.
 
 A small model is trained on the grammar's own programs (`tests.stranger.writer`) and is a home's champion. Its author
 is asked for kernels through proposer and engine, every other time beside a parent; each goes through admission on the

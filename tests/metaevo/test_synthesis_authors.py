@@ -181,7 +181,7 @@ def test_what_was_written_on_the_shown_rows_is_tried_on_the_others() -> None:
     shown, rest = samples.apart(2)
     ids = [{task.id for task in part.tasks} for part in (shown, rest)]
     assert (len(ids[0]), ids[0] & ids[1], ids[0] | ids[1]) == (2, set(), {task.id for task in samples.tasks})
-    source = f"def keep(row):\n    return row['prompt'] in {[row['prompt'] for row in shown.shown('keep')]!r}\n"
+    source = f"def keep(row):\n    return row['prompt'] == {shown.tasks[0].text!r}\n"
     with Monty() as tier:
         assert admit(source, "keep", "refinement", tier, samples=rest, shown=shown).reason is Why.MEMORISED
     for kind in KINDS:
