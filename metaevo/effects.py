@@ -41,7 +41,10 @@ class Policy(Protocol):
         max_tokens: int | None = None,
         stop: Sequence[str] = (),
     ) -> list[list[Completion]]:
-        """Return ``n`` completions for each of the P prompts: shape P x n, in order. Temperature 0 is greedy."""
+        """Return ``n`` completions for each of the P prompts: shape P x n, in order. Temperature 0 is greedy.
+
+        A prompt whose last turn is the assistant's is gone on with: the completion is what follows that turn's text.
+        """
 
     def score(self, prompts_P: Sequence[Messages], completions_P: Sequence[str]) -> list[Completion]:
         """Return each completion with its log-probability (nats, summed over its tokens) and token count."""

@@ -20,7 +20,7 @@ from metaevo.ledger.tables import AliasRow, CycleRow, EpochRow, HoldRow
 from metaevo.line.host import Host
 from metaevo.outlook import as_data
 from metaevo.search.proposals import Sampler
-from metaevo.synthesis.step import Authors, nobody
+from metaevo.synthesis.authors import Authors, nobody
 from metaevo.terms import Settings, State, Tools, module_digests
 from metaevo.types import Cycle, Generation
 

@@ -15,7 +15,8 @@ from metaevo.modules.slots import SLOTS
 from metaevo.recipes.schema import Recipe
 from metaevo.search.proposals import Sampler
 from metaevo.search.run import SearchRules
-from metaevo.synthesis.step import Authors, SynthesisRules, nobody
+from metaevo.synthesis.authors import Authors, nobody
+from metaevo.synthesis.step import SynthesisRules
 from metaevo.types import Generation
 from objectives.goals import Goals
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from metaevo.artifacts import base
-from metaevo.effects import Run
+from metaevo.effects import Policy, Run
 from metaevo.engines.client import EngineClient
 from metaevo.engines.grader import GraderPool
 from metaevo.engines.protocol import Engine
@@ -18,6 +18,7 @@ from metaevo.founding import found, secret_of
 from metaevo.gate.rules import GateRules
 from metaevo.ledger.ledger import Ledger, open_ledger
 from metaevo.ledger.tables import ConfigRow
+from metaevo.line.effects import EnginePolicy, Meter
 from metaevo.line.host import Host
 from metaevo.line.kernels import TierRun
 from metaevo.modules.registry import Registry
@@ -26,10 +27,11 @@ from metaevo.recipes.schema import Recipe
 from metaevo.search.run import SearchRules
 from metaevo.synthesis.step import SynthesisRules
 from metaevo.terms import Settings
+from metaevo.types import Generation
 from objectives.environment import BadEnvironment
 from objectives.finder import Source
 from objectives.types import Direction, Environment
-from services import later
+from services import later, proposers
 from services.home import Home
 from services.ready import BASE, Ready, answer_tokens, checked, same_base
 from services.sandboxes import must_answer, programs, sandboxed
@@ -55,7 +57,12 @@ class App:
         secret = secret_of(self.ledger, self.config.seed)
         made = Evolution(self.host, self.settings, secret)
         made.runtime = self.host.engine.identity
+        made.authors = proposers.authors(self.config.proposer, self.home.path, self._writes, self.host.dialect.name)
         return made
+
+    def _writes(self, generation: Generation, seed: int) -> Policy:
+        """Return a generation as a policy: the champion as it writes kernels."""
+        return EnginePolicy(self.host, self.host.engine, generation, seed, Meter())
 
 
 def sources(home: Path, config: Config) -> list[Source]:

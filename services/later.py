@@ -34,7 +34,6 @@ RULES: tuple[Rule, ...] = (
     (("placement", "rollouts"), lambda c: "rollouts" in c.placement.model_fields_set, "leave it out"),
     (("placement", "training"), lambda c: "training" in c.placement.model_fields_set, "leave it out"),
     (("serving",), lambda c: c.serving, "use `metaevo ask`, or export the champion"),
-    (("proposer", "use"), lambda c: c.proposer.use != "grammar", 'use "grammar"'),
     (("notify",), lambda c: c.notify, "read `metaevo status`"),
     (("retention",), lambda c: c.retention, "leave it out: everything is kept"),
     (("backup",), lambda c: c.backup, "copy the home while nothing runs"),

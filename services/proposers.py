@@ -1,42 +1,50 @@
-"""[proposer]: who writes kernels in this home, in turn. The grammar needs nothing and is always asked last."""
+"""[proposer]: who writes kernels in this home before the grammar, which needs nothing and is always asked last."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from metaevo.effects import Policy
 from metaevo.errors import BadInput
+from metaevo.synthesis.authors import Author, Authors, Budget, Champion, LanguageModel, Spent, nobody
 from metaevo.synthesis.endpoint import Endpoint
-from metaevo.synthesis.proposals import Cost, Proposer
-from metaevo.synthesis.proposer import Author, Budget, Champion, Grammar, LanguageModel
+from metaevo.synthesis.letters import letter, line
+from metaevo.synthesis.proposals import Proposer
+from metaevo.types import Generation
 from services.secrets import value_of
 from services.settings_machine import ProposerTable
 
 PLACE = "metaevo.toml: proposer"
-NOTHING = Cost()
 OF_MODELS = ("sends", "calls", "tokens", "answer")
-OF_ENDPOINTS = ("model", "key", "timeout")
+OF_ENDPOINTS = ("model", "key", "timeout", "money", "price")
+COMPACT = "tiny"
+"""The dialect of models that learn the grammar's own lines: a letter is no text of theirs."""
+MILLION = 10**6
+
+Writes = Callable[[Generation, int], Policy]
+"""Gives a generation as a policy whose samples are drawn from a seed."""
 
 
-def proposers(
-    table: ProposerTable, home: Path, champion: Callable[[], Policy], spent: Cost = NOTHING
-) -> tuple[Proposer, ...]:
-    """Return who is asked for a kernel in one cycle, in turn, with that cycle's budget.
-
-    ``champion`` gives the policy that writes where the champion is asked; ``spent`` is what a resumed cycle used.
+def authors(table: ProposerTable, home: Path, writes: Writes, dialect: str) -> Authors:
+    """Return who is asked for a kernel before the grammar, with a cycle's budget less what was spent in it.
 
     Raises:
         BadInput: Like `checked`.
     """
     checked(table, home)
     if table.use == "grammar":
-        return (Grammar(),)
-    author: Author = _champion(table, champion()) if table.use == "champion" else _endpoint(table, home)
-    budget = Budget(table.calls, table.tokens, spent.calls, spent.tokens)
-    return LanguageModel(author, budget, table.sends), Grammar()
+        return nobody
+
+    def asked(champion: Generation, spent: Spent) -> Sequence[Proposer]:
+        author: Author = _champion(table, champion, writes) if table.use == "champion" else _endpoint(table, home)
+        budget = Budget(table.calls, _tokens(table), spent.calls, spent.tokens, spent.failures)
+        compact = table.use == "champion" and dialect == COMPACT
+        return (LanguageModel(author, budget, table.sends, line if compact else letter),)
+
+    return asked
 
 
-def checked(table: ProposerTable, home: Path) -> None:
-    """Look at who shall write kernels; nobody is asked.
+def checked(table: ProposerTable, home: Path, kernels: int | None = None) -> None:
+    """Look at who shall write kernels; nobody is asked. ``kernels`` is how many a cycle may write, None: not said.
 
     Raises:
         BadInput: A key contradicts the choice, an address is refused, or the endpoint's model or key is missing.
@@ -49,14 +57,28 @@ def checked(table: ProposerTable, home: Path) -> None:
         if key in given and not remote and (key in OF_ENDPOINTS or table.use == "grammar"):
             wanted = "an endpoint" if key in OF_ENDPOINTS else "a language model"
             raise BadInput(f"{PLACE}.{key}: is for {wanted}; name one in proposer.use, or drop it")
+    for key, other in (("money", "price"), ("price", "money")):
+        if key in given and other not in given:
+            raise BadInput(f"{PLACE}.{key}: says nothing without proposer.{other}; give both, or drop it")
     if remote:
-        _endpoint(table, home)
+        if _endpoint(table, home).overheard and table.sends == "rows":
+            raise BadInput(f"{PLACE}.sends = 'rows': they would travel in the clear; use https, or send code alone")
         if table.key is not None:
             value_of(table.key, home, f"{PLACE}.key")
+    if table.use != "grammar" and kernels == 0:
+        raise BadInput(f"{PLACE}.use: nobody is asked while search.kernels is 0; set that to 1 or more, or drop this")
 
 
-def _champion(table: ProposerTable, policy: Policy) -> Champion:
-    return Champion(policy) if table.answer is None else Champion(policy, table.answer)
+def _tokens(table: ProposerTable) -> int:
+    """Return how many tokens a cycle may take, where they cost money no more than that pays for."""
+    if table.money is None or table.price is None:
+        return table.tokens
+    return min(table.tokens, int(table.money / table.price * MILLION))
+
+
+def _champion(table: ProposerTable, champion: Generation, writes: Writes) -> Champion:
+    more = {} if table.answer is None else {"max_tokens": table.answer}
+    return Champion(champion.id, lambda seed: writes(champion, seed), **more)
 
 
 def _endpoint(table: ProposerTable, home: Path) -> Endpoint:

@@ -48,7 +48,7 @@ def checked(home: Home, config: Config, environments: Mapping[str, Environment],
         BadInput: Something is missing, damaged, contradicts itself or cannot be measured; nothing was written.
     """
     wishes_checked(config, environments, registry)
-    proposers.checked(config.proposer, home.path)
+    proposers.checked(config.proposer, home.path, config.search.kernels)
     if config.training.gpus and not NVIDIA.exists():
         place = f"metaevo.toml: training.gpus = {config.training.gpus}"
         raise BadInput(f"{place}: this machine shows no NVIDIA device ({NVIDIA}); set gpus = 0")

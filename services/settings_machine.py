@@ -142,6 +142,10 @@ class ProposerTable(Table):
     """Times a language model is asked in one cycle, at most."""
     tokens: Count = 100_000
     """Tokens it may read and write in one cycle."""
+    money: Positive | None = None
+    """What an endpoint may cost in one cycle, in the currency of `price`; default: as many tokens as may be."""
+    price: Positive | None = None
+    """What a million tokens cost there, the dearer of read and written."""
     answer: Count | None = None
     """Tokens of one reply; default: 512 of the champion, 1024 of an endpoint."""
     timeout: Seconds = 60.0

@@ -65,5 +65,6 @@ def written_by(made: Mapping[str, Any]) -> str:
     parents = f" from {', '.join(made['parents'])}" if made["parents"] else ""
     when = f" in cycle {made['cycle']}" if made.get("cycle") is not None else ""
     numbers = f" ({_facts(made['numbers'])})" if made["numbers"] else ""
+    who = f" {made['model']} (prompt {made['prompt']})" if made.get("model") else ""
     since = f", now {made['state']}: {made['reason']}" if made["reason"] else f", {made['state']}"
-    return f"{made['module']} by {made['proposer']}{parents}{when}, admitted on {made['tier']}{numbers}{since}"
+    return f"{made['module']} by {made['proposer']}{who}{parents}{when}, admitted on {made['tier']}{numbers}{since}"

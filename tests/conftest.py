@@ -18,14 +18,25 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(scope="session")
 def stranger_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the stranger's checkpoint. Parallel workers wait for the one that builds it."""
+    """The folder of the stranger's checkpoint."""
+    return built("model", tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def writer_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the checkpoint that writes kernels."""
+    return built("writer", tmp_path_factory)
+
+
+def built(name: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder that `tests.stranger.NAME` built. Parallel workers wait for the one that builds it."""
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    folder, done = shared / "stranger_model", shared / "stranger_model.done"
-    with (shared / "stranger_model.lock").open("w") as lock:
+    folder, done = shared / f"stranger_{name}", shared / f"stranger_{name}.done"
+    with (shared / f"stranger_{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not done.is_file():
-            subprocess.run([sys.executable, "-m", "tests.stranger.model", str(folder)], cwd=ROOT, check=True)
+            subprocess.run([sys.executable, "-m", f"tests.stranger.{name}", str(folder)], cwd=ROOT, check=True)
             done.touch()
     return folder
 

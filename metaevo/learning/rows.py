@@ -14,9 +14,11 @@ IGNORED = -100
 
 
 def prompt_ids(tokenizer: Any, prompt: Messages) -> list[int]:
-    """Return the token ids of a prompt, ready for the model to answer."""
+    """Return the token ids of a prompt, ready for the model to answer, or to go on where the last turn is its own."""
     chat = [{"role": m.role, "content": m.content} for m in prompt]
-    return list(tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False))
+    begun = chat[-1]["role"] == "assistant"
+    how = {"continue_final_message": True} if begun else {"add_generation_prompt": True}
+    return list(tokenizer.apply_chat_template(chat, return_dict=False, **how))
 
 
 def completion_ids(tokenizer: Any, prompt: Messages, text: str) -> list[int]:

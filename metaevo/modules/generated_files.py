@@ -37,6 +37,10 @@ class Generated(BaseModel):
     about: str = ""
     """One line for people."""
     proposer: str
+    model: str = ""
+    """Which language model wrote it, as the endpoint calls it or the generation; empty where none did."""
+    prompt: str = ""
+    """The digest of what that model was asked."""
     parents: tuple[str, ...] = ()
     """Names of the generated modules it was made from."""
     cycle: int | None = None
@@ -67,7 +71,8 @@ class Generated(BaseModel):
         made = f" from {', '.join(self.parents)}" if self.parents else ""
         when = f" in cycle {self.cycle}" if self.cycle is not None else ""
         head = self.about or f"A generated kernel: {self.kind}."
-        return f"{head}\n\nWritten by {self.proposer}{made}{when}. Its source runs in the sandbox only."
+        who = f"{self.proposer} ({self.model})" if self.model else self.proposer
+        return f"{head}\n\nWritten by {who}{made}{when}. Its source runs in the sandbox only."
 
 
 def path_of(home: Path, slot: str, name: str) -> Path:

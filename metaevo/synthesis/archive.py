@@ -33,7 +33,8 @@ Cell: TypeAlias = tuple[str, int, tuple[int, ...]]
 class Candidate:
     """One kernel with its provenance. ``tree`` is the grammar's form of it, None where a model wrote it.
 
-    ``size`` counts the source's tokens. ``saw_rows`` says that its author, or that of a parent, was shown rows: such
+    ``size`` counts the source's tokens; ``model`` and ``prompt`` say which model wrote it, asked by a letter of which
+    digest, both empty where none did. ``saw_rows`` says that its author, or that of a parent, was shown rows: such
     code may quote them.
     """
 
@@ -44,6 +45,8 @@ class Candidate:
     tree: Json = None
     parents: tuple[str, ...] = ()
     saw_rows: bool = False
+    model: str = ""
+    prompt: str = ""
 
     @property
     def id(self) -> str:

@@ -17,8 +17,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from metaevo.errors import BadInput
-from metaevo.synthesis.proposals import Reason, Unproposed
-from objectives.types import Messages
+from metaevo.synthesis.proposals import Letter, Reason, Unproposed
 from sandbox import frame
 
 MOST_TOKENS = 10**9
@@ -58,23 +57,29 @@ class Endpoint:
             raise BadInput(f"proposer.use = {self.url[:100]!r}: no address; write https://host/v1")
         if parts.username is not None or parts.password is not None:
             raise BadInput("proposer.use: an address with a password in it; name the secret in proposer.key")
-        if parts.scheme == "http" and self.key is not None and not _here(host):
+        if self.key is not None and self.overheard:
             raise BadInput(f"proposer.use: the key would travel to {host} in the clear; use https")
+
+    @property
+    def overheard(self) -> bool:
+        """Return whether others can read what is sent: not on this machine, and not encrypted."""
+        parts = urlsplit(self.url)
+        return parts.scheme == "http" and not _here(parts.hostname or "")
 
     @property
     def name(self) -> str:
         """Return endpoint."""
         return "endpoint"
 
-    def write(self, messages: Messages, seed: int) -> Written:
-        """Return the reply to these messages.
+    def write(self, asked: Letter, seed: int) -> Written:
+        """Return the reply to a letter.
 
         Raises:
-            Unproposed: Time-out, no connection, another status, too many bytes, or no such JSON.
+            Unproposed: No key, time-out, no connection, another status, too many bytes, or no such JSON.
         """
         body: dict[str, Any] = {
             "model": self.model,
-            "messages": [{"role": message.role, "content": message.content} for message in messages],
+            "messages": [{"role": message.role, "content": message.content} for message in asked.messages],
             "max_tokens": self.max_tokens,
             "temperature": self.temperature,
             "seed": seed,
@@ -91,10 +96,7 @@ class _Call:
         self.connection = _connection(self.parts, endpoint.timeout_s)
         self.headers = {"Content-Type": "application/json", "Accept": "application/json", "Connection": "close"}
         if endpoint.key is not None:
-            key = endpoint.key().strip()
-            if not key or not key.isascii() or not key.isprintable():
-                raise BadInput("proposer.key: no single line of printable ASCII; look where it is kept")
-            self.headers["Authorization"] = f"Bearer {key}"
+            self.headers["Authorization"] = f"Bearer {_looked_up(endpoint.key)}"
         self.gone = False
         self.socket: socket.socket | None = None
         self.raw, self.failure = b"", Unproposed(Reason.TIMEOUT, f"nothing whole within {endpoint.timeout_s:g} s")
@@ -153,6 +155,16 @@ def _connection(parts: SplitResult, timeout_s: float) -> http.client.HTTPConnect
     if parts.scheme == "https":
         return http.client.HTTPSConnection(host, parts.port, timeout=timeout_s, context=ssl.create_default_context())
     return http.client.HTTPConnection(host, parts.port, timeout=timeout_s)
+
+
+def _looked_up(key: Callable[[], str]) -> str:
+    try:
+        found = key().strip()
+    except BadInput as error:  # it was there when the run began; the file or the credential went away since
+        raise Unproposed(Reason.KEY, str(error)) from None
+    if not found or not found.isascii() or not found.isprintable():
+        raise Unproposed(Reason.KEY, "no single line of printable ASCII; look where it is kept")
+    return found
 
 
 def _here(host: str) -> bool:

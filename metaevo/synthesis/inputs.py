@@ -5,11 +5,12 @@ home's own graded train attempts may be given instead (`Samples`): then the kern
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from random import Random
 
 from metaevo.history import CellState
+from metaevo.kernels import CONTRACTS
 from metaevo.modules.generated_rows import attempt_row, cell_row, experience_rows, task_row, visible
 from metaevo.types import Attempt, Experience, Experiences, Feedback, Turn, solved
 from objectives.environment import Program, from_file, identity, messages
@@ -52,6 +53,21 @@ class Samples:
     def tasks(self) -> tuple[Task, ...]:
         """Return each task once, in order."""
         return tuple({row.attempt.task.id: row.attempt.task for row in self.experiences}.values())
+
+    def apart(self, tasks: int) -> "tuple[Samples, Samples]":
+        """Return the experiences of the first ``tasks`` tasks, and those of all others."""
+        first = {task.id for task in self.tasks[:tasks]}
+        mine = tuple(row for row in self.experiences if row.attempt.task.id in first)
+        rest = tuple(row for row in self.experiences if row.attempt.task.id not in first)
+        return Samples(mine, self.cells), Samples(rest, self.cells)
+
+    def shown(self, kind: str) -> tuple[Mapping[str, Json], ...]:
+        """Return the rows as a kernel of a kind sees them, each as a dict of its fields."""
+        contract = CONTRACTS[kind]
+        calls = self.arguments(contract.slot, kind)
+        if set(contract.takes) == set(contract.fields):
+            return tuple(dict(zip(contract.takes, call, strict=True)) for call in calls)
+        return tuple(row for (given,) in calls for row in (given if contract.many else [given]))
 
     def arguments(self, slot: str, function: str) -> list[list[Json]]:
         """Return the arguments of a kernel's first function, as it will be given them."""

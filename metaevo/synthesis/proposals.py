@@ -6,9 +6,10 @@ from enum import StrEnum
 from random import Random
 from typing import Protocol, TypeAlias
 
+from metaevo.artifacts.fingerprint import fingerprint
 from metaevo.kernels import CONTRACTS, Contract
 from metaevo.synthesis.archive import Candidate, Elite
-from objectives.types import Json
+from objectives.types import Json, Messages
 
 DETAIL_CHARS = 200
 
@@ -52,12 +53,19 @@ class Reason(StrEnum):
     """The answer is not the JSON that was agreed on."""
     TOO_LARGE = "too_large"
     """More bytes than the cap."""
+    KEY = "key"
+    """The endpoint's key is gone, or no line of printable ASCII."""
     ENGINE = "engine"
     """The champion's engine failed."""
+    NO_ROOM = "no_room"
+    """The letter fills all that the champion can see."""
 
 
 INFRASTRUCTURE = frozenset(
-    {Reason.TIMEOUT, Reason.UNREACHABLE, Reason.HTTP_ERROR, Reason.BAD_RESPONSE, Reason.TOO_LARGE, Reason.ENGINE}
+    {
+        *(Reason.TIMEOUT, Reason.UNREACHABLE, Reason.HTTP_ERROR, Reason.BAD_RESPONSE, Reason.TOO_LARGE),
+        *(Reason.KEY, Reason.ENGINE, Reason.NO_ROOM),
+    }
 )
 """Reasons that say something about the way to the author, nothing about what it wrote."""
 
@@ -83,19 +91,37 @@ class Cost:
 class Request:
     """What is wanted: a kernel of a kind, beside its parents, that is none of the ``known`` ids.
 
-    ``rows`` are redacted rows as kernels see them; ``hints`` are words of the grammar for models that know it.
+    ``rows`` are redacted train rows as kernels see them, for authors that may see any.
     """
 
     kind: str
     parents: tuple[Elite, ...] = ()
     known: frozenset[str] = frozenset()
     rows: tuple[Mapping[str, Json], ...] = ()
-    hints: tuple[str, ...] = ()
 
     @property
     def contract(self) -> Contract:
         """Return what the kernel must be."""
         return CONTRACTS[self.kind]
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What an author is asked, and what it shows: ``parents``, and whether ``rows``.
+
+    A model of ours gets its reply begun with ``opening``, and ended before a text of ``stop``.
+    """
+
+    messages: Messages
+    opening: str
+    stop: tuple[str, ...] = ()
+    parents: tuple[Elite, ...] = ()
+    rows: bool = False
+
+    @property
+    def digest(self) -> str:
+        """Return 16 hex digits of what was asked: provenance keeps them."""
+        return fingerprint(self.messages)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,8 @@ A kernel's proposal is a journal row (`PROPOSED`), the trial beside the same rec
 archive is rebuilt from both, so that nothing but the ledger and the home's files is the truth.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +19,8 @@ from metaevo.ledger.tables import StepRow
 from metaevo.modules import generated_files
 from metaevo.modules.registry import Registry
 from metaevo.synthesis.archive import Archive, Candidate
-from metaevo.synthesis.proposals import Cost, Refusal
+from metaevo.synthesis.authors import Spent
+from metaevo.synthesis.proposals import INFRASTRUCTURE, Cost, Refusal
 
 PROPOSED = "kernel"
 UNAVAILABLE = "sandbox unavailable"
@@ -61,10 +63,52 @@ class Proposal:
     def counts(self) -> dict[str, Any]:
         """Return what the journal row says of it."""
         made = self.candidate
-        known = {"id": made.id, "proposer": made.by} if made is not None else {}
+        known: dict[str, Any] = {"id": made.id, "proposer": made.by} if made is not None else {}
+        known |= {"model": made.model, "prompt": made.prompt} if made is not None and made.model else {}
+        known |= {"calls": self.cost.calls, "tokens": self.cost.tokens} if self.cost.calls else {}
         refused = [f"{refusal.by}: {refusal.reason}" for refusal in self.refusals]
         said = {"kind": self.kind, "reason": self.reason} | ({"module": self.label} if self.accepted else {})
         return known | said | ({"before": refused} if refused else {})
+
+
+def failures(refusals: Sequence[Refusal], before: int) -> int:
+    """Return how many failures of infrastructure in a row there are after these refusals."""
+    for refusal in refusals:
+        if refusal.reason in INFRASTRUCTURE:
+            before += 1
+        elif refusal.cost.calls:
+            before = 0
+    return before
+
+
+def spent(done: Sequence[Proposal]) -> Spent:
+    """Return what a cycle's proposals took from models so far."""
+    last = done[-1].failures if done else 0
+    return Spent(sum(made.cost.calls for made in done), sum(made.cost.tokens for made in done), last)
+
+
+def told(done: Sequence[Proposal]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield (code, sentence, data) of each event that says what came of a cycle's proposals."""
+    for author in sorted({refusal.by for made in done for refusal in made.refusals}):
+        no = Counter(str(refusal.reason) for made in done for refusal in made.refusals if refusal.by == author)
+        kernels = sum(made.candidate is not None and made.candidate.by == author for made in done)
+        calls, tokens = sum(made.cost.calls for made in done), sum(made.cost.tokens for made in done)
+        said = f"{author} was asked {calls} times and wrote {kernels} kernels; otherwise: {_counted(no)}"
+        facts = {"author": author, "refused": dict(no), "kernels": kernels, "calls": calls, "tokens": tokens}
+        yield "author_refused", said, facts
+    names = [made.name for made in done if made.accepted]
+    why = Counter(made.reason for made in done if made.reason)
+    refused = f"; refused: {_counted(why)}" if why else ""
+    which = f": {', '.join(names)}" if names else ""
+    yield (
+        "kernels_proposed",
+        f"{len(done)} kernels proposed, {len(names)} admitted{which}{refused}",
+        {"refused": dict(why)},
+    )
+
+
+def _counted(reasons: Counter[str]) -> str:
+    return ", ".join(f"{n} {reason}" for reason, n in sorted(reasons.items()))
 
 
 @dataclass(frozen=True, slots=True)

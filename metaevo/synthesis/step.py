@@ -5,8 +5,7 @@ earlier cycles and earlier steps only, so a cycle that died goes on with the sam
 reason; a sandbox that does not answer ends synthesis for this cycle and nothing else.
 """
 
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
@@ -26,15 +25,16 @@ from metaevo.modules import generated_files
 from metaevo.modules.generated import Code
 from metaevo.synthesis.admission import Admission, admit, admitted
 from metaevo.synthesis.archive import Archive, Candidate
+from metaevo.synthesis.authors import Authors, nobody
 from metaevo.synthesis.inputs import Samples
-from metaevo.synthesis.proposals import INFRASTRUCTURE, Cost, Proposer, Request, in_turn
+from metaevo.synthesis.proposals import Cost, Proposer, Request, in_turn
 from metaevo.synthesis.proposer import Grammar
-from metaevo.synthesis.record import PROPOSED, UNAVAILABLE, Proposal, archive_of, known_ids
+from metaevo.synthesis.record import PROPOSED, UNAVAILABLE, Proposal, archive_of, failures, known_ids, spent, told
 from metaevo.synthesis.refusals import Refusal as Why
 from metaevo.synthesis.samples import described, fixed
 from metaevo.synthesis.tree import from_json
 from metaevo.trial import Ground
-from metaevo.types import Experience, Experiences, Generation
+from metaevo.types import Experience, Experiences
 from sandbox.errors import Refused, Unavailable
 from sandbox.types import Sandbox
 
@@ -44,6 +44,8 @@ EACH = 6
 """Proposals for each kernel that a cycle may admit: most that are refused do nothing on the home's own rows."""
 TASKS, DRAWN = 32, Sampling(4, temperature=1.0)
 """How many train tasks the champion answers for admission, and how."""
+SHOWN = 2
+"""Of how many of those tasks an author may see the rows; what was written so is tried on the others."""
 SENTENCE = 300
 """Characters of a sentence that is kept."""
 
@@ -54,24 +56,6 @@ class SynthesisRules:
 
     kernels: int = 0
     """New kernels a cycle may admit; 0: nothing is proposed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Spent:
-    """What a cycle's earlier proposals took from models: what a new author's budget begins with."""
-
-    calls: int = 0
-    tokens: int = 0
-    failures: int = 0
-
-
-Authors = Callable[[Generation, Spent], Sequence[Proposer]]
-"""Who is asked before the grammar: given the champion and what was spent in this cycle."""
-
-
-def nobody(_champion: Generation, _spent: Spent) -> Sequence[Proposer]:
-    """Return no author: the grammar alone writes."""
-    return ()
 
 
 @dataclass(slots=True)
@@ -117,8 +101,9 @@ class Synthesis:
         rng = self.journal.stream(key)
         parents = archive.ask(rng, kind)
         before = frozenset(one.candidate.id for one in self.done if one.candidate is not None)
-        request = Request(kind, parents, known | before)
-        proposers = (*self.authors(self.ground.parent, self._spent()), Grammar())
+        rows = _apart(samples)[0].shown(kind) if samples else ()
+        request = Request(kind, parents, known | before, rows)
+        proposers = (*self.authors(self.ground.parent, spent(self.done)), Grammar())
         mark = fingerprint(
             self.journal.stream_seed(key),
             kind,
@@ -143,26 +128,24 @@ class Synthesis:
         """Ask for a candidate and judge it."""
         turns = in_turn(proposers, request, rng)
         cost = Cost(sum(r.cost.calls for r in turns.refusals), sum(r.cost.tokens for r in turns.refusals))
-        failures = self._spent().failures
-        for refusal in turns.refusals:
-            failures = failures + 1 if refusal.reason in INFRASTRUCTURE else failures
-        found = Proposal(
-            request.kind, CONTRACTS[request.kind].slot, refusals=turns.refusals, failures=failures, cost=cost
-        )
+        failed = failures(turns.refusals, spent(self.done).failures)
+        slot = CONTRACTS[request.kind].slot
+        found = Proposal(request.kind, slot, refusals=turns.refusals, failures=failed, cost=cost)
         if turns.proposed is None:
             last = turns.refusals[-1]
             return replace(found, reason=str(last.reason), sentence=last.detail)
         candidate = turns.proposed.candidate
         if turns.proposed.cost.calls:
-            spent = turns.proposed.cost
-            found = replace(found, failures=0, cost=Cost(cost.calls + spent.calls, cost.tokens + spent.tokens))
+            more = turns.proposed.cost
+            found = replace(found, failures=0, cost=Cost(cost.calls + more.calls, cost.tokens + more.tokens))
         return self._judged(replace(found, candidate=candidate, slot=slot_of(candidate)), candidate, samples)
 
     def _judged(self, found: Proposal, candidate: Candidate, samples: Samples | None) -> Proposal:
         """Return the proposal with what admission said of it."""
+        shown, rest = _apart(samples) if samples and candidate.saw_rows else (None, samples)
         try:
             tier = _tier(self.host.run)
-            decided = admit(candidate.source, candidate.kind, found.slot, tier, samples=samples)
+            decided = admit(candidate.source, candidate.kind, found.slot, tier, samples=rest, shown=shown)
             found = replace(found, numbers=dict(decided.numbers), tier=decided.tier)
             if not decided.accepted:
                 return replace(found, reason=str(decided.reason), sentence=decided.sentence)
@@ -182,7 +165,8 @@ class Synthesis:
             for made in self.done:
                 if made.accepted and not generated_files.path_of(home, made.slot, made.name).exists():
                     generated_files.save(home, self._file(made))
-            self._tell()
+            for event, said, facts in told(self.done):
+                self.host.ledger.event(event, said[:SENTENCE], self.cycle, **facts)
             return tuple(made.label for made in self.done if made.accepted)
 
         labels: tuple[str, ...] = self.journal.step(
@@ -201,21 +185,8 @@ class Synthesis:
         code = Code(made.slot, made.kind, made.name, made.candidate.source)
         parents = tuple(f"syn_{made.kind}_{id_[:8]}" for id_ in made.candidate.parents)
         passed = Admission(True, None, "", made.numbers, made.tier)
-        return admitted(code, passed, made.candidate.by, parents=parents, cycle=self.cycle)
-
-    def _tell(self) -> None:
-        """Write what came of the cycle's proposals as one event."""
-        names = [made.name for made in self.done if made.accepted]
-        why = Counter(made.reason for made in self.done if made.reason)
-        refused = "; refused: " + ", ".join(f"{n} {reason}" for reason, n in sorted(why.items())) if why else ""
-        which = f": {', '.join(names)}" if names else ""
-        said = f"{len(self.done)} kernels proposed, {len(names)} admitted{which}{refused}"
-        self.host.ledger.event("kernels_proposed", said[:SENTENCE], self.cycle, refused=dict(why))
-
-    def _spent(self) -> Spent:
-        """Return what this cycle's proposals took from models so far."""
-        failures = self.done[-1].failures if self.done else 0
-        return Spent(sum(made.cost.calls for made in self.done), sum(made.cost.tokens for made in self.done), failures)
+        who = {"model": made.candidate.model, "prompt": made.candidate.prompt}
+        return admitted(code, passed, made.candidate.by, parents=parents, cycle=self.cycle, **who)
 
     def _samples(self) -> Samples | None:
         """Return graded answers of the champion to some of the objective's train tasks, as a journalled step.
@@ -240,6 +211,11 @@ class Synthesis:
         mark = fingerprint(measure_mark(self.host, champion, tasks), how)
         rows: Experiences = self.journal.step(key, mark, judged, shelf=Shelf(self.host.store))
         return Samples(rows) if rows else None
+
+
+def _apart(samples: Samples) -> tuple[Samples, Samples]:
+    """Return what an author may see of the samples, nothing where there are few tasks; and the others."""
+    return samples.apart(SHOWN if len(samples.tasks) > 2 * SHOWN else 0)
 
 
 def slot_of(candidate: Candidate) -> str:

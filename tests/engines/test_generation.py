@@ -207,3 +207,16 @@ def test_an_engine_started_anew_answers_bit_for_bit_the_same(engine: EngineClien
     engine.close()
     assert engine.sample(tiny, asked, how) == before
     assert engine.probe(tiny) == probes
+
+
+def test_a_begun_answer_is_gone_on_with_and_ended_before_a_text(engine: EngineClient, tiny: Generation) -> None:
+    asked = prompt("add 4+85")
+    ((whole,),) = engine.sample(tiny, [asked], Sampling(max_tokens=24))
+    assert len(whole.text) > 1
+    begun = (*asked, Message("assistant", whole.text[:1]))
+    ((rest,),) = engine.sample(tiny, [begun], Sampling(max_tokens=24))
+    assert (rest.text, rest.tokens) == (whole.text[1:], whole.tokens - 1)
+    ((other,),) = engine.sample(tiny, [(*asked, Message("assistant", "x"))], Sampling(max_tokens=24))
+    assert not other.text.startswith("x")
+    ((ended,),) = engine.sample(tiny, [asked], Sampling(max_tokens=24, stop=(whole.text[1],)))
+    assert (ended.text, ended.finish) == (whole.text[:1], "stop")

@@ -7,26 +7,25 @@ import ssl
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
 
-from metaevo.errors import BadInput, EngineTimeout
+from metaevo.errors import BadInput
 from metaevo.kernels import CONTRACTS, ROW
 from metaevo.synthesis import grammar, samples
 from metaevo.synthesis.archive import Archive, Candidate, Elite
+from metaevo.synthesis.authors import PATIENCE, Budget, LanguageModel
 from metaevo.synthesis.endpoint import Endpoint, Written
-from metaevo.synthesis.proposals import INFRASTRUCTURE, Proposed, Reason, Refusal, Request, in_turn
-from metaevo.synthesis.proposer import PATIENCE, Budget, Champion, Grammar, LanguageModel, letter, line, proposed
+from metaevo.synthesis.letters import letter
+from metaevo.synthesis.proposals import INFRASTRUCTURE, Letter, Proposed, Reason, Refusal, Request, Unproposed, in_turn
+from metaevo.synthesis.proposer import Grammar, proposed
 from metaevo.synthesis.reply import function_in
 from metaevo.synthesis.tree import canonical, from_json, source
 from metaevo.testing.endpoint import INJECTION, Say, ScriptedEndpoint
-from metaevo.types import Completion
-from objectives.types import Messages
 
 GOOD = "def keep(row):\n    return row['level'] < 3\n"
 SECRET = "sk-very-secret"
@@ -51,6 +50,7 @@ def test_a_reply_with_one_function_is_a_candidate() -> None:
     assert isinstance(outcome, Proposed)
     made = outcome.candidate
     assert (made.source, made.kind, made.by, made.tree, made.saw_rows) == (GOOD, "keep", "endpoint", None, False)
+    assert (made.model, made.prompt, made.parents) == ("m", letter(ANY, "code").digest, ())
     assert (outcome.cost.calls, outcome.cost.tokens) == (1, 321)
     (heard,) = server.heard
     assert heard.path == "/v1/chat/completions"
@@ -196,14 +196,15 @@ def test_an_address_that_is_none_or_leaks_is_refused(url: str, key: Callable[[],
 def test_the_key_is_looked_up_late_and_shown_nowhere() -> None:
     endpoint = Endpoint("https://host/v1", "m", key=lambda: SECRET + "\r\nX: y")
     assert SECRET not in repr(endpoint)
-    with pytest.raises(BadInput, match=r"proposer\.key") as caught:
+    with pytest.raises(Unproposed, match="no single line of printable ASCII") as caught:
         endpoint.write(letter(REQUEST, "code"), 1)
-    assert SECRET not in str(caught.value)
+    assert (caught.value.reason, SECRET in str(caught.value)) == (Reason.KEY, False)
     assert Endpoint("http://[::1]:1/v1", "m", key=lambda: SECRET).name == "endpoint"
 
 
 def test_code_and_counts_leave_and_nothing_else() -> None:
     sent = asked(Say(GOOD), request=REQUEST)[1].heard[0].body.decode()
+    assert len(json.loads(sent)["messages"]) == 1  # what the host begins for its own model is no endpoint's
     assert json.dumps(PLAIN.candidate.source)[1:-1] in json.loads(sent)["messages"][0]["content"]
     assert "0.25" in sent
     assert not [private for private in ("PRIVATE", "HIDDEN", "made/", SEEN.candidate.source[:-1]) if private in sent]
@@ -230,11 +231,11 @@ def proposed_from(elite: Elite, saw_rows: bool) -> Candidate:
 
 def test_what_others_wrote_is_quoted() -> None:
     evil = Elite(Candidate("keep", f"```\n{INJECTION}", 9, "endpoint"), (0, 0), 0.1, 0.1)
-    (message,) = letter(Request("keep", (evil,)), "code")
+    (message,) = letter(Request("keep", (evil,)), "code").messages
     assert "\n" + INJECTION not in message.content
     assert json.dumps(evil.candidate.source) in message.content
     for kind, contract in CONTRACTS.items():
-        content = letter(Request(kind), "code")[0].content
+        content = letter(Request(kind), "code").messages[0].content
         assert contract.signature in content
         assert all(f"- {name}:" in content for name in contract.fields)
 
@@ -251,11 +252,11 @@ def test_the_budget_of_calls_ends_the_asking() -> None:
 @pytest.mark.parametrize("said", [None, -5, 0, True, "many", 10**12, 1.5])
 def test_a_call_that_does_not_say_what_it_took_is_counted_at_its_most(said: Any) -> None:
     outcome, _ = asked(Say(GOOD, tokens=said))
-    assert outcome.cost.tokens == len(letter(Request("keep"), "code")[0].content) + 1024
+    assert outcome.cost.tokens == len(letter(Request("keep"), "code").messages[0].content) + 1024
 
 
 def test_the_budget_of_tokens_is_never_passed() -> None:
-    most = len(letter(Request("keep"), "code")[0].content) + 1024
+    most = len(letter(Request("keep"), "code").messages[0].content) + 1024
     with ScriptedEndpoint([Say(GOOD, tokens=900), Say(GOOD, status=500), Say(GOOD, tokens=900)]) as server:
         proposer = model(server.url, tokens=900 + 2 * most - 1)
         outcomes = [proposer.propose(Request("keep"), Random(at)) for at in range(4)]
@@ -293,53 +294,16 @@ def test_what_is_known_is_not_proposed_again() -> None:
         seen.add(made.candidate.id)
 
 
-@dataclass(frozen=True, slots=True)
-class Fixed:
-    """A policy that answers one text, or fails."""
-
-    text: str = ""
-    fails: bool = False
-    id: str = "g000003"
-
-    def sample(self, prompts_P: Sequence[Messages], *, n: int = 1, **how: Any) -> list[list[Completion]]:
-        if self.fails:
-            raise EngineTimeout("no answer within 3 s")
-        assert (len(prompts_P), n, how) == (1, 1, {"temperature": 0.8, "max_tokens": 200})
-        return [[Completion(self.text, 33)]]
-
-    def score(self, prompts_P: Sequence[Messages], completions_P: Sequence[str]) -> list[Completion]:
-        raise NotImplementedError
-
-    def embed(self, texts_R: Sequence[str]) -> list[list[float]]:
-        raise NotImplementedError
-
-
-def test_the_champion_writes_through_its_policy() -> None:
-    proposer = LanguageModel(Champion(Fixed(GOOD), max_tokens=200), Budget(5, 10**6), asks=line)
-    outcome = proposer.propose(Request("keep", hints=("level", "below")), Random(1))
-    assert isinstance(outcome, Proposed)
-    assert (outcome.candidate.by, outcome.candidate.source) == ("champion", GOOD)
-    assert outcome.cost.tokens == len("keep(row): level below") + 33
-    assert line(Request("keep", hints=("level", "below")), "rows")[0].content == "keep(row): level below"
-
-
-def test_an_engine_that_fails_is_infrastructure() -> None:
-    proposer = LanguageModel(Champion(Fixed(fails=True), max_tokens=200), Budget(9, 10**6))
-    outcomes = [proposer.propose(Request("keep"), Random(at)) for at in range(PATIENCE + 1)]
-    assert [outcome.reason for outcome in outcomes] == [Reason.ENGINE] * PATIENCE + [Reason.PAUSED]  # type: ignore[union-attr]
-    assert "EngineTimeout" in outcomes[0].detail  # type: ignore[union-attr]
-
-
 def test_an_author_of_anothers_making_is_enough() -> None:
     class Mine:
-        name, max_tokens = "mine", 5
+        name, model, max_tokens = "mine", "m1", 5
 
-        def write(self, messages: Messages, seed: int) -> Written:
+        def write(self, asked: Letter, seed: int) -> Written:
             return Written(GOOD if seed == Random(4).getrandbits(31) else "", None)
 
     made = LanguageModel(Mine(), Budget(1, 10**6)).propose(Request("keep"), Random(4))
     assert isinstance(made, Proposed)
-    assert made.candidate.by == "mine"
+    assert (made.candidate.by, made.candidate.model) == ("mine", "m1")
 
 
 def test_the_grammar_grows_changes_and_crosses_with_provenance() -> None:

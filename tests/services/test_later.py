@@ -34,7 +34,6 @@ ASKED: dict[str, str] = {
     "placement.rollouts": BASE + "[placement]\nrollouts = { workers = 1 }\n",
     "placement.training": BASE + "[placement]\ntraining = { gpus = 0 }\n",
     "serving": BASE + "[serving]\nenabled = false\n",
-    "proposer.use": BASE + '[proposer]\nuse = "champion"\n',
     "notify": BASE + '[notify.ops]\nurl = { env = "HOOK" }\n',
     "retention": BASE + "[retention]\ngenerations = 20\n",
     "backup": BASE + '[backup]\nto = "/backup"\n',
@@ -49,7 +48,7 @@ WELCOME = (
     '[forbid]\nmethods = ["grpo"]\n[data]\nreplay = ["r.jsonl"]\n[budget.total]\ncycles = 3\nwall_clock = "2h"\n'
     'tokens = 9\n[rollouts]\nengine = "transformers"\n[training]\ngpus = 1\n[placement]\nuse = "process"\ntrials = 2\n'
     '[gate]\nalpha = 0.1\n[search]\ntrials = 2\n[diagnosis]\nitems = 8\n[objective]\nrule = "weakest_first"\n'
-    '[fixed]\nrecipe = "star"\n[proposer]\nuse = "grammar"\n'
+    '[fixed]\nrecipe = "star"\n[proposer]\nuse = "champion"\n'
 )
 
 
