@@ -114,7 +114,7 @@ class Container:
             ending = Ending.CLOSED
         except (Flood, frame.Malformed):
             ending = Ending.GARBLED
-        return Evidence(ending, started, time.monotonic() - begun, head, payload)
+        return Evidence(ending, started, round(time.monotonic() - begun, 6), head, payload)
 
     def _reply(self, key: bytes, most: int, deadline: float) -> tuple[frame.Head, bytes]:
         length, tag = FRONT.unpack(self.stream.take(FRONT.size, deadline))

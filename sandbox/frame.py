@@ -110,6 +110,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+STRICT = json.JSONDecoder(parse_constant=_refuse, parse_int=_integer, parse_float=_number, object_pairs_hook=_object)
+
+
 def _deep(raw: bytes) -> bool:
     """Return whether brackets nest deeper than DEPTH, counted before anything recursive looks at them."""
     depth, text, escaped = 0, False, False
@@ -138,9 +141,7 @@ def parse(raw: bytes) -> Json:
         # Cheap first: only a text with more than DEPTH openings can nest deeper than that.
         if raw.count(b"[") + raw.count(b"{") > DEPTH and _deep(raw):
             raise Malformed(f"nested deeper than {DEPTH}")
-        value = json.loads(
-            text, parse_constant=_refuse, parse_int=_integer, parse_float=_number, object_pairs_hook=_object
-        )
+        value = STRICT.decode(text)
         if "\\u" in text:
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeError:
