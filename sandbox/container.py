@@ -9,14 +9,12 @@ from dataclasses import replace
 from sandbox import frame
 from sandbox.daemon import Daemon
 from sandbox.errors import Refused, Unavailable
-from sandbox.frame import KEY, LENGTH, TAG
-from sandbox.judge import Ending, Evidence, judge, needs_state
+from sandbox.frame import FRONT, HEAD, KEY
+from sandbox.judge import NO_HEAD, Ending, Evidence, judge, needs_state
 from sandbox.policy import Policy
 from sandbox.stream import Ended, Flood, Late
 from sandbox.types import Kernel, Limits, Result, Row, Verdict
 
-HEAD_BYTES = 6
-"""A byte of the log is at most so many in the head's JSON."""
 UIDS = range(200_000, 2_000_000_000)
 EXIT_S = 1.0
 BOOT_S = 30.0
@@ -71,8 +69,8 @@ class Container:
         self.kernel = kernel
         allowed = None if kernel.imports is None else sorted(kernel.imports)
         order = {"source": kernel.source, "function": kernel.function, "imports": allowed}
-        seen = self._exchange(b"L" + frame.pack(order, 6 * self.policy.limits.source_bytes, "source"), wall_s)
-        if (seen.head or {}).get("how") == "compiled":
+        seen = self._exchange(frame.pack(order, 6 * self.policy.limits.source_bytes, "source"), wall_s)
+        if seen.head.how == "compiled":
             return None
         self.spent = True
         return judge(self._settled(seen), kernel, 0)
@@ -87,8 +85,8 @@ class Container:
         if self.kernel is None or self.kernel.version != kernel.version:
             raise ValueError("another kernel version's container")
         self.calls += 1
-        seen = self._exchange(b"C" + request, wall_s)
-        if needs_state(seen) or (seen.head or {}).get("dirty"):
+        seen = self._exchange(request, wall_s)
+        if needs_state(seen) or seen.head.dirty:
             self.spent = True
         result = judge(self._settled(seen), kernel, count)
         self.spent = self.spent or result.verdict is not Verdict.OK
@@ -98,18 +96,17 @@ class Container:
         """Send a request and its key, read the two sealed replies, all against the host's clock."""
         begun = time.monotonic()
         deadline = begun + wall_s
-        key, started, head, payload = os.urandom(KEY), False, None, b""
-        limits = self.policy.limits
-        self.stream.allow(2 * (limits.reply_bytes + HEAD_BYTES * limits.log_bytes) + (1 << 20))
+        key, started, head, payload = os.urandom(KEY), False, NO_HEAD, b""
+        most = HEAD.size + self.policy.limits.log_bytes + self.policy.limits.reply_bytes
+        self.stream.allow(2 * most + (1 << 20))
         try:
             if not self.stream.idle():
                 raise Flood
             self.stream.send(request + key, deadline)
-            first, _ = self._reply(key, deadline)
-            started = first.get("how") == "started"
+            started = self._reply(key, most, deadline)[0].how == "begun"
             if not started:
                 raise Flood
-            head, payload = self._reply(key, deadline)
+            head, payload = self._reply(key, most, deadline)
             ending = Ending.ANSWERED
         except Late:
             ending = Ending.DEADLINE
@@ -117,23 +114,13 @@ class Container:
             ending = Ending.CLOSED
         except (Flood, frame.Malformed):
             ending = Ending.GARBLED
-        return Evidence(ending, started, time.monotonic() - begun, head, payload)
+        return Evidence(ending, started, round(time.monotonic() - begun, 6), head, payload)
 
-    def _reply(self, key: bytes, deadline: float) -> tuple[dict[str, object], bytes]:
-        limits = self.policy.limits
-        length = self._length(HEAD_BYTES * limits.log_bytes + 1000, deadline)
-        tag = self.stream.take(TAG, deadline)
-        head = self.stream.take(length, deadline)
-        payload = self.stream.take(self._length(limits.reply_bytes, deadline), deadline)
-        if not frame.sealed(key, head, payload, tag):
-            raise Flood
-        return frame.parse(head), payload
-
-    def _length(self, most: int, deadline: float) -> int:
-        (length,) = LENGTH.unpack(self.stream.take(LENGTH.size, deadline))
+    def _reply(self, key: bytes, most: int, deadline: float) -> tuple[frame.Head, bytes]:
+        length, tag = FRONT.unpack(self.stream.take(FRONT.size, deadline))
         if length > most:
             raise Flood
-        return int(length)
+        return frame.opened(key, tag, self.stream.take(length, deadline))
 
     def _settled(self, seen: Evidence) -> Evidence:
         """Return the evidence with the container's state where that decides, and with the container killed."""

@@ -6,7 +6,6 @@ CPU. Use a machine of its own (`ssh://`, `tcp://` with TLS) where that matters.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from sandbox.address import DEFAULT, Address
 from sandbox.container import Container, new_policy, pack
@@ -131,8 +130,7 @@ class Docker:
                 wrong = container.bind(kernel, wall_s)
                 if wrong:
                     return wrong
-            result = container.call(kernel, request, count, wall_s)
-            return replace(result, seconds=round(result.seconds, 6))
+            return container.call(kernel, request, count, wall_s)
         except BaseException:
             container.spent = True
             raise

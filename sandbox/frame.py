@@ -2,10 +2,10 @@
 
 `harness.py` speaks the same format from inside the container with its own few lines: it can import nothing of ours.
 
-    request   length(4, big-endian) body                       host → harness
-    reply     length(4) tag(32) head, length(4) payload        harness → host
+    request   length(4, big-endian) body key(32)                                       host → harness
+    reply     length(4) tag(32) | how(1) number(1) dirty(1) length of log(4) log payload    harness → host
 
-The tag is HMAC-SHA256(key of the call, head ‖ payload). The key reaches the harness only after the candidate's
+The tag is keyed BLAKE2s(key of the call, all after it). The key reaches the harness only after the candidate's
 process was forked, so a candidate that finds a way to write into the stream cannot speak for the harness.
 """
 
@@ -15,20 +15,44 @@ import json
 import math
 import struct
 import unicodedata
-from typing import Any
+from typing import Any, NamedTuple
 
 from sandbox.errors import BadKernel
 from sandbox.types import NOTE_CHARS, Json, Shape
 
 LENGTH = struct.Struct(">I")
-TAG = 32
+FRONT = struct.Struct(">I32s")
+HEAD = struct.Struct(">cBBI")
 KEY = 32
+HOW = {
+    b"B": "begun",
+    b"R": "returned",
+    b"E": "raised",
+    b"P": "refused",
+    b"K": "compiled",
+    b"N": "no frame",
+    b"T": "torn",
+    b"X": "extra",
+    b"S": "signal",
+    b"L": "log",
+    b"O": "reply",
+}
+"""What the harness says of a child: its letter on the wire, its word here."""
 INT_BITS = 63
 DEPTH = 64
 
 
 class Malformed(Exception):
     """Bytes from inside are no frame, no strict JSON, or not of the promised shape."""
+
+
+class Head(NamedTuple):
+    """What the harness says of a call. `number` is the signal, or the exit code of a child without a reply."""
+
+    how: str
+    number: int = 0
+    dirty: bool = False
+    log: bytes = b""
 
 
 def pack(value: Json, most: int, what: str) -> bytes:
@@ -46,9 +70,17 @@ def pack(value: Json, most: int, what: str) -> bytes:
     return LENGTH.pack(len(body)) + body
 
 
-def sealed(key: bytes, head: bytes, payload: bytes, tag: bytes) -> bool:
-    """Return whether the tag was made with this call's key."""
-    return hmac.compare_digest(hmac.new(key, head + payload, hashlib.sha256).digest(), tag)
+def opened(key: bytes, tag: bytes, said: bytes) -> tuple[Head, bytes]:
+    """Return the head and the payload of a reply.
+
+    Raises:
+        Malformed: The tag was not made with this call's key, or what it seals is no reply.
+    """
+    if len(said) < HEAD.size or not hmac.compare_digest(hashlib.blake2s(said, key=key).digest(), tag):
+        raise Malformed("not under this call's seal")
+    how, number, dirty, log = HEAD.unpack_from(said)
+    end = HEAD.size + log
+    return Head(HOW.get(how, "unknown"), number, bool(dirty), said[HEAD.size : end]), said[end:]
 
 
 def _refuse(text: str) -> Any:
@@ -76,6 +108,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise Malformed("an object with a key twice")
     return found
+
+
+STRICT = json.JSONDecoder(parse_constant=_refuse, parse_int=_integer, parse_float=_number, object_pairs_hook=_object)
 
 
 def _deep(raw: bytes) -> bool:
@@ -106,9 +141,7 @@ def parse(raw: bytes) -> Json:
         # Cheap first: only a text with more than DEPTH openings can nest deeper than that.
         if raw.count(b"[") + raw.count(b"{") > DEPTH and _deep(raw):
             raise Malformed(f"nested deeper than {DEPTH}")
-        value = json.loads(
-            text, parse_constant=_refuse, parse_int=_integer, parse_float=_number, object_pairs_hook=_object
-        )
+        value = STRICT.decode(text)
         if "\\u" in text:
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except UnicodeError:

@@ -1,9 +1,9 @@
 """The only program of ours inside a container. Standard library alone; it is process 1 and runs one kernel version.
 
-    python3 -I -S -B harness.py MAX_SOURCE MAX_REQUEST MAX_REPLY MAX_LOG ADDRESS_SPACE
+    python3 -I -S -B -u harness.py MAX_REPLY MAX_LOG ADDRESS_SPACE
 
-Requests come on fd 0, replies leave on fd 1 (frames of `sandbox/frame.py`). A candidate's code runs only in a
-forked child, which holds neither. What keeps a child from speaking for the harness:
+Requests come on fd 0, replies leave on fd 1 (frames of `sandbox/frame.py`): first the source, then rows. A candidate's
+code runs only in a forked child, which holds neither. What keeps a child from speaking for the harness:
 
 - process 1 of a pid namespace cannot be signalled from inside it, SIGKILL and SIGSTOP included;
 - PR_SET_DUMPABLE 0: its memory, its descriptors under /proc/1/fd and its environment are closed to the same uid;
@@ -12,39 +12,55 @@ forked child, which holds neither. What keeps a child from speaking for the harn
 What a child says is passed on as opaque bytes: nothing here parses it. After each call every process but this one is
 killed, so nothing of a call lives on; a file left in /tmp is reported, and the host throws the container away.
 Nothing in here is trusted by the host: it reports, `judge.py` decides.
+
+A call's price is the pages that parent and child write after the fork, each copied for 1 to 4 microseconds. Hence no
+`signal`, `hmac` or `hashlib` here, no JSON in process 1, and as few objects as possible on the way of a call.
 """
 
-import ast
+from __future__ import annotations
+
 import collections  # noqa: F401 (imported before the forks: what kernels may import costs them nothing)
 import ctypes
 import gc
-import hashlib
-import hmac
 import json
 import marshal
 import math  # noqa: F401
 import os
-import random
 import re  # noqa: F401
 import resource
 import select
-import signal
 import struct
 import sys
 import time
-from typing import Any
+from _blake2 import blake2s
 
-LENGTH = struct.Struct(">I")
-KEY, CHUNK = 32, 65536
-NO_FRAME, ONE_FRAME, MORE = "nothing", "frame", "more"
-PR_SET_DUMPABLE = 4
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+at_fork, os.register_at_fork = os.register_at_fork, lambda **_: None
+import random  # noqa: E402 (it would draw a new seed in every child: all of ours have the same one)
+
+os.register_at_fork = at_fork
+
+LENGTH, HEAD = struct.Struct(">I"), struct.Struct(">cBBI")
+KEY, CHUNK, CODE = 32, 65536, 64 << 20
+PR_SET_DUMPABLE, SIGKILL = 4, 9
+REPLY, GO = 3, 4
+"""What a child has open beside /dev/null (0) and its log (1, 2): the pipe for its one frame; the pipe on which it
+waits, until it starts. In process 1 these two numbers are /dev/null."""
 SCRATCH = "/tmp"
 READY = b"ready"
-LOOK_S = 0.1
+SOON_S, LOOK_S = 5e-5, 0.1
+DECODE = json.JSONDecoder().raw_decode
+ENCODE = json.encoder.c_make_encoder(  # type: ignore[attr-defined]
+    {}, json.JSONEncoder().default, json.encoder.encode_basestring_ascii, None, ": ", ", ", False, False, True
+)
+"""What `json.loads` and `json.dumps` end in, made once: a sixth of a call."""
 
 
 def take(count: int) -> bytes:
-    """Return exactly so many bytes of fd 0. The host gone: the end of this container."""
+    """Return exactly so many bytes of fd 0 and read no further. The host gone: the end of this container."""
     parts = []
     while count:
         part = os.read(0, min(count, 1 << 20))
@@ -55,14 +71,6 @@ def take(count: int) -> bytes:
     return b"".join(parts)
 
 
-def request(most: int) -> bytes:
-    """Return the next request's body."""
-    (length,) = LENGTH.unpack(take(4))
-    if length > most:
-        os._exit(64)
-    return take(length)
-
-
 def put(fd: int, data: bytes) -> None:
     """Write all of it."""
     view = memoryview(data)
@@ -70,15 +78,16 @@ def put(fd: int, data: bytes) -> None:
         view = view[os.write(fd, view) :]
 
 
-def reply(key: bytes, head: dict[str, Any], payload: bytes = b"") -> None:
+def reply(key: bytes, how: bytes, number: int = 0, dirty: bool = False, log: bytes = b"", payload: bytes = b"") -> None:
     """Send one sealed reply."""
-    said = json.dumps(head).encode()
-    tag = hmac.new(key, said + payload, hashlib.sha256).digest()
-    put(1, LENGTH.pack(len(said)) + tag + said + LENGTH.pack(len(payload)) + payload)
+    said = HEAD.pack(how, number, dirty, len(log)) + log + payload
+    put(1, LENGTH.pack(len(said)) + blake2s(said, key=key).digest() + said)
 
 
-def look(tree: ast.AST, allowed: frozenset[str]) -> str:
+def look(tree: Any, allowed: frozenset[str]) -> str:
     """Return the first import that is not allowed, or nothing."""
+    import ast
+
     for node in ast.walk(tree):
         names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom):
@@ -89,47 +98,48 @@ def look(tree: ast.AST, allowed: frozenset[str]) -> str:
     return ""
 
 
-def compiling(order: dict[str, Any]) -> tuple[bytes, bytes]:
-    """In a child: return what to say about the source: P refused by the look, E an error, K compiled code."""
+def wait() -> None:
+    """In a child: return when process 1 has told the host that it starts. Not a line of the candidate ran before."""
+    if os.read(GO, 1) != b"g":
+        os._exit(1)
+    os.close(GO)
+
+
+def compiling(body: bytes) -> tuple[bytes, bytes]:
+    """In a child: return what to say about the source: P refused by the look, K the function's name and the code."""
+    import ast
+
+    wait()
+    order = json.loads(body)
     tree = ast.parse(order["source"], "kernel.py")
     refused = "" if order["imports"] is None else look(tree, frozenset(order["imports"]))
     if refused:
         return b"P", refused.encode("utf-8", "replace")
-    return b"K", marshal.dumps(compile(tree, "kernel.py", "exec", dont_inherit=True))
+    return b"K", marshal.dumps((order["function"], compile(tree, "kernel.py", "exec", dont_inherit=True)))
 
 
-def applying(code: bytes, function: str, body: bytes) -> tuple[bytes, bytes]:
+def applying(kernel: bytes, body: bytes) -> tuple[bytes, bytes]:
     """In a child: return R and the values of all rows as JSON. Whatever the candidate raises goes up."""
+    function, code = marshal.loads(kernel)
     space: dict[str, Any] = {"__name__": "kernel", "__builtins__": __builtins__}
-    random.seed(0)
-    exec(marshal.loads(code), space)
+    rows = DECODE(body.decode())[0]
+    wait()
+    exec(code, space)
     call = space[function]
-    return b"R", json.dumps([call(*row) for row in json.loads(body)]).encode()
+    return b"R", "".join(ENCODE([call(*row) for row in rows], 0)).encode()
 
 
-def child(out: int, log: int, go: int, space: int, work: Any) -> None:
-    """Be the child: give up every descriptor of the harness, wait for the word, work, answer, end."""
+def child(out: int, log: int, go: int, kernel: bytes, body: bytes) -> None:
+    """Be the child: give up every descriptor of the harness, work, answer, end."""
     try:
-        os.dup2(os.open(os.devnull, os.O_RDWR), 0)
-        os.dup2(log, 1)
-        os.dup2(log, 2)
-        held = os.dup(out), os.dup(go)
-        os.dup2(held[0], 3)
-        os.dup2(held[1], 4)
-        os.closerange(5, 64)
-        signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        resource.setrlimit(resource.RLIMIT_AS, (space, space))
-        if os.read(4, 1) != b"g":
-            os._exit(1)
-        os.close(4)
+        for have, want in ((REPLY, 0), (log, 1), (log, 2), (out, REPLY), (go, GO)):
+            os.dup2(have, want)
+        os.closerange(GO + 1, 64)
         try:
-            kind, said = work()
+            kind, said = applying(kernel, body) if kernel else compiling(body)
         except BaseException as error:  # noqa: BLE001 (whatever a candidate raises is its own crash)
             kind, said = b"E", f"{type(error).__name__}: {str(error)[:4000]}"[:8000].encode("utf-8", "replace")
-        for stream in (sys.stdout, sys.stderr):
-            stream.flush()
-        put(3, LENGTH.pack(len(said) + 1) + kind + said)
+        put(REPLY, LENGTH.pack(len(said) + 1) + kind + said)
     finally:
         os._exit(1)
 
@@ -153,21 +163,12 @@ class Tap:
             self.data += part
         return len(self.data) > self.most
 
-    def state(self) -> str:
-        """Return whether the data is nothing whole, exactly one frame, or more than one."""
-        if len(self.data) < 4:
-            return NO_FRAME
-        (length,) = LENGTH.unpack(self.data[:4])
-        if len(self.data) - 4 < length or length < 1:
-            return NO_FRAME
-        return ONE_FRAME if len(self.data) - 4 == length else MORE
-
 
 def sweep() -> None:
     """Kill and reap every process but this one, until there is none. Signals are repeated: gVisor may lose one."""
     while True:
         try:
-            os.kill(-1, signal.SIGKILL)
+            os.kill(-1, SIGKILL)
         except ProcessLookupError:
             return
         try:
@@ -178,79 +179,67 @@ def sweep() -> None:
         time.sleep(0.001)
 
 
-def attend(pid: int, out: Tap, log: Tap, wake: int) -> tuple[str, int | None]:
-    """Return (which cap the child passed, its wait status): wait for its end, then end all of its kin."""
-    passed, status = "", None
-    while status is None and not passed:
-        ready, _, _ = select.select([wake, *(tap.fd for tap in (out, log) if tap.open)], [], [], LOOK_S)
-        passed = "log" if log.pull() else "reply" if out.pull() else ""
-        if wake in ready:
-            os.read(wake, CHUNK)
-        if wake in ready or not ready:
-            done, how = os.waitpid(pid, os.WNOHANG)
-            status = how if done else None
+def attend(pid: int, out: Tap, log: Tap) -> tuple[bytes, int]:
+    """Return (which cap the child passed, its wait status): wait for its end, then end all of its kin.
+
+    A process that ends closes its pipe a moment before it can be waited for: hence the short pauses.
+    """
+    passed, done, status, pause = b"", 0, 0, SOON_S
+    while not (done or passed):
+        select.select([tap.fd for tap in (out, log) if tap.open], [], [], LOOK_S if out.open else pause)
+        passed = b"L" if log.pull() else b"O" if out.pull() else b""
+        done, status = os.waitpid(pid, os.WNOHANG)
+        if not out.open:
+            pause = min(2 * pause, LOOK_S)
     sweep()
-    return ("log" if log.pull() else "reply" if out.pull() else passed), status
+    return (b"L" if log.pull() else b"O" if out.pull() else passed), status
 
 
-def report(passed: str, status: int | None, out: Tap) -> dict[str, Any]:
-    """Return what happened, in the harness's words."""
-    if passed:
-        return {"how": "overflow", "which": passed}
-    state = out.state()
-    if state == MORE:
-        return {"how": "extra"}
-    if status is not None and os.WIFSIGNALED(status):
-        return {"how": "killed", "signal": os.WTERMSIG(status)}
-    if state == NO_FRAME:
-        return {"how": "torn" if out.data else "exited", "code": os.waitstatus_to_exitcode(status or 0)}
-    return {"how": {82: "returned", 69: "raised", 80: "refused", 75: "compiled"}.get(out.data[4], "torn")}
+def ended(status: int, data: bytearray, kinds: bytes) -> tuple[bytes, int]:
+    """Return the end of a child that passed no cap, as a letter of `frame.HOW`, and its signal or exit code.
+
+    It may say of itself only what its work can end in (`kinds`).
+    """
+    more = len(data) - LENGTH.size - LENGTH.unpack(data[:4])[0] if len(data) > LENGTH.size else -1
+    if more > 0:
+        return b"X", 0
+    if os.WIFSIGNALED(status):
+        return b"S", os.WTERMSIG(status)
+    if not data:
+        return b"N", os.WEXITSTATUS(status)
+    return (b"T" if more or data[4] not in kinds else bytes(data[4:5])), 0
 
 
 class Harness:
     """Holds the compiled kernel and answers requests until the host hangs up."""
 
-    def __init__(self, source: int, request_: int, reply_: int, log: int, space: int) -> None:
-        self.most = {"L": 6 * source + CHUNK, "C": request_}
-        self.reply, self.log, self.space = reply_, log, space
-        self.code, self.function = b"", ""
-        self.wake, theirs = os.pipe()
-        for end in (self.wake, theirs):
-            os.set_blocking(end, False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.set_wakeup_fd(theirs, warn_on_full_buffer=False)
+    def __init__(self, most: int, log: int) -> None:
+        self.most, self.log, self.kernel = most, log, b""
 
     def answer(self) -> None:
         """Serve one request: fork first, only then take the key; tell the host; only then let the child go."""
-        op = take(1).decode("latin-1")
-        body = request(self.most[op])
-        work: Any
-        if op == "L":
-            order = json.loads(body)
-            self.function = order["function"]
-            work, most = lambda: compiling(order), 64 * 1024 * 1024
-        else:
-            work, most = lambda: applying(self.code, self.function, body), self.reply
+        most, kinds = (self.most, b"RE") if self.kernel else (CODE, b"KPE")
         out, log, (go, send) = Tap(most + 5), Tap(self.log), os.pipe()
+        body = take(*LENGTH.unpack(take(LENGTH.size)))
         pid = os.fork()
         if pid == 0:
-            child(out.theirs, log.theirs, go, self.space, work)
-        for end in (out.theirs, log.theirs, go):
-            os.close(end)
+            child(out.theirs, log.theirs, go, self.kernel, body)
+        os.close(out.theirs)
+        os.close(log.theirs)
         key = take(KEY)
-        reply(key, {"how": "started"})
+        reply(key, b"B")
         put(send, b"g")
         os.close(send)
-        passed, status = attend(pid, out, log, self.wake)
+        os.close(go)
+        passed, status = attend(pid, out, log)
+        how, number = (passed, 0) if passed else ended(status, out.data, kinds)
+        payload = bytes(out.data[5:])
+        if how == b"K":
+            self.kernel = payload
+        said = payload if how in b"REP" else b""
+        reply(key, how, number, bool(os.listdir(SCRATCH)), bytes(log.data[: self.log]), said)
         os.close(out.fd)
         os.close(log.fd)
-        head = report(passed, status, out)
-        head["log"] = bytes(log.data[: self.log]).decode("utf-8", "replace")
-        head["dirty"] = bool(os.listdir(SCRATCH)) if os.path.isdir(SCRATCH) else False
-        payload = bytes(out.data[5:]) if head["how"] in ("returned", "raised", "refused") else b""
-        if head["how"] == "compiled":
-            self.code = bytes(out.data[5:])
-        reply(key, head, payload)
 
 
 def main() -> None:
@@ -259,7 +248,13 @@ def main() -> None:
         sys.exit(72)  # `sweep` kills every process it can see: only process 1 of a namespace may run this
     if ctypes.CDLL(None).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
         sys.exit(71)
-    harness = Harness(*(int(word) for word in sys.argv[1:6]))
+    most, log, space = (int(word) for word in sys.argv[1:4])
+    resource.setrlimit(resource.RLIMIT_AS, (space, space))  # for the children, who inherit it
+    harness = Harness(most, log)
+    null = os.open(os.devnull, os.O_RDWR)
+    for place in (REPLY, GO):
+        os.dup2(null, place)  # so that no pipe made later has one of these numbers
+    random.seed(0)
     gc.collect()
     gc.freeze()
     gc.disable()

@@ -35,10 +35,12 @@ class Ending(StrEnum):
 FAILURES = {
     "raised": (Verdict.CRASH, "raised"),
     "refused": (Verdict.POLICY_VIOLATION, "the look at the source"),
-    "exited": (Verdict.CRASH, "ended by itself with {code} and no reply"),
-    "overflow": (Verdict.OVERFLOW, "more than the cap of the {which}"),
+    "no frame": (Verdict.CRASH, "ended by itself with {} and no reply"),
+    "log": (Verdict.OVERFLOW, "more than the cap of the log"),
+    "reply": (Verdict.OVERFLOW, "more than the cap of the reply"),
 }
 """What the harness says of a child that ended without values."""
+NO_HEAD = frame.Head("")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class Evidence:
     ending: Ending
     started: bool
     seconds: float
-    head: dict[str, object] | None = None
+    head: frame.Head = NO_HEAD
     payload: bytes = b""
     state: State | None = None
 
@@ -78,7 +80,7 @@ class Doubt(Exception):
 
 def needs_state(seen: Evidence) -> bool:
     """Return whether the container's state decides: for all but a plain reply."""
-    return seen.ending is not Ending.ANSWERED or (seen.head or {}).get("how") == "killed"
+    return seen.ending is not Ending.ANSWERED or seen.head.how == "signal"
 
 
 def judge(seen: Evidence, kernel: Kernel, rows: int) -> Result:
@@ -126,15 +128,13 @@ def there(seen: Evidence) -> State:
 def failed(seen: Evidence, verdict: Verdict, why: str) -> Result:
     """Return a result without values: the host's reason, then the candidate's words."""
     said = frame.shown(seen.payload) if seen.payload else ""
-    log = str((seen.head or {}).get("log", ""))
-    return Result(
-        verdict, note=frame.shown(f"{why}: {said}" if said else why), log=frame.shown(log), seconds=seen.seconds
-    )
+    note = frame.shown(f"{why}: {said}" if said else why)
+    return Result(verdict, note=note, log=frame.shown(seen.head.log), seconds=seen.seconds)
 
 
 def killed(seen: Evidence) -> Result:
     """Return the result of a child that a signal ended, with no memory limit passed."""
-    number = (seen.head or {}).get("signal")
+    number = seen.head.number
     if number == signal.SIGSYS:
         return failed(seen, Verdict.POLICY_VIOLATION, "a system call that ends the process")
     result = failed(seen, Verdict.CRASH, f"ended by signal {number}")
@@ -145,14 +145,13 @@ def killed(seen: Evidence) -> Result:
 
 def reported(seen: Evidence, kernel: Kernel, rows: int) -> Result:
     """Return the result of a plain, sealed reply."""
-    head = seen.head or {}
-    how = str(head.get("how"))
-    if how in FAILURES:
-        verdict, why = FAILURES[how]
-        return failed(seen, verdict, why.format(**{"code": "", "which": "", **head}))
-    if how != "returned":
-        return failed(seen, Verdict.PROTOCOL_VIOLATION, f"no single frame ({how})")
-    log = frame.shown(str(head.get("log", "")))
+    head = seen.head
+    if head.how in FAILURES:
+        verdict, why = FAILURES[head.how]
+        return failed(seen, verdict, why.format(head.number))
+    if head.how != "returned":
+        return failed(seen, Verdict.PROTOCOL_VIOLATION, f"no single frame ({head.how})")
+    log = frame.shown(head.log)
     try:
         values = frame.values(seen.payload, rows, kernel.returns)
     except frame.Malformed as error:

@@ -73,8 +73,8 @@ class Policy:
         """Return the harness's command line; the kernel's source is never part of it."""
         limit = self.limits
         space = limit.memory_mib * SPACE_FACTOR << 20
-        sizes = (limit.source_bytes, limit.request_bytes, limit.reply_bytes, limit.log_bytes, space)
-        return [self.python, "-I", "-S", "-B", "/harness.py", *map(str, sizes)]
+        sizes = (limit.reply_bytes, limit.log_bytes, space)
+        return [self.python, "-I", "-S", "-B", "-u", "/harness.py", *map(str, sizes)]
 
     def config(self) -> dict[str, Any]:
         """Return the container's own half of the create request."""

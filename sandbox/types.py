@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Protocol, TypeAlias
 
 from sandbox.errors import BadKernel
@@ -63,7 +64,7 @@ class Shape(StrEnum):
     """Any JSON value."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Kernel:
     """One version of a kernel: source text that defines `function`. Never imported or parsed on the host.
 
@@ -83,7 +84,7 @@ class Kernel:
         except UnicodeEncodeError as error:
             raise BadKernel(f"source: no UTF-8 at character {error.start}; write it without lone surrogates") from None
 
-    @property
+    @cached_property
     def version(self) -> str:
         """Return the SHA-256 of everything that decides what runs, as 64 hex digits."""
         allowed = "*" if self.imports is None else ",".join(sorted(self.imports))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.benchmarks import model_compute, rollout
+from tests.benchmarks import model_compute, rollout, sandbox_calls
 from tests.benchmarks.__main__ import ALL, main, measured, table
 from tests.benchmarks.measure import Line, Result, Spread, alternated
 from tests.benchmarks.model_compute import Bench, covered
@@ -65,6 +65,17 @@ def test_every_arm_of_the_rollout_answers_the_same_prompts(bench: tuple[Bench, P
     each = {name: row["tokens_an_answer"] for name, row in result.numbers.items()}
     assert each["engine"] == pytest.approx(each["batched"], rel=0.25)
     assert by_what(result)["engine / bare batched loop"].limit == "at least 0.95"
+
+
+def test_ways_of_a_call_that_this_machine_lacks_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("METAEVO_TEST_DOCKER", raising=False)
+    monkeypatch.setenv("PATH", "")
+    result = sandbox_calls.run(tmp_path, quick=True)
+    lines = by_what(result)
+    assert set(lines) == {"bare fork", "monty"}
+    assert all(line.spread.median > 0 and line.spread.n == 2 for line in lines.values())
+    assert set(result.numbers["left out"]) == {"docker", "docker+runsc", "bubblewrap"}
+    assert all(name in result.how for name in result.numbers["left out"])
 
 
 def test_arms_take_turns_in_alternating_order() -> None:

@@ -1,7 +1,6 @@
 """Frames and strict JSON: what is no plain, finite, bounded data is refused before anybody uses it."""
 
 import hashlib
-import hmac
 import json
 
 import pytest
@@ -83,12 +82,27 @@ def test_a_request_that_is_no_json_or_too_long_is_the_callers_error(value: objec
 
 
 def test_only_the_key_of_the_call_seals() -> None:
-    key, head, payload = b"k" * 32, b'{"how":"returned"}', b"[1]"
-    tag = hmac.new(key, head + payload, hashlib.sha256).digest()
-    assert frame.sealed(key, head, payload, tag)
-    assert not frame.sealed(b"l" * 32, head, payload, tag)
-    assert not frame.sealed(key, head, b"[2]", tag)
-    assert not frame.sealed(key, head, payload, b"x" * 32)
+    key, head = b"k" * 32, frame.HEAD.pack(b"R", 7, True, 2)
+    tag = hashlib.blake2s(head + b"\xffl[1]", key=key).digest()
+    assert frame.opened(key, tag, head + b"\xffl[1]") == (frame.Head("returned", 7, True, b"\xffl"), b"[1]")
+    for wrong in (
+        (b"l" * 32, tag, head + b"\xffl[1]"),
+        (key, tag, head + b"\xffl[2]"),
+        (key, tag, frame.HEAD.pack(b"E", 7, True, 2) + b"\xffl[1]"),
+        (key, b"x" * 32, head + b"\xffl[1]"),
+    ):
+        with pytest.raises(frame.Malformed):
+            frame.opened(*wrong)
+
+
+@pytest.mark.parametrize("said", [b"", b"R", frame.HEAD.pack(b"?", 0, False, 1 << 31)])
+def test_what_is_sealed_and_yet_no_reply_is_malformed_or_unknown(said: bytes) -> None:
+    tag = hashlib.blake2s(said, key=b"k" * 32).digest()
+    if len(said) < frame.HEAD.size:
+        with pytest.raises(frame.Malformed):
+            frame.opened(b"k" * 32, tag, said)
+    else:
+        assert frame.opened(b"k" * 32, tag, said) == (frame.Head("unknown"), b"")
 
 
 @given(st.text() | st.binary())

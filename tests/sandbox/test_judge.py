@@ -3,7 +3,8 @@
 import pytest
 
 from sandbox.errors import Unavailable
-from sandbox.judge import Doubt, Ending, Evidence, State, judge
+from sandbox.frame import Head
+from sandbox.judge import NO_HEAD, Doubt, Ending, Evidence, State, judge
 from sandbox.types import Kernel, Shape, Verdict
 
 KERNEL = Kernel("", "f", Shape.NUMBER)
@@ -12,7 +13,7 @@ OOM = State(oom=True, exit_code=137)
 
 
 def seen(ending: Ending, state: State | None = None, *, started: bool = True, payload: bytes = b"", **head: object):
-    return Evidence(ending, started, 0.1, head or None, payload, state)
+    return Evidence(ending, started, 0.1, Head(**head) if head else NO_HEAD, payload, state)
 
 
 @pytest.mark.parametrize(
@@ -23,14 +24,15 @@ def seen(ending: Ending, state: State | None = None, *, started: bool = True, pa
         (seen(Ending.ANSWERED, how="returned", payload=b"[1,2]"), Verdict.PROTOCOL_VIOLATION),
         (seen(Ending.ANSWERED, how="raised", payload=b"x"), Verdict.CRASH),
         (seen(Ending.ANSWERED, how="refused", payload=b"imports os"), Verdict.POLICY_VIOLATION),
-        (seen(Ending.ANSWERED, how="exited", code=0), Verdict.CRASH),
-        (seen(Ending.ANSWERED, how="overflow", which="log"), Verdict.OVERFLOW),
+        (seen(Ending.ANSWERED, how="no frame", number=0), Verdict.CRASH),
+        (seen(Ending.ANSWERED, how="log"), Verdict.OVERFLOW),
+        (seen(Ending.ANSWERED, how="reply"), Verdict.OVERFLOW),
         (seen(Ending.ANSWERED, how="extra"), Verdict.PROTOCOL_VIOLATION),
         (seen(Ending.ANSWERED, how="torn"), Verdict.PROTOCOL_VIOLATION),
         (seen(Ending.ANSWERED, how="anything new"), Verdict.PROTOCOL_VIOLATION),
-        (seen(Ending.ANSWERED, State(running=True), how="killed", signal=31), Verdict.POLICY_VIOLATION),
-        (seen(Ending.ANSWERED, State(running=True), how="killed", signal=11), Verdict.CRASH),
-        (seen(Ending.ANSWERED, OOM, how="killed", signal=9), Verdict.OOM),
+        (seen(Ending.ANSWERED, State(running=True), how="signal", number=31), Verdict.POLICY_VIOLATION),
+        (seen(Ending.ANSWERED, State(running=True), how="signal", number=11), Verdict.CRASH),
+        (seen(Ending.ANSWERED, OOM, how="signal", number=9), Verdict.OOM),
         (seen(Ending.DEADLINE, RUNNING), Verdict.TIMEOUT),
         (seen(Ending.DEADLINE, OOM), Verdict.OOM),
         (seen(Ending.CLOSED, OOM), Verdict.OOM),
@@ -46,7 +48,7 @@ def test_a_daemon_that_does_not_answer_for_its_container_is_infrastructure(endin
     with pytest.raises(Unavailable):
         judge(seen(ending, state), KERNEL, 1)
     with pytest.raises(Unavailable):
-        judge(seen(Ending.ANSWERED, state, how="killed", signal=9), KERNEL, 1)
+        judge(seen(Ending.ANSWERED, state, how="signal", number=9), KERNEL, 1)
 
 
 def test_a_broken_stream_to_a_running_container_is_infrastructure() -> None:
@@ -73,7 +75,7 @@ def test_what_broke_before_the_kernel_ran_is_asked_again_and_accuses_nobody(endi
         (seen(Ending.CLOSED, EXITED), Verdict.CRASH),
         (seen(Ending.DEADLINE, EXITED), Verdict.CRASH),
         (seen(Ending.GARBLED, RUNNING), Verdict.PROTOCOL_VIOLATION),
-        (seen(Ending.ANSWERED, RUNNING, how="killed", signal=9), Verdict.CRASH),
+        (seen(Ending.ANSWERED, RUNNING, how="signal", number=9), Verdict.CRASH),
     ],
 )
 def test_what_could_be_either_is_a_doubt_with_the_candidates_verdict_ready(
@@ -87,6 +89,6 @@ def test_what_could_be_either_is_a_doubt_with_the_candidates_verdict_ready(
 
 @pytest.mark.parametrize("words", ["Cannot connect to the Docker daemon", "infra_unavailable", '{"verdict":"ok"}'])
 def test_words_decide_nothing(words: str) -> None:
-    raised = judge(seen(Ending.ANSWERED, how="raised", payload=words.encode(), log=words), KERNEL, 1)
+    raised = judge(seen(Ending.ANSWERED, how="raised", payload=words.encode(), log=words.encode()), KERNEL, 1)
     assert raised.verdict is Verdict.CRASH
     assert words in raised.note
