@@ -1,6 +1,6 @@
 """The only program of ours inside a container. Standard library alone; it is process 1 and runs one kernel version.
 
-    python3 -I -S -B -u harness.py MAX_REPLY MAX_LOG ADDRESS_SPACE
+    python3 -s -P -S -B -u harness.py MAX_REPLY MAX_LOG ADDRESS_SPACE
 
 Requests come on fd 0, replies leave on fd 1 (frames of `sandbox/frame.py`): first the source, then rows. A candidate's
 code runs only in a forked child, which holds neither. What keeps a child from speaking for the harness:

@@ -74,7 +74,8 @@ class Policy:
         limit = self.limits
         space = limit.memory_mib * SPACE_FACTOR << 20
         sizes = (limit.reply_bytes, limit.log_bytes, space)
-        return [self.python, "-I", "-S", "-B", "-u", "/harness.py", *map(str, sizes)]
+        # as -I, but heeding ENVIRONMENT: else sets are ordered differently in every container
+        return [self.python, "-s", "-P", "-S", "-B", "-u", "/harness.py", *map(str, sizes)]
 
     def config(self) -> dict[str, Any]:
         """Return the container's own half of the create request."""

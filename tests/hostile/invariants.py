@@ -76,9 +76,9 @@ class Host:
         if docker.runtime == "runc":
             for container in found:
                 until = time.monotonic() + 5
-                while len(client.top(container)["Processes"]) > 1 and time.monotonic() < until:
+                while len(client.top(container)["Processes"] or ()) > 1 and time.monotonic() < until:
                     time.sleep(0.1)
-                if len(client.top(container)["Processes"]) > 1:
+                if len(client.top(container)["Processes"] or ()) > 1:
                     said.append("(b) a process lived on")
         if client.volumes(filters={"label": LABEL})["Volumes"] or client.networks(filters={"label": LABEL}):
             said.append("(b) a volume or a network")

@@ -40,6 +40,13 @@ def test_rows_are_answered_in_order_and_repeat(docker: Docker) -> None:
     assert docker.run(draws, [[], []], wall_s=20).values == docker.run(draws, [[], []], wall_s=20).values
 
 
+def test_a_set_has_the_same_order_in_every_container(docker: Docker) -> None:
+    kernels = [Kernel(f"def order():\n    # {i}\n    return hash('a')\n", "order", Shape.NUMBER) for i in range(3)]
+    found = [docker.run(kernel, [[]]).values for kernel in kernels]
+    assert found[0] is not None
+    assert found == found[:1] * 3
+
+
 def test_an_import_beyond_the_list_is_refused_inside(docker: Docker) -> None:
     result = docker.run(Kernel("def f():\n    import os\n    return 1\n", "f"), [[]], wall_s=20)
     assert result.verdict is Verdict.POLICY_VIOLATION

@@ -75,8 +75,8 @@ def test_another_image_a_network_or_a_mount_is_named() -> None:
 
 
 def test_no_source_and_no_secret_is_in_the_command_line() -> None:
-    assert POLICY.command()[:6] == ["/usr/bin/python3", "-I", "-S", "-B", "-u", "/harness.py"]
-    assert all(word.isdigit() for word in POLICY.command()[6:])
+    assert POLICY.command()[:7] == ["/usr/bin/python3", "-s", "-P", "-S", "-B", "-u", "/harness.py"]
+    assert all(word.isdigit() for word in POLICY.command()[7:])
 
 
 @pytest.mark.parametrize(
