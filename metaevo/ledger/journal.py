@@ -123,7 +123,7 @@ class Journal:
             if again:
                 connection.execute(_AGAIN, _at(key))
             else:
-                connection.execute(insert(_STEP), dict(zip(_KEY, key, strict=True)) | facts)
+                connection.execute(_OPEN, dict(zip(_KEY, key, strict=True)) | facts)
 
     def _close(self, key: StepKey, digest: str, counts: Mapping[str, Any]) -> None:
         facts = {"made": digest, "counted": dict(counts), "now": self.ledger.now()}
@@ -136,6 +136,7 @@ _STEP = SQLModel.metadata.tables[str(StepRow.__tablename__)]
 _KEY = ("cycle", "trial", "stage", "round", "step", "position")
 _IS = and_(*(_STEP.c[name] == bindparam(f"at_{name}") for name in _KEY))
 _FIND = select(_STEP.c.mark, _STEP.c.digest).where(_IS)
+_OPEN = insert(_STEP)
 _AGAIN = update(_STEP).where(_IS).values(runs=_STEP.c.runs + 1)
 _CLOSE = (
     update(_STEP).where(_IS).values(digest=bindparam("made"), counts=bindparam("counted"), closed_at=bindparam("now"))

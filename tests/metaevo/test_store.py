@@ -86,6 +86,16 @@ def test_every_bit_flip_is_noticed_or_harmless(store: Store, name: str) -> None:
             assert digest[:12] in said
 
 
+@pytest.mark.parametrize("torn", [b"", b"half", None])
+def test_what_a_power_failure_tore_is_written_again(store: Store, torn: bytes | None) -> None:
+    digest = store.put(b"content")
+    path = blob(store, digest)
+    path.write_bytes(path.read_bytes()[:-1] if torn is None else torn)
+    assert store.put(b"content") == digest
+    assert store.get(digest) == b"content"
+    assert [found.name for found in path.parent.iterdir()] == [digest]
+
+
 def test_another_blob_in_its_place_is_noticed(store: Store) -> None:
     one, two = store.put(b"one"), store.put(b"two")
     blob(store, one).write_bytes(blob(store, two).read_bytes())
