@@ -117,8 +117,8 @@ def narrow(path: Path) -> Home:
 
 
 def until_tried(home: Home, module: str) -> set[str]:
-    """Run cycles until a search has tried a module, at most three; return all modules that were run."""
-    for _ in range(3):
+    """Run cycles until a search has tried a module, at most eight; return all modules that were run."""
+    for _ in range(8):
         evolve(home, make=engines(rate=0.02))
         if module in tried(home):
             break
