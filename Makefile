@@ -38,8 +38,10 @@ demo: setup
 # Containers need the machine for themselves: with SCOPE=full their tests come after the others, one at a time.
 # There pytest's 5 says that ARGS chose none of them.
 test: setup
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup -m "not $(if $(filter full,$(SCOPE)),containers,full)" $(ARGS)
-	$(if $(filter full,$(SCOPE)),$(BIN)/python -m pytest -q -m containers $(ARGS) || test $$? = 5)
+	@failed=0; \
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadgroup -m "not $(if $(filter full,$(SCOPE)),containers,full)" $(ARGS) || failed=1; \
+	$(if $(filter full,$(SCOPE)),$(BIN)/python -m pytest -q -m containers $(ARGS) || test $$? = 5 || failed=1;) \
+	exit $$failed
 
 check: setup
 	$(BIN)/ruff format --check .
