@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
-from sqlalchemy import and_, bindparam, insert, select, update
+from sqlalchemy import and_, bindparam, select, update
+from sqlalchemy.dialects.sqlite import insert
 from sqlmodel import SQLModel
 
 from metaevo.artifacts.bodies import Shelf, count
@@ -81,17 +82,17 @@ class Journal:
             ReplayError: The same in a decided cycle, or a row of it is missing.
         """
         shelf = shelf or self.shelf()
-        row = self._row(key)
-        if row is not None and row.mark != mark:
-            where = "/".join(str(part) for part in key)
+        if self.decided or not self._opened(key, mark, module):
+            row, where = self._row(key), "/".join(str(part) for part in key)
+            if row is not None and row.mark != mark:
+                if self.decided:
+                    raise ReplayError(f"step {where} was made by other code (mark {row.mark}, now {mark})")
+                raise CodeChanged(f"step {where}: {module or key[4]} changed while the cycle ran")
+            if row is not None and row.digest is not None:
+                return shelf.read(row.digest, kind)
             if self.decided:
-                raise ReplayError(f"step {where} was made by other code (mark {row.mark}, now {mark})")
-            raise CodeChanged(f"step {where}: {module or key[4]} changed while the cycle ran")
-        if row is not None and row.digest is not None:
-            return shelf.read(row.digest, kind)
-        if self.decided:
-            raise ReplayError(f"step {'/'.join(str(part) for part in key)} is missing from a decided cycle")
-        self._open(key, mark, module, again=row is not None)
+                raise ReplayError(f"step {where} is missing from a decided cycle")
+            self._again(key)
         self.on_step(key, False)
         value = run()
         digest = shelf.write(value)
@@ -116,14 +117,19 @@ class Journal:
         with self.ledger.look() as connection:
             return connection.execute(_FIND, _at(key)).first()
 
-    def _open(self, key: StepKey, mark: str, module: str, *, again: bool) -> None:
-        """Write that the step began. A power failure may forget this row: then the step simply begins once more."""
+    def _opened(self, key: StepKey, mark: str, module: str) -> bool:
+        """Write that the step began and return True; False where it has a row: looking first would cost one more turn.
+
+        A power failure may forget this row: then the step simply begins once more.
+        """
         facts = {"mark": mark, "module": module, "counts": {}, "runs": 1, "opened_at": self.ledger.now()}
         with self.ledger.transaction(forced=False) as connection:
-            if again:
-                connection.execute(_AGAIN, _at(key))
-            else:
-                connection.execute(_OPEN, dict(zip(_KEY, key, strict=True)) | facts)
+            return connection.execute(_OPEN, dict(zip(_KEY, key, strict=True)) | facts).rowcount == 1
+
+    def _again(self, key: StepKey) -> None:
+        """Write that an unfinished step begins once more."""
+        with self.ledger.transaction(forced=False) as connection:
+            connection.execute(_AGAIN, _at(key))
 
     def _close(self, key: StepKey, digest: str, counts: Mapping[str, Any]) -> None:
         facts = {"made": digest, "counted": dict(counts), "now": self.ledger.now()}
@@ -136,7 +142,7 @@ _STEP = SQLModel.metadata.tables[str(StepRow.__tablename__)]
 _KEY = ("cycle", "trial", "stage", "round", "step", "position")
 _IS = and_(*(_STEP.c[name] == bindparam(f"at_{name}") for name in _KEY))
 _FIND = select(_STEP.c.mark, _STEP.c.digest).where(_IS)
-_OPEN = insert(_STEP)
+_OPEN = insert(_STEP).on_conflict_do_nothing()
 _AGAIN = update(_STEP).where(_IS).values(runs=_STEP.c.runs + 1)
 _CLOSE = (
     update(_STEP).where(_IS).values(digest=bindparam("made"), counts=bindparam("counted"), closed_at=bindparam("now"))
