@@ -74,7 +74,7 @@ class Evolution:
         journal = Journal(self.host.ledger, self.host.store, row.seed)
         if self.on_step is not None:
             journal.on_step = self.on_step
-        tools = Tools(self.host, journal, self.sampler, self.settings, self.secret, module_digests(self.host))
+        tools = self.tools(journal)
         tools.authors = self.authors
         tools.on_phase = lambda phase, detail: self.on_phase(row.number, phase, detail)
         tools.on_count = self.on_count
@@ -86,6 +86,10 @@ class Evolution:
         self.advance(state, made)
         self.on_cycle(made)
         return made
+
+    def tools(self, journal: Journal) -> Tools:
+        """Return the instruments of a cycle of this journal; nobody is told of its phases yet."""
+        return Tools(self.host, journal, self.sampler, self.settings, self.secret, module_digests(self.host))
 
     def advance(self, state: State, made: Cycle) -> None:
         """Fold a cycle into the ledger: one transaction moves aliases, statuses, holds and closes the row."""

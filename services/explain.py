@@ -10,6 +10,7 @@ from sqlmodel import col, select
 from metaevo.artifacts.bodies import Shelf
 from metaevo.diagnose import Diagnosis
 from metaevo.errors import BadInput
+from metaevo.ledger.journal import body_of
 from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.lineage import Lineage
 from metaevo.ledger.tables import CycleRow, GenerationRow, RecipeRow, StepRow, TrialRow
@@ -125,8 +126,7 @@ def diagnosis(home: Home, ledger: Ledger, cycle: int) -> Diagnosis | None:
         step = session.exec(query).first()
     if step is None or step.digest is None:
         return None
-    found: Diagnosis = Shelf(home.store()).read(step.digest, Diagnosis)
-    return found
+    return body_of(step, Shelf(home.store()), Diagnosis)  # type: ignore[no-any-return]
 
 
 def _method(ledger: Ledger, row: GenerationRow) -> dict[str, Any] | None:

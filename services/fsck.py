@@ -7,6 +7,7 @@ from sqlmodel import col, select
 
 from metaevo.artifacts.store import Store
 from metaevo.errors import MetaevoError
+from metaevo.ledger.journal import sound
 from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.lineage import Lineage
 from metaevo.ledger.tables import AliasRow, ConfirmationRow, CycleRow, GenerationRow, MoveRow, StepRow
@@ -96,7 +97,9 @@ def _cycles(ledger: Ledger, store: Store) -> Iterator[str]:
         decided = cycle is not None and cycle.outcome in ("promote", "hold", "reject")
         if decided and step.digest is None and step.trial == 0:
             yield f"{where} is open in a decided cycle"
-        if step.digest is not None and not store.has(step.digest):
+        if step.body is not None and not sound(step):
+            yield f"{where}: its body does not match its digest {str(step.digest)[:12]}"
+        elif step.body is None and step.digest is not None and not store.has(step.digest):
             yield f"{where}: its body {step.digest[:12]} is missing"
 
 

@@ -3,6 +3,7 @@
 A body is a header line ``{"kind", "refs"}`` and one line per record. ``refs`` are the digests of earlier bodies
 of the same line whose tasks and solutions the rows name. A name is the record's id and a hash of what it holds: a
 row never gets another record of the same id (a task drawn from another place, a sample with its answer parsed).
+A small record that is no batch needs no file of its own: `small` gives its bytes to whoever has a better place.
 """
 
 import hashlib
@@ -19,6 +20,8 @@ from metaevo.types import Attempt, Experience, Feedback, Solution
 from objectives.types import Task
 
 T = TypeVar("T")
+SMALL = 4096
+"""Bytes of the largest record that may stand in a row of the ledger: a file of its own costs two forced writes."""
 
 
 @cache
@@ -48,9 +51,10 @@ class Shelf:
 
     def write(self, value: Any) -> str:
         """Store a batch (tasks, attempts, experiences) or any other record; return its digest."""
-        if not isinstance(value, tuple) or not value or not isinstance(value[0], Task | Attempt | Experience):
-            empty = isinstance(value, tuple) and not value
-            return self.store.put(dump({"kind": "empty"}) if empty else dump({"kind": "plain"}) + b"\n" + dump(value))
+        if isinstance(value, tuple) and not value:
+            return self.store.put(dump({"kind": "empty"}))
+        if not _batch(value):
+            return self.store.put(dump({"kind": "plain"}) + b"\n" + dump(value))
         refs: set[str] = set()
         fresh: dict[str, Any] = {"t": {}, "s": {}}
         rows = [self._row(record, refs, fresh) for record in value]
@@ -134,6 +138,18 @@ class Shelf:
     def _made(self, key: Iterable[str]) -> Attempt:
         task, solution = key
         return Attempt(self.tasks[task][0], self.solutions[task, solution][0])
+
+
+def small(value: Any) -> bytes | None:
+    """Return a record as JSON where it is small and no batch: nothing will ever refer to its parts."""
+    if _batch(value) or value == ():
+        return None
+    data = dump(value)
+    return data if len(data) <= SMALL else None
+
+
+def _batch(value: Any) -> bool:
+    return isinstance(value, tuple) and bool(value) and isinstance(value[0], Task | Attempt | Experience)
 
 
 def _key(record: Task | Solution) -> str:

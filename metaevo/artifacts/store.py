@@ -41,7 +41,7 @@ class Store:
         """
         digest = hashlib.sha256(data).hexdigest()
         path = self._blob(digest)
-        if not (path.exists() and self._whole(digest)):
+        if not self._whole(digest):
             with writing(self.root):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 aside = path.with_name(f".{digest}.{secrets.token_hex(4)}")

@@ -14,9 +14,9 @@ from sqlalchemy import and_, bindparam, select, update
 from sqlalchemy.dialects.sqlite import insert
 from sqlmodel import SQLModel
 
-from metaevo.artifacts.bodies import Shelf, count
+from metaevo.artifacts.bodies import Shelf, count, parse, small
 from metaevo.artifacts.store import Store
-from metaevo.errors import CodeChanged, ReplayError
+from metaevo.errors import CodeChanged, ReplayError, StoreError
 from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.tables import StepRow
 
@@ -89,14 +89,15 @@ class Journal:
                     raise ReplayError(f"step {where} was made by other code (mark {row.mark}, now {mark})")
                 raise CodeChanged(f"step {where}: {module or key[4]} changed while the cycle ran")
             if row is not None and row.digest is not None:
-                return shelf.read(row.digest, kind)
+                return body_of(row, shelf, kind)
             if self.decided:
                 raise ReplayError(f"step {where} is missing from a decided cycle")
             self._again(key)
         self.on_step(key, False)
         value = run()
-        digest = shelf.write(value)
-        self._close(key, digest, counts(value))
+        body = small(value)
+        digest = shelf.write(value) if body is None else hashlib.sha256(body).hexdigest()
+        self._close(key, digest, body, counts(value))
         self.on_step(key, True)
         return value
 
@@ -113,7 +114,7 @@ class Journal:
             return sum(int(counts.get("tokens", 0)) for (counts,) in rows)
 
     def _row(self, key: StepKey) -> Any:
-        """Return (mark, digest) of the step's row, None where it has none."""
+        """Return (mark, digest, body) of the step's row, None where it has none."""
         with self.ledger.look() as connection:
             return connection.execute(_FIND, _at(key)).first()
 
@@ -131,8 +132,8 @@ class Journal:
         with self.ledger.transaction(forced=False) as connection:
             connection.execute(_AGAIN, _at(key))
 
-    def _close(self, key: StepKey, digest: str, counts: Mapping[str, Any]) -> None:
-        facts = {"made": digest, "counted": dict(counts), "now": self.ledger.now()}
+    def _close(self, key: StepKey, digest: str, body: bytes | None, counts: Mapping[str, Any]) -> None:
+        facts = {"made": digest, "inside": body, "counted": dict(counts), "now": self.ledger.now()}
         with self.ledger.transaction() as connection:
             connection.execute(_CLOSE, _at(key) | facts)
 
@@ -141,16 +142,33 @@ class Journal:
 _STEP = SQLModel.metadata.tables[str(StepRow.__tablename__)]
 _KEY = ("cycle", "trial", "stage", "round", "step", "position")
 _IS = and_(*(_STEP.c[name] == bindparam(f"at_{name}") for name in _KEY))
-_FIND = select(_STEP.c.mark, _STEP.c.digest).where(_IS)
+_FIND = select(_STEP.c.mark, _STEP.c.digest, _STEP.c.body).where(_IS)
 _OPEN = insert(_STEP).on_conflict_do_nothing()
 _AGAIN = update(_STEP).where(_IS).values(runs=_STEP.c.runs + 1)
-_CLOSE = (
-    update(_STEP).where(_IS).values(digest=bindparam("made"), counts=bindparam("counted"), closed_at=bindparam("now"))
-)
+_MADE: dict[str, Any] = {"digest": bindparam("made"), "body": bindparam("inside")}
+_CLOSE = update(_STEP).where(_IS).values(_MADE | {"counts": bindparam("counted"), "closed_at": bindparam("now")})
 
 
 def _at(key: StepKey) -> dict[str, Any]:
     return {f"at_{name}": part for name, part in zip(_KEY, key, strict=True)}
+
+
+def body_of(row: Any, shelf: Shelf, kind: Any) -> Any:
+    """Return what the finished step of a row made, from the row or from the store; ``kind`` as in `Shelf.read`.
+
+    Raises:
+        StoreError: The body, or one it refers to, is missing or damaged.
+    """
+    if row.body is None:
+        return shelf.read(row.digest, kind)
+    if not sound(row):
+        raise StoreError(f"the ledger's body {row.digest[:12]} does not match its digest; restore a backup")
+    return parse(kind, row.body)
+
+
+def sound(row: Any) -> bool:
+    """Return whether the body that stands in a row is the one its digest names."""
+    return bool(hashlib.sha256(row.body).hexdigest() == row.digest)
 
 
 def moved(at: At, **changes: int) -> At:

@@ -127,7 +127,7 @@ def open_ledger(path: Path, *, create: bool = False, read_only: bool = False) ->
     """Return the ledger in this file.
 
     Raises:
-        BadInput: There is none (and ``create`` was not asked for), it is no ledger, or it is of a newer version.
+        BadInput: There is none (and ``create`` was not asked for), it is no ledger, or it is of another version.
     """
     if not path.is_file() and not create:
         raise BadInput(f"{path}: no ledger here; create a home with `metaevo init`, or name another one with --home")
@@ -138,8 +138,8 @@ def open_ledger(path: Path, *, create: bool = False, read_only: bool = False) ->
         version = ledger.meta("schema")
     except (OperationalError, DatabaseError, StoreError) as error:
         raise BadInput(f"{path}: cannot be opened as a ledger ({error.__cause__ or error})") from error
-    if version is None or not version.isdecimal() or int(version) > VERSION:
-        raise BadInput(f"{path}: schema {version}, this metaevo knows {VERSION}; upgrade metaevo to open this home")
+    if version != str(VERSION):
+        raise BadInput(f"{path}: schema {version}, this metaevo knows {VERSION}; use the metaevo that wrote this home")
     return ledger
 
 

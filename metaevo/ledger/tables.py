@@ -12,8 +12,8 @@ from sqlmodel import Field, SQLModel
 
 STATUSES = ("champion", "retired", "candidate", "held", "rejected", "quarantined", "intermediate")
 OUTCOMES = ("open", "promote", "hold", "reject", "none", "void", "abandoned")
-VERSION = 1
-"""Version of this schema, kept in the table `meta`. A newer ledger is refused."""
+VERSION = 2
+"""Version of this schema, kept in the table `meta`. A ledger of another one is refused."""
 
 JsonMap = dict[str, Any]
 
@@ -70,6 +70,8 @@ class StepRow(SQLModel, table=True):
     module: str = ""
     mark: str
     digest: str | None = None
+    body: bytes | None = None
+    """What the step made, where it is a small record; otherwise the store has it, under the digest."""
     counts: JsonMap = _json(nullable=False)
     runs: int = 1
     opened_at: datetime

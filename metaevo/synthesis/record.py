@@ -14,6 +14,7 @@ from sqlmodel import col, select
 from metaevo.artifacts.bodies import Shelf
 from metaevo.artifacts.store import Store
 from metaevo.kernels import TRIED
+from metaevo.ledger.journal import body_of
 from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.tables import StepRow
 from metaevo.modules import generated_files
@@ -141,20 +142,20 @@ def archive_of(ledger: Ledger, store: Store, registry: Registry, before: int) ->
     known = worths(ledger, before)
     with ledger.read() as session:
         mine = (StepRow.step == PROPOSED, StepRow.cycle < before, col(StepRow.digest).is_not(None))
-        query = select(StepRow.counts, StepRow.digest).where(*mine).order_by(col(StepRow.cycle), col(StepRow.position))
-        rows = [(counts.get("module"), digest) for counts, digest in session.exec(query)]
+        rows = session.exec(select(StepRow).where(*mine).order_by(col(StepRow.cycle), col(StepRow.position))).all()
     usable = {
         f"{slot}.{name}" for slot in {label.partition(".")[0] for label in known} for name in registry.names(slot)
     }
-    made = Archive()
-    for label, digest in rows:
+    archive = Archive()
+    for row in rows:
+        label = row.counts.get("module")
         worth = known.get(label) if label in usable else None
-        if worth is None or worth.gain is None or digest is None:
+        if worth is None or worth.gain is None:
             continue
-        proposal: Proposal = Shelf(store).read(digest, Proposal)
+        proposal: Proposal = body_of(row, Shelf(store), Proposal)
         if proposal.candidate is not None:
-            made = made.tell(proposal.candidate, worth.gain, proposal.behaviour, worth.error)
-    return made
+            archive = archive.tell(proposal.candidate, worth.gain, proposal.behaviour, worth.error)
+    return archive
 
 
 def resting(ledger: Ledger, registry: Registry, before: int) -> tuple[str, ...]:

@@ -41,7 +41,11 @@ def processes() -> dict[str, bool]:
     """Return for every process this one started, by its module, whether torch is mapped into it. Linux only."""
     found: dict[str, bool] = {}
     for task in Path(f"/proc/{os.getpid()}/task").iterdir():
-        for pid in (task / "children").read_text().split():
+        try:
+            children = (task / "children").read_text().split()
+        except OSError:  # the thread ended meanwhile
+            continue
+        for pid in children:
             try:
                 said = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
                 torch = "libtorch" in Path(f"/proc/{pid}/maps").read_text()

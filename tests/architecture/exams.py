@@ -8,6 +8,7 @@ from sqlmodel import select
 
 from metaevo.artifacts.bodies import Shelf
 from metaevo.gate.exam import Pairs
+from metaevo.ledger.journal import body_of
 from metaevo.ledger.tables import ConfirmationRow, CycleRow, StepRow
 from services.home import Home
 
@@ -45,7 +46,7 @@ def sealed(folder: Path, cycle: int = 1) -> Sealed:
     assert row is not None
     assert row.verdict is not None, row.why
     exam = row.verdict["exam"]
-    asked = {(s.step, s.position): shelf.read(str(s.digest), Pairs).tasks for s in steps if s.step in EXAM}
+    asked = {(s.step, s.position): body_of(s, shelf, Pairs).tasks for s in steps if s.step in EXAM}
     lines = [(line["what"], line["against"], line["limit"], line["n"]) for line in exam["kept"]]
     return Sealed(
         row.commitment,

@@ -1,6 +1,7 @@
 """What does a journalled step cost, when the step itself does nothing? Against a plain file written durably.
 
-A step is two commits (opened, finished) and one body, all forced to disk: the process may die after any of them.
+A step is two commits (opened, finished) and what it made: a small record stands in the ledger's row, a batch is a file
+of the store. The process may die after any of them.
 """
 
 import json
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from metaevo import testing
 from metaevo.artifacts.store import Store, sync, write_synced
 from metaevo.ledger.journal import At, Journal
 from metaevo.ledger.ledger import open_ledger
@@ -29,7 +31,7 @@ def run(folder: Path, quick: bool = False) -> Result:
     ledger = open_ledger(place / "metaevo.db", create=True)
     try:
         journal = Journal(ledger, Store(place / "artifacts"), seed=1)
-        arms = {"step": _stepper(journal), "file": _filer(place), "fsync": _fsyncer(place)}
+        arms = {"step": _stepper(journal), "batch": _batcher(journal), "file": _filer(place), "fsync": _fsyncer(place)}
         for arm in arms.values():
             arm()  # the first one pays for imports, tables' caches and folders
         block = 3 if quick else BLOCK
@@ -51,6 +53,20 @@ def _stepper(journal: Journal) -> Callable[[], None]:
         made = journal.step(key, f"mark {number}", lambda: {"number": number}, kind=dict[str, int])
         if made != {"number": number}:
             raise AssertionError(f"step {number} was not recorded")
+
+    return step
+
+
+def _batcher(journal: Journal) -> Callable[[], None]:
+    """Return a step that gives one attempt nobody has stored yet: a body of its own."""
+    count = iter(range(10**9))
+
+    def step() -> None:
+        number = next(count)
+        key = At(1 + number // 100).key("batch", number % 100)
+        made = (testing.attempt(f"answer {number}"),)
+        if journal.step(key, f"mark {number}", lambda: made) != made:
+            raise AssertionError(f"batch {number} was not recorded")
 
     return step
 
@@ -97,6 +113,7 @@ def _result(wall_ms: dict[str, list[float]], cpu_ms: list[float]) -> Result:
     lines = (
         Line("a journalled step that does nothing", Spread.of(wall_ms["step"]), "ms", at_most=MOST_MS),
         Line("of it CPU", Spread.of(cpu_ms), "ms"),
+        Line("one that makes a batch of one attempt", Spread.of(wall_ms["batch"]), "ms"),
         Line("a plain JSON file, written durably", Spread.of(wall_ms["file"]), "ms"),
         Line("one fsync of 4 KiB on the same disk", Spread.of(wall_ms["fsync"]), "ms"),
         Line("step / plain file", Spread.of(step / file for step, file, _ in pairs), "x"),
@@ -104,7 +121,17 @@ def _result(wall_ms: dict[str, list[float]], cpu_ms: list[float]) -> Result:
     )
     how = (
         "Wall time on the file system of the benchmark's folder; every timing is the mean of a block in a row, the "
-        "arms take turns. A step is two SQLite commits (WAL, synchronous=FULL) and a body of its own (file and folder "
-        "forced to disk); the plain file is written aside, forced, renamed, its folder forced."
+        "arms take turns. A step is two SQLite commits (WAL; the second with synchronous=FULL), its record in the "
+        "ledger's row; a batch is a file beside it (file and folder forced to disk); the plain file is written aside, "
+        "forced, renamed, its folder forced."
     )
-    return Result(lines, how, {"step_ms": wall_ms["step"], "file_ms": wall_ms["file"], "fsync_ms": wall_ms["fsync"]})
+    return Result(
+        lines,
+        how,
+        {
+            "step_ms": wall_ms["step"],
+            "batch_ms": wall_ms["batch"],
+            "file_ms": wall_ms["file"],
+            "fsync_ms": wall_ms["fsync"],
+        },
+    )

@@ -241,10 +241,8 @@ def replayed(call: Call) -> dict[str, Any] | None:
 def _result(cycles: list[dict[str, Any]], scripts: list[dict[str, Any]], engines: int, first: dict[str, Any]) -> Result:
     cpu = [c["cpu_s"] for c in cycles]
     lines = (
-        Line(
-            "engines busy", Spread.of(c["busy_s"] / (c["wall_s"] * engines) for c in cycles), "of wall x engines", LEAST
-        ),
-        Line("wall with an engine busy", Spread.of(c["covered_s"] / c["wall_s"] for c in cycles), "of wall"),
+        Line("wall with an engine busy", Spread.of(c["covered_s"] / c["wall_s"] for c in cycles), "of wall", LEAST),
+        Line("engines busy", Spread.of(c["busy_s"] / (c["wall_s"] * engines) for c in cycles), "of wall x engines"),
         Line("engines' CPU", Spread.of(c["engines"] / sum(c.values()) for c in cpu), "of all CPU"),
         Line(
             "inside the model", Spread.of(c["model_s"] / (c["wall_s"] * engines) for c in cycles), "of wall x engines"
@@ -260,8 +258,10 @@ def _result(cycles: list[dict[str, Any]], scripts: list[dict[str, Any]], engines
         Line("the script", Spread.of(s["wall_s"] for s in scripts), "s"),
     )
     how = (
-        "Engines busy: seconds between a request to an engine's process and its answer, over all engines, divided by "
-        "the cycle's wall time and the number of engines (one a core). Inside the model: seconds the engines' main "
+        "An engine is busy between a request to its process and its answer. The limit is on the share of the cycle's "
+        "wall in which at least one is, the rest being what the control plane costs; stricter, and without a limit: "
+        "engines busy, over all engines, divided by wall and their number (one a core; trials are few, so one of two "
+        "often waits for the last of a round). Inside the model: seconds the engines' main "
         "threads spend in generate, in a trainer's loop or in another forward call, seen by a thread that looks at "
         "their stacks every 10 ms. The script is one process with one thread or all cores, whichever was faster; it "
         "neither grades nor decides nor writes anything but its checkpoints. Both have their libraries imported before "

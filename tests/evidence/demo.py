@@ -22,7 +22,7 @@ from metaevo import diagnose, preparation, trial
 from metaevo.ledger.journal import Journal
 from metaevo.ledger.tables import CycleRow, GenerationRow, RecipeRow, ScoreRow
 from metaevo.recipes import schema
-from metaevo.terms import State, Tools, module_digests
+from metaevo.terms import State
 from metaevo.types import Generation
 from objectives.types import Cell, Direction, Objective
 from services.app import App, opened
@@ -162,7 +162,7 @@ def plain_rft(app: App, seed: int, budget: int, rate: float | None) -> tuple[Gen
     cells = tuple(c for environment in host.environments.values() for c in environment.cells)
     aim = Objective("all", Direction.PERFORMANCE, cells, "every cell, always", "all")
     journal = Journal(app.ledger, host.store, seed)
-    tools = Tools(host, journal, evolution.sampler, app.settings, evolution.secret, module_digests(host))
+    tools = evolution.tools(journal)
     data = schema.load("rft", host.registry).model_dump(mode="json")
     data["stage"][0]["solutions"]["knobs"]["k"] = ROUND["k"]
     data["stage"][0]["update"]["knobs"]["steps"] = ROUND["steps"]

@@ -27,7 +27,7 @@ from metaevo.search.skeletons import Skeleton, identify
 from metaevo.synthesis.archive import Elite
 from metaevo.synthesis.record import archive_of, worths
 from metaevo.synthesis.step import KINDS, slot_of
-from metaevo.terms import State, Tools, module_digests
+from metaevo.terms import State
 from objectives.types import Cell, Direction, Objective
 from services.app import App, opened
 from services.home import Home
@@ -137,10 +137,7 @@ def _trained(
     evolution = app.evolution()
     epoch, host = evolution.ensure_epoch(), app.host
     base = host.lineage.get("g000000")
-    tools = Tools(
-        host, Journal(app.ledger, host.store, seed), evolution.sampler, app.settings, evolution.secret,
-        module_digests(host),
-    )  # fmt: skip
+    tools = evolution.tools(Journal(app.ledger, host.store, seed))
     aim = Objective("all", Direction.PERFORMANCE, tuple(cells), "the open cells", "all")
     scores: dict[str, dict[Cell, list[float]]] = {arm: {cell: [] for cell in cells} for arm in arms}
     tokens = dict.fromkeys(arms, 0)

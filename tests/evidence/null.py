@@ -1,15 +1,16 @@
-"""Null cycles: ``python -m tests.evidence.null [--kind lr0|shuffled] [--cycles N] [--seed S] [--home H]``; resumed.
+"""Null cycles: ``python -m tests.evidence.null [--kind KIND] [--cycles N] [--seed S] [--home H]``; resumed.
 
 Every cycle diagnoses, chooses its objective, trains one candidate that has nothing to learn, and sends it to the real
 gate: ``lr0`` trains at learning rate 0, ``shuffled`` with the environment's verdicts permuted among a cell's attempts,
 so that what is "right" was drawn by lot. What would stop such a candidate before its confirmation (the search's own
 choice, the screen's bar) is set to let everything pass: a candidate that is never examined proves nothing about the
-gate. Without ``--home`` both kinds are run and recorded.
+gate. Without ``--kind`` both are run.
 
 Permuting verdicts keeps the model's own distribution: in expectation nothing is learnt. Permuting right answers among
 tasks, as this did before, unteaches a planted habit ("drops the carry"). Where a habit is nearly even with the truth
-(grid_navigation 4-5) even random answers of its own can tip the greedy one. So every promotion is re-scored on vault
-items, and told apart by whether the gain is there too: what must not be is a promotion without one.
+(grid_navigation 4-5) even random answers of its own can tip the greedy one: a gain, and no null. ``shuffled`` leaves
+out the environments that carry a planted habit; ``habits`` is the same on all of them. There every promotion is
+re-scored on vault items: what must not be is one without a gain.
 """
 
 import argparse
@@ -35,7 +36,8 @@ from metaevo.ledger.tables import ConfirmationRow, CycleRow
 from metaevo.line.answer import measure
 from metaevo.outlook import history
 from metaevo.preparation import prepare
-from metaevo.terms import State, Tools, module_digests
+from metaevo.terms import State, Tools
+from metaevo.tiny.corpus import PLAN
 from metaevo.types import Cycle, Generation
 from objectives.statistics import difference
 from objectives.types import Cell, Split
@@ -44,6 +46,8 @@ from services.home import Home
 from tests.evidence import record
 
 CLAIM = "null"
+HABITS = frozenset(name for name, plan in PLAN.items() if plan.mistake)
+"""Environments in which the built-in model was taught a systematic mistake."""
 VAULT = 256
 """Vault items of every cell on which a promotion is re-scored."""
 CONFIG = """seed = {seed}
@@ -91,7 +95,9 @@ lr = {lr}
 RECIPES = {
     "lr0": RECIPE.format(kind="lr0", lr=0.0, steps=4, feedback="answer_check"),
     "shuffled": RECIPE.format(kind="shuffled", lr=1e-3, steps=20, feedback="shuffled_verdicts"),
+    "habits": RECIPE.format(kind="habits", lr=1e-3, steps=20, feedback="shuffled_verdicts"),
 }
+CLAIMED = ("lr0", "shuffled")
 MODULE = '''"""Give every attempt the verdict of another attempt of its cell: nothing is left to learn (a null)."""
 
 from collections import defaultdict
@@ -117,9 +123,12 @@ def shuffled_verdicts(attempts_R: Attempts, *, reward: Reward, rng: Random) -> E
 def begin(home: Home, kind: str, seed: int) -> None:
     """Make the home of a kind, if it is not there."""
     if not home.config_path.is_file():
-        home.create(CONFIG.format(seed=seed, kind=kind))
+        text = CONFIG.format(seed=seed, kind=kind)
+        if kind == "shuffled":
+            text = "".join(line for line in text.splitlines(keepends=True) if line.partition(" ")[0] not in HABITS)
+        home.create(text)
     (home.path / "recipes" / f"{kind}.toml").write_text(RECIPES[kind])
-    if kind == "shuffled":
+    if kind != "lr0":
         (home.path / "modules" / "feedback").mkdir(exist_ok=True)
         (home.path / "modules" / "feedback" / "shuffled_verdicts.py").write_text(MODULE)
 
@@ -157,7 +166,7 @@ def null_cycle(app: App, evolution: Evolution) -> Cycle:
     state = evolution.state(row)
     settings = replace(app.settings, gate=replace(app.settings.gate, screen_bar=-1.0))
     journal = Journal(app.ledger, app.host.store, row.seed)
-    tools = Tools(app.host, journal, evolution.sampler, settings, evolution.secret, module_digests(app.host))
+    tools = replace(evolution.tools(journal), settings=settings)
     made = ordinary(tools, state) if state.hold is not None else _null(tools, state)
     evolution.advance(state, made)
     return made
@@ -253,7 +262,7 @@ def _sealed(app: App, row: CycleRow) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Run one kind in a named home, or both and record them."""
+    """Run one kind, or the claimed ones; without a named home they are recorded."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kind", choices=list(RECIPES))
     parser.add_argument("--cycles", type=int, default=50)
@@ -261,7 +270,7 @@ def main() -> None:
     parser.add_argument("--home", type=Path)
     parser.add_argument("--folder", type=Path, default=Path("/tmp/metaevo-evidence"))
     given = parser.parse_args()
-    for kind in [given.kind] if given.kind else list(RECIPES):
+    for kind in [given.kind] if given.kind else CLAIMED:
         home = Home((given.home or given.folder / f"null-{kind}-{given.seed}").resolve())
         part = f"{kind} {given.seed}"
         began = time.monotonic()

@@ -127,20 +127,20 @@ def until_tried(home: Home, module: str) -> set[str]:
 
 def tried(home: Home) -> set[str]:
     """Return the modules of every step that was run in this home."""
-    ledger = home.ledger()
-    try:
-        with ledger.read() as session:
-            return {row.module for row in session.exec(select(StepRow)) if row.digest}
-    finally:
-        ledger.close()
+    return {row.module for row in rows(home, StepRow) if row.digest}
 
 
 def recipes(home: Home) -> set[str]:
     """Return the names of all recipes that were tried in this home."""
+    return {row.name for row in rows(home, RecipeRow)}
+
+
+def rows(home: Home, kind: Any) -> list[Any]:
+    """Return all rows of a table of this home's ledger."""
     ledger = home.ledger()
     try:
         with ledger.read() as session:
-            return {row.name for row in session.exec(select(RecipeRow))}
+            return list(session.exec(select(kind)))
     finally:
         ledger.close()
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlmodel import select
 
 from metaevo.ledger.tables import StepRow, TrialRow
 from metaevo.modules import generated_files
@@ -19,6 +18,7 @@ from metaevo.synthesis.refusals import Refusal as Why
 from metaevo.testing.endpoint import INJECTION, Say, ScriptedEndpoint
 from services.home import Home
 from tests.journeys import small
+from tests.journeys.small import rows
 from tests.journeys.terminal import metaevo
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("authored")]
@@ -80,15 +80,6 @@ def run(home: Home) -> Any:
         patch.setattr("services.app.processes", small.engines())
         (cycle,) = said("run", "--cycles", 1, home=home)["decided"]
     return cycle
-
-
-def rows(home: Home, kind: Any) -> list[Any]:
-    ledger = home.ledger()
-    try:
-        with ledger.read() as session:
-            return list(session.exec(select(kind)))
-    finally:
-        ledger.close()
 
 
 @pytest.fixture(scope="module")

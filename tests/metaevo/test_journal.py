@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metaevo import testing
+from metaevo.artifacts.bodies import SMALL
 from metaevo.artifacts.store import Store
 from metaevo.errors import CodeChanged, ModuleFailed, ReplayError, StoreError
 from metaevo.ledger.journal import At, Journal, StepKey, moved
@@ -146,10 +147,28 @@ def test_a_lost_body_is_an_error_not_a_second_run(open_journal: Callable[..., Jo
 
 
 def test_a_result_that_is_no_batch_comes_back_by_its_kind(open_journal: Callable[..., Journal]) -> None:
-    for value, kind in ((TrainSpec(), TrainSpec), ({"a": 1}, dict[str, int]), ((), None)):
-        key = At(4).key(f"step {kind}")
+    big = {str(n): n for n in range(SMALL)}
+    for number, (value, kind) in enumerate(
+        ((TrainSpec(), TrainSpec), ({"a": 1}, dict[str, int]), ((), None), (big, dict[str, int]))
+    ):
+        key = At(4).key(f"step {number}")
         assert open_journal().step(key, "m", Counter(value), kind=kind) == value
         assert open_journal().step(key, "m", Counter(value), kind=kind) == value
+
+
+def test_a_small_record_stands_in_its_row_and_a_damaged_one_is_an_error(
+    ledger: Ledger, open_journal: Callable[..., Journal]
+) -> None:
+    journal = open_journal()
+    journal.step(KEY, "mark", Counter({"a": 1}), kind=dict[str, int])
+    assert row(ledger).body == b'{"a":1}'
+    assert journal.store.digests() == set()
+    with ledger.write() as session:
+        found = session.get(StepRow, KEY)
+        assert found is not None
+        found.body = b'{"a":2}'
+    with pytest.raises(StoreError, match="does not match its digest; restore a backup"):
+        open_journal().step(KEY, "mark", Counter({"a": 1}), kind=dict[str, int])
 
 
 def test_a_line_shares_a_shelf_and_a_resumed_one_reads_the_same(open_journal: Callable[..., Journal]) -> None:

@@ -211,10 +211,11 @@ def test_another_program_s_database_is_refused(tmp_path: Path) -> None:
         open_ledger(path, create=True)
 
 
-def test_a_ledger_of_a_newer_version_is_refused(ledger: Ledger, tmp_path: Path) -> None:
-    ledger.set_meta("schema", str(VERSION + 1))
+@pytest.mark.parametrize("other", [VERSION - 1, VERSION + 1])
+def test_a_ledger_of_another_version_is_refused(ledger: Ledger, tmp_path: Path, other: int) -> None:
+    ledger.set_meta("schema", str(other))
     ledger.close()
-    with pytest.raises(BadInput, match=rf"schema {VERSION + 1}, this metaevo knows {VERSION}; upgrade metaevo"):
+    with pytest.raises(BadInput, match=rf"schema {other}, this metaevo knows {VERSION}; use the metaevo that wrote"):
         open_ledger(tmp_path / "metaevo.db")
 
 

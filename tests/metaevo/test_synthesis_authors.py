@@ -26,8 +26,9 @@ from objectives.types import Messages
 from sandbox.monty import Monty
 from services.home import Home
 from tests.journeys import small
+from tests.journeys.small import rows
 from tests.journeys.terminal import metaevo
-from tests.metaevo.test_synthesis_step import Killed, evolved, rows, steps
+from tests.metaevo.test_synthesis_step import Killed, evolved, steps
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("authors")]
 KEEP = "def keep(row):\n    return row['score'] is not None and row['score'] >= 1\n"

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlmodel import select
 
 from metaevo.ledger.journal import StepKey
 from metaevo.ledger.ledger import Ledger
@@ -26,6 +25,7 @@ from services.app import App
 from services.config import parse
 from services.home import Home
 from tests.journeys import small
+from tests.journeys.small import rows
 
 pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("synthesis")]
 CONFIG = small.CONFIG.replace("trials = 2", "trials = 3\nkernels = 2")
@@ -44,15 +44,6 @@ def evolved(home: Home, watched: Callable[[App, Any], None] = lambda _app, _evol
 
     (cycle,) = small.evolve(home, watched=fewer)
     return cycle
-
-
-def rows(home: Home, kind: Any) -> list[Any]:
-    ledger = home.ledger()
-    try:
-        with ledger.read() as session:
-            return list(session.exec(select(kind)))
-    finally:
-        ledger.close()
 
 
 def steps(home: Home, name: str) -> list[StepRow]:
