@@ -27,6 +27,8 @@ FILTER = "metric_filter"
 MARK = f"refinement.{FILTER}.at_least"
 HALF = 0.5
 """The filter's mark beside a kernel that scores: a right answer passes from this score on, a wrong one never."""
+MAKERS = ("rationalization", "revision", "preference_pairs")
+"""Refinements that make rows; the others choose among them."""
 CONFIDENCE = 0.95
 """Of the bounds from which the standard error is taken."""
 
@@ -139,7 +141,7 @@ def _kept(host: Host, pair: Pair) -> Pair:
 
 
 def beside(skeleton: Skeleton, module: str, registry: Registry) -> Skeleton | None:
-    """Return the combination with a kernel as one step more, None where it has no place in it."""
+    """Return the combination with a module as one step more, None where it has no place in it."""
     if len(skeleton.recipe.stage) != 1:
         return None
     (stage,), (slot, _, name) = skeleton.recipe.stage, module.partition(".")
@@ -148,13 +150,23 @@ def beside(skeleton: Skeleton, module: str, registry: Registry) -> Skeleton | No
     steps = getattr(stage, slot)
     if any(step.use == name for step in steps):
         return None
-    made: dict[str, Any] = {slot: placed(slot, steps, Step(use=name))}
+    of_rows = slot == "refinement" and registry.where(slot, name) == "generated"
+    new = Step(use=name)
+    made: dict[str, Any] = {slot: _before_filters(steps, new) if of_rows else placed(slot, steps, new)}
     if slot == "feedback":
         made["combine"] = "product"
         made["refinement"] = tuple(_lowered(step) for step in stage.refinement)
     recipe = skeleton.recipe.model_copy(update={"stage": (stage.model_copy(update=made),)})
     recipe = recipe.model_copy(update={"name": f"near_{skeleton.recipe.name}"})
     return Skeleton(identify(recipe), recipe)
+
+
+def _before_filters(steps: tuple[Step, ...], kernel: Step) -> tuple[Step, ...]:
+    """Return the steps with a kernel of rows: after the filters every row is right and no two say the same, and what
+    it could go by, scores and agreement among samples, is gone.
+    """
+    at = 1 + max((i for i, step in enumerate(steps) if step.use in MAKERS), default=-1)
+    return (*steps[:at], kernel, *steps[at:])
 
 
 def _lowered(step: Step) -> Step:

@@ -15,7 +15,7 @@ from metaevo.ledger.tables import CycleRow, EventRow, StepRow, TrialRow
 from metaevo.line.kernels import TierRun
 from metaevo.modules import generated_files
 from metaevo.modules.registry import Registry
-from metaevo.search.kernels import with_kernels
+from metaevo.search.kernels import beside, with_kernels
 from metaevo.search.skeletons import skeletons
 from metaevo.synthesis.proposals import Cost, Reason, Refusal, Request
 from metaevo.synthesis.record import UNAVAILABLE, archive_of, known_ids, resting, worths
@@ -226,6 +226,22 @@ def test_where_nothing_is_new_every_trial_is_the_sampler_s() -> None:
     assert (same, none.fits, none.skeletons) == (choices, {}, {})
     asked = {1: {"skeleton": next(iter(choices))}}
     assert {none.proposal(number, 6, asked, choices) for number in range(6)} == {None}
+
+
+def test_a_kernel_of_rows_stands_before_the_filters_and_a_human_filter_after(once: Home) -> None:
+    registry = Registry(once.path)
+    made = next(one for one in generated_files.every(once.path) if one.slot == "refinement")
+    choices = {one.preset: one for one in skeletons(registry).values() if one.preset}
+
+    def order(preset: str, module: str) -> list[str]:
+        found = beside(choices[preset], module, registry)
+        assert found is not None
+        return [step.use for step in found.recipe.stage[0].refinement]
+
+    assert order("rft", made.label) == [made.name, "metric_filter", "diversity_filter", "experience_replay"]
+    assert order("star", made.label)[:2] == ["rationalization", made.name]
+    human = order("rft", "refinement.self_consistency_filter")
+    assert human.index("self_consistency_filter") > human.index("metric_filter")
 
 
 def test_what_measured_worse_than_nothing_rests_and_only_the_best_are_in_use(once: Home, tmp_path: Path) -> None:
