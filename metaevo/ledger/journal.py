@@ -48,6 +48,8 @@ class Journal:
     decided: bool = False
     on_step: Callable[[StepKey, bool], None] = lambda _key, _done: None
     """Called with (key, done) when a step opens and when it is finished; `metaevo.testing` kills here."""
+    alike: Callable[[StepKey], StepKey] = lambda key: key
+    """The key whose random stream a step has; its own, but where two trials shall differ in their recipe alone."""
 
     def shelf(self) -> Shelf:
         """Return a new shelf for one line of steps."""
@@ -59,7 +61,7 @@ class Journal:
 
     def stream_seed(self, key: StepKey) -> int:
         """Return the 63-bit seed of the step's stream."""
-        text = "/".join(str(part) for part in (self.seed, *key))
+        text = "/".join(str(part) for part in (self.seed, *self.alike(key)))
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
 
     def step(

@@ -1,7 +1,8 @@
 """Kernels that this cycle wrote, in its search: each is tried once beside a human-written recipe.
 
-A pair is two trials with the same knobs, the same fidelity and the same items; the second has one step more, the
-kernel. What it is worth is the paired difference of their answers, with its standard error.
+A pair is two trials with the same knobs, the same fidelity, the same items and the same random streams; the second has
+one step more, the kernel. What it is worth is the paired difference of their answers, with its standard error. With
+streams of their own two trainings differ by points even where the kernel does nothing; the error knows of items alone.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,11 +12,11 @@ from typing import Any
 
 from metaevo.artifacts.fingerprint import fingerprint
 from metaevo.kernels import TRIED
-from metaevo.ledger.journal import At, Journal
+from metaevo.ledger.journal import At, Journal, StepKey
 from metaevo.line.host import Host
 from metaevo.modules import generated_files
 from metaevo.modules.registry import Registry
-from metaevo.recipes.schema import Step
+from metaevo.recipes.schema import Recipe, Step
 from metaevo.search.rules import broken
 from metaevo.search.skeletons import Skeleton, identify, placed
 from metaevo.types import Trial
@@ -82,6 +83,22 @@ class NewKernels:
         self.pairs[number + 1] = (module, twin)
         params = {**asked[twin], "skeleton": fits[asked[twin]["skeleton"]].id}
         return params | ({MARK: HALF} if module.startswith("feedback.") and MARK in params else {})
+
+    def alike(self, number: int, recipe: Recipe) -> Callable[[StepKey], StepKey]:
+        """Return which key's random stream a step of trial ``number`` has: in a pair, that of its twin's same step."""
+        if number not in self.pairs:
+            return lambda key: key
+        module, twin = self.pairs[number]
+        slot, _, name = module.partition(".")
+        place = [step.use for step in getattr(recipe.stage[0], slot)].index(name)
+
+        def same(key: StepKey) -> StepKey:
+            cycle, _, stage, round_, step, position = key
+            if step == slot and position == place:
+                return key
+            return (cycle, twin, stage, round_, step, position - (step == slot and position > place))
+
+        return same
 
     def tell(
         self,

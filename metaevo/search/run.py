@@ -188,9 +188,10 @@ class Search:
         old: Mapping[str, Report],
     ) -> Trial:
         """Run one trial and score it on dev items; an engine that died leaves no score and no blame."""
+        journal = replace(self.journal, alike=self.kernels.alike(number, recipe))
         try:
             made = trial.run(
-                self.host, self.journal, engine, recipe, self.ground, cycle=self.cycle, number=number, fidelity=fidelity
+                self.host, journal, engine, recipe, self.ground, cycle=self.cycle, number=number, fidelity=fidelity
             )
             if made.generation is not None:
                 made = self._scored(made, self._dev(made.generation, number, engine), old)

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from metaevo.ledger.journal import StepKey
+from metaevo.ledger.journal import At, StepKey
 from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.tables import CycleRow, EventRow, StepRow, TrialRow
 from metaevo.line.kernels import TierRun
 from metaevo.modules import generated_files
 from metaevo.modules.registry import Registry
-from metaevo.search.kernels import beside, with_kernels
+from metaevo.search.kernels import NewKernels, beside, with_kernels
 from metaevo.search.skeletons import skeletons
 from metaevo.synthesis.proposals import Cost, Reason, Refusal, Request
 from metaevo.synthesis.record import UNAVAILABLE, archive_of, known_ids, resting, worths
@@ -109,6 +109,26 @@ def test_a_trial_uses_a_new_kernel_and_differs_from_another_by_it_alone(once: Ho
     assert new.fidelity == old.fidelity
     assert (pair.counts["tokens"], pair.counts["tokens_against"]) == (new.tokens, old.tokens)
     assert pair.module in small.tried(once)
+    made = {(row.trial, row.step): row.digest for row in rows(once, StepRow) if row.position == 0}
+    before = ("tasks",) if pair.module.startswith("tasks.") else ("tasks", "solutions")  # the steps without the kernel
+    assert [made[new.number, step] for step in before] == [made[old.number, step] for step in before]
+
+
+def test_a_pair_has_the_same_random_streams_but_for_the_kernel_itself(once: Home) -> None:
+    registry = Registry(once.path)
+    kernel = next(one for one in generated_files.every(once.path) if one.slot == "refinement")
+    rft = next(one for one in skeletons(registry).values() if one.preset == "rft")
+    found = beside(rft, kernel.label, registry)
+    assert found is not None
+    alike = NewKernels(pairs={5: (kernel.label, 2)}).alike(5, found.recipe)
+    keys = [At(1, 5).key(*step) for step in (("solutions", 0), ("refinement", 0), ("refinement", 3), ("update", 0))]
+    assert [alike(key) for key in keys] == [
+        At(1, 2).key("solutions"),
+        At(1, 5).key("refinement"),
+        At(1, 2).key("refinement", 2),
+        At(1, 2).key("update"),
+    ]
+    assert NewKernels().alike(5, found.recipe)(keys[0]) == keys[0]
 
 
 def test_what_the_trial_showed_is_in_the_module_s_file_and_in_the_archive(once: Home) -> None:
