@@ -122,7 +122,7 @@ DAMAGED = {
     "no ledger": (no_ledger, ("metaevo.db", "cannot be opened as a ledger")),
     "a newer ledger": (
         lambda home: ledger(home, "update meta set value = '99' where key = 'schema'"),
-        ("metaevo.db", "schema 99, this metaevo knows", "upgrade metaevo"),
+        ("metaevo.db", "schema 99, this metaevo knows", "use the metaevo that wrote this home"),
     ),
     "a ledger without a version": (
         lambda home: ledger(home, "delete from meta where key = 'schema'"),
