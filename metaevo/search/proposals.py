@@ -101,15 +101,18 @@ class Study:
         return agreement is not None and agreement >= TRUSTED
 
     def ablations(self) -> list[str]:
-        """Return the untried skeletons with one module less than the best known one, or else the first preset."""
+        """Return the untried skeletons with one module less than the best known one that has any: the first preset too
+        is known, and none that lost is.
+        """
         record = self._record()
         found = [(-fmean(scores), id_) for id_, scores in record.items() if id_ in self.choices]
         found += [(-UNTRIED, preset.id) for preset in self.ranked_presets()[:1]]
-        if not found:
-            return []
-        best = self.choices[min(found)[1]].recipe
-        rest = (s for id_, s in self.choices.items() if id_ not in record and s.preset is None)
-        return sorted(s.id for s in rest if _one_less(s.recipe, best))
+        rest = [s for id_, s in self.choices.items() if id_ not in record and s.preset is None]
+        for loss, best in sorted(found):
+            shorter = [s.id for s in rest if _one_less(s.recipe, self.choices[best].recipe)]
+            if shorter and loss < 0:
+                return sorted(shorter)
+        return []
 
     def _record(self) -> dict[str, list[float]]:
         """Return every skeleton's scores in this study; what lost too much elsewhere counts as a small loss."""

@@ -170,6 +170,35 @@ def test_after_the_presets_the_best_known_recipe_is_tried_with_one_module_less(s
     assert Counter(CHOICES[other["skeleton"]].recipe.modules) < Counter(by_preset["grpo"].recipe.modules)
 
 
+def untried_shorter(id_: str, tried: set[str]) -> list[str]:
+    """Return what has one module less than this skeleton, in stages alike."""
+    whole = CHOICES[id_].recipe
+    rest = [s for s in CHOICES.values() if s.preset is None and s.id not in tried]
+    alike = [
+        s for s in rest if [(t.rounds, t.start) for t in s.recipe.stage] == [(t.rounds, t.start) for t in whole.stage]
+    ]
+    fewer = [(s.id, Counter(whole.modules) - Counter(s.recipe.modules), s.recipe.modules) for s in alike]
+    return sorted(id_ for id_, gone, left in fewer if gone.total() == 1 and len(left) == len(whole.modules) - 1)
+
+
+def test_where_the_best_known_recipe_has_nothing_to_leave_out_the_next_best_is_shortened() -> None:
+    rft = next(s.id for s in CHOICES.values() if s.preset == "rft")
+    rows = [row(rft, 0.1)]
+    while shorter := Study("x", CHOICES, tuple(rows), REGISTRY).ablations():
+        rows.append(row(shorter[0], 0.5))  # the best known from here on
+    tried = {entry["params"]["skeleton"] for entry in rows}
+    assert len(tried) > 3
+    assert [untried_shorter(id_, tried) for id_ in tried] == [[]] * len(tried)
+
+
+def test_what_lost_is_not_shortened() -> None:
+    rft = next(s.id for s in CHOICES.values() if s.preset == "rft")
+    evidence = Study("x", CHOICES, (row(rft, -0.1),), REGISTRY)
+    first = evidence.ranked_presets()[0]
+    assert first.id != rft
+    assert evidence.ablations() == untried_shorter(first.id, {rft})
+
+
 def test_a_study_is_the_newest_rows_of_earlier_cycles_without_what_failed_twice(tmp_path: Path) -> None:
     ledger = open_ledger(tmp_path / "metaevo.db", create=True)
     ids = list(CHOICES)
