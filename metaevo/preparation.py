@@ -20,7 +20,7 @@ KNOWN = 0.05
 """Share of right answers from which a cell is rehearsed: half-learned cells are forgotten first."""
 KEPT = 12
 """Dev items of protected cells for each of the objective: a loss of a few points must show before the gate sees it."""
-DRAWN = Sampling(4, temperature=1.0)
+DRAWN = Sampling(2, temperature=1.0)
 """How the champion answers what is rehearsed: its greedy answers alone are right on the easy tasks of a cell only."""
 
 

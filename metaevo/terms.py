@@ -36,7 +36,7 @@ class Settings:
     """(ability, direction) that the operator pinned."""
     pool: int = 1024
     """Train tasks drawn for an objective."""
-    rehearsal: int = 1920
+    rehearsal: int = 3840
     """Train tasks of other cells whose right answers may be replayed."""
     dev: int = 256
     """Dev items for the objective; what is protected takes `preparation.KEPT` times as many."""

@@ -17,7 +17,7 @@ def experience_replay(
     archive: Archive,
     rng: Random,
     rho: Annotated[float, Knob(0.2, 0.7, least=0.0, most=0.95)] = 0.5,
-    variety: Annotated[int, Knob(2, 16, log=True, least=1, most=1000)] = 8,
+    variety: Annotated[int, Knob(4, 32, log=True, least=1, most=1000)] = 16,
 ) -> Experiences:
     """Return the R rows followed by up to ``variety`` kept ones for each, which together weigh ``rho`` of the whole.
 
