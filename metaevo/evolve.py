@@ -16,7 +16,7 @@ from metaevo.errors import BadInput, CodeChanged, Refused
 from metaevo.fold import expire, settle, verdict_data, write_scores
 from metaevo.gate.exam import commitment
 from metaevo.ledger.journal import Journal
-from metaevo.ledger.tables import AliasRow, CycleRow, EpochRow, HoldRow
+from metaevo.ledger.tables import AliasRow, CycleRow, EpochRow, EventRow, HoldRow
 from metaevo.line.host import Host
 from metaevo.outlook import as_data
 from metaevo.search.proposals import Sampler
@@ -92,7 +92,7 @@ class Evolution:
         return Tools(self.host, journal, self.sampler, self.settings, self.secret, module_digests(self.host))
 
     def advance(self, state: State, made: Cycle) -> None:
-        """Fold a cycle into the ledger: one transaction moves aliases, statuses, holds and closes the row."""
+        """Fold a cycle into the ledger: one transaction moves aliases, statuses, holds, closes the row and tells it."""
         ledger = self.host.ledger
         if made.candidate is not None and made.outcome == "promote":
             self._still(state)
@@ -112,7 +112,7 @@ class Evolution:
                 settle(self.host, session, state, made, made.candidate)
             elif state.hold is not None:
                 expire(session, state.hold.candidate)
-        self._notify(state, made)
+            session.add(self._told(made))
 
     def state(self, row: CycleRow) -> State:
         """Return what this cycle starts from."""
@@ -198,11 +198,12 @@ class Evolution:
                 f"the champion is no longer {state.champion.id}: the candidate is not promoted onto another line"
             )
 
-    def _notify(self, state: State, made: Cycle) -> None:
-        """Write the decision as an event."""
+    def _told(self, made: Cycle) -> EventRow:
+        """Return the event that tells of the decision: in its transaction, so that no crash parts the two."""
         who = made.candidate.id if made.candidate else "no candidate"
         text = f"cycle {made.number}: {made.outcome} ({who}){': ' + made.why if made.why else ''}"
-        self.host.ledger.event("decided", text[:500], made.number, outcome=made.outcome)
+        data = {"outcome": made.outcome}
+        return EventRow(code="decided", sentence=text[:500], data=data, cycle=made.number, at=self.host.ledger.now())
 
     def _tokens(self, made: Cycle) -> int:
         return sum(trial.tokens for trial in made.trials)

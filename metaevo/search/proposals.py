@@ -1,7 +1,7 @@
 """What to try next: evidence from the ledger, a window of it, and Optuna's proposal under a few fixed rules.
 
-At most two presets are enqueued per objective; then the best known recipe with one module less, as long as there is
-one that was not tried: what does not help is found by leaving it out. At least a third of the trials is no preset,
+At most two presets are enqueued per objective; then the best known recipe with one module less, or the next best where
+all of its are tried: what does not help is found by leaving it out. At least a third of the trials is no preset,
 recipes that failed twice for the same reason are left out (the failure library).
 """
 
@@ -101,12 +101,13 @@ class Study:
         return agreement is not None and agreement >= TRUSTED
 
     def ablations(self) -> list[str]:
-        """Return the untried skeletons with one module less than the best known one that has any: the first preset too
-        is known, and none that lost is.
+        """Return the untried skeletons with one module less than the best known one that has any.
+
+        A first preset that is untried is taken to gain `UNTRIED`; what lost is not shortened.
         """
         record = self._record()
         found = [(-fmean(scores), id_) for id_, scores in record.items() if id_ in self.choices]
-        found += [(-UNTRIED, preset.id) for preset in self.ranked_presets()[:1]]
+        found += [(-UNTRIED, preset.id) for preset in self.ranked_presets()[:1] if preset.id not in record]
         rest = [s for id_, s in self.choices.items() if id_ not in record and s.preset is None]
         for loss, best in sorted(found):
             shorter = [s.id for s in rest if _one_less(s.recipe, self.choices[best].recipe)]

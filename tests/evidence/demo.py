@@ -29,6 +29,7 @@ from services.app import App, opened
 from services.explain import reason_words
 from services.home import Home
 from services.running import demo_text
+from services.views.status import now
 from tests.evidence import record, sealed
 
 CLAIM = "demo"
@@ -54,6 +55,7 @@ def demo(seed: int, folder: Path) -> dict[str, Any]:
         "wall_s": round(wall, 1),
         "cpu_s": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1),
         "champion": json.loads(done.stdout)["champion"],
+        "autonomy": now(Home(home))["autonomy"],
     } | _what_happened(Home(home))
 
 

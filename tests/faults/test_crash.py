@@ -29,6 +29,10 @@ TABLES = {
     "confirmation": "epoch, k, cycle, candidate, level",
     "step": "cycle, trial, stage, round, step, position, module, mark, digest, timeless(counts)",
     "move": 'alias, "before", "after", who, why',
+    "hold": "candidate, parent, epoch, k, cycle, tries, open, exam",
+    "epoch": "number, evaluator, why",
+    "recipe": "hash, name, body, modules",
+    "event where code = 'decided'": "cycle, sentence, data",
 }
 
 

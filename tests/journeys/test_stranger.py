@@ -13,7 +13,21 @@ from tests.stranger.model import write_rows
 
 DONE = {"promote": "was promoted", "hold": "was held", "reject": "was rejected"}
 STATUS = {"promote": "champion", "hold": "held", "reject": "rejected"}
+Packages = dict[Path, int]
 pytestmark = [pytest.mark.timeout(420), pytest.mark.xdist_group("stranger")]
+
+
+def packages() -> Packages:
+    """Return every file that ships, bytecode aside, with when it was last written."""
+    files = [path for name in ("metaevo", "sandbox", "objectives", "services") for path in (ROOT / name).rglob("*.*")]
+    return {path: path.stat().st_mtime_ns for path in files if "__pycache__" not in path.parts}
+
+
+@pytest.fixture(scope="module")
+def shipped() -> Packages:
+    found = packages()
+    assert ROOT / "metaevo" / "evolve.py" in found
+    return found
 
 
 class Stranger:
@@ -32,7 +46,8 @@ class Stranger:
 
 
 @pytest.fixture(scope="module")
-def stranger(tmp_path_factory: pytest.TempPathFactory, stranger_model: Path) -> Stranger:
+def stranger(tmp_path_factory: pytest.TempPathFactory, stranger_model: Path, shipped: Packages) -> Stranger:
+    del shipped  # looked at before he begins
     made = Stranger(tmp_path_factory.mktemp("desk"), stranger_model)
     made.types("init", "--base", stranger_model, "--environment", "invoices.py", "--goal", "invoices", "--seed", 7)
     return made
@@ -63,6 +78,11 @@ def test_the_audit_finds_the_environment_usable_and_says_what_it_can_prove(stran
     assert 0 < cell["provable"] < 0.5
     assert found["model"]["generation"] == "g000000"
     assert found["model"]["low"] < found["model"]["mean"] < found["model"]["high"]
+
+
+def test_nothing_inside_the_packages_was_touched(shipped: Packages, stranger: Stranger, decided: Any) -> None:
+    assert decided["decided"]
+    assert packages() == shipped
 
 
 def test_one_cycle_ends_in_a_decided_generation(stranger: Stranger, decided: Any) -> None:

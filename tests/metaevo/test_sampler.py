@@ -194,9 +194,12 @@ def test_where_the_best_known_recipe_has_nothing_to_leave_out_the_next_best_is_s
 def test_what_lost_is_not_shortened() -> None:
     rft = next(s.id for s in CHOICES.values() if s.preset == "rft")
     evidence = Study("x", CHOICES, (row(rft, -0.1),), REGISTRY)
-    first = evidence.ranked_presets()[0]
-    assert first.id != rft
-    assert evidence.ablations() == untried_shorter(first.id, {rft})
+    assert evidence.ranked_presets()[0].preset == "star"  # untried, and with nothing to leave out
+    assert evidence.ablations() == []
+    presets = [s.id for s in evidence.ranked_presets()]
+    assert Study("x", CHOICES, tuple(row(id_, -0.1) for id_ in presets), REGISTRY).ablations() == []
+    won = (*(row(id_, -0.1) for id_ in presets), row(rft, 0.3))
+    assert Study("x", CHOICES, won, REGISTRY).ablations() == untried_shorter(rft, set())
 
 
 def test_a_study_is_the_newest_rows_of_earlier_cycles_without_what_failed_twice(tmp_path: Path) -> None:

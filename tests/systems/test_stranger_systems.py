@@ -158,6 +158,7 @@ def test_self_trains_on_what_its_own_verdict_passed_and_most_of_it_is_right(app:
     rows = [row for row in rows_of(app, manifest["start"]) if "meta_skill" not in row.tags]
     assert {feedback.source for row in rows for feedback in row.feedback} == {"model"}
     assert passed(app, [row.attempt for row in rows]) > 0.8 * len(rows) > 0
+    assert made.parts["policy"] != app.host.lineage.get("champion").parts["policy"]
     assert [step.use for step in made.answer] == ["direct_sampling", "self_critique", "revision"]
 
 
