@@ -1,8 +1,9 @@
 """What to try next: evidence from the ledger, a window of it, and Optuna's proposal under a few fixed rules.
 
-At most two presets are enqueued per objective; then the best known recipe with one module less, or the next best where
-all of its are tried: what does not help is found by leaving it out. At least a third of the trials is no preset,
-recipes that failed twice for the same reason are left out (the failure library).
+At most two presets are enqueued per objective; then what the operator added and this study has not tried; then the
+best known recipe with one module less, or the next best where all of its are tried: what does not help is found by
+leaving it out. At least a third of the trials is no preset, recipes that failed twice for the same reason are left out
+(the failure library).
 """
 
 from collections import Counter
@@ -78,8 +79,8 @@ class Study:
         if number < min(ENQUEUED, len(presets), max(1, total // 3)):
             recipe = presets[number].recipe
             return {"skeleton": presets[number].id, **default_params(recipe, self.registry)}
-        if number == ENQUEUED and (shorter := self.ablations()):
-            one = self.choices[Random(seed).choice(shorter)]
+        if number == ENQUEUED and (next_ := self.newcomers() or self.ablations()):
+            one = self.choices[Random(seed).choice(next_)]
             return {"skeleton": one.id, **default_params(one.recipe, self.registry)}
         spaces = {id_: space(s.recipe, self.registry) for id_, s in self.choices.items()}
         others = sum(self.choices[id_].preset is None for id_ in chosen if id_ in self.choices)
@@ -114,6 +115,21 @@ class Study:
             if shorter and loss < 0:
                 return sorted(shorter)
         return []
+
+    def newcomers(self) -> list[str]:
+        """Return the shortest skeletons with a module that the operator added and this study has not tried."""
+        tried = {name for id_ in self._record() if id_ in self.choices for name in self.choices[id_].recipe.modules}
+        new = [
+            s
+            for s in self.choices.values()
+            if s.preset is None and any(self._added(name) for name in {*s.recipe.modules} - tried)
+        ]
+        least = min((len(s.recipe.modules) for s in new), default=0)
+        return sorted(s.id for s in new if len(s.recipe.modules) == least)
+
+    def _added(self, module: str) -> bool:
+        slot, _, name = module.partition(".")
+        return self.registry.where(slot, name) not in ("metaevo", "generated")
 
     def _record(self) -> dict[str, list[float]]:
         """Return every skeleton's scores in this study; what lost too much elsewhere counts as a small loss."""

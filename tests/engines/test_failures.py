@@ -81,10 +81,14 @@ def test_training_halves_its_batch_and_learns_the_same(harmed: EngineClient, tin
     before = size(harmed)
     whole = harmed.train(work, long_rows(), never)
     needed = size(harmed, "VmPeak") - before
-    harmed.close()
-    harmed.train(job("supervised_finetune", tiny, steps=1, batch=1, name="warm"), rows(), never)
-    with memory(harmed, needed * 3 // 4):
-        halved = harmed.train(work, long_rows(), never)
+    halved = whole
+    for quarters in (3, 2):  # what is needed differs a little from run to run: less, where three quarters suffice
+        harmed.close()
+        harmed.train(job("supervised_finetune", tiny, steps=1, batch=1, name="warm"), rows(), never)
+        with memory(harmed, needed * quarters // 4):
+            halved = harmed.train(work, long_rows(), never)
+        if halved.parts != whole.parts:
+            break
     assert halved.parts != whole.parts
     asked = [row.attempt.task.prompt for row in long_rows()[:8]]
     texts = [row.attempt.solution.text for row in long_rows()[:8]]

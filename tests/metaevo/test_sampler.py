@@ -10,7 +10,7 @@ import pytest
 from metaevo.errors import EngineError
 from metaevo.ledger.ledger import open_ledger
 from metaevo.ledger.tables import TrialRow
-from metaevo.modules.registry import Registry
+from metaevo.modules.registry import OURS, Registry
 from metaevo.search.proposals import (
     ENQUEUED,
     WINDOW,
@@ -200,6 +200,25 @@ def test_what_lost_is_not_shortened() -> None:
     assert Study("x", CHOICES, tuple(row(id_, -0.1) for id_ in presets), REGISTRY).ablations() == []
     won = (*(row(id_, -0.1) for id_ in presets), row(rft, 0.3))
     assert Study("x", CHOICES, won, REGISTRY).ablations() == untried_shorter(rft, set())
+
+
+def test_a_module_that_the_operator_added_is_tried_in_the_first_search_of_a_study(
+    tmp_path: Path, sampler: Sampler
+) -> None:
+    source = (OURS / "refinement" / "metric_filter.py").read_text()
+    (tmp_path / "modules" / "refinement").mkdir(parents=True)
+    (tmp_path / "modules" / "refinement" / "mine.py").write_text(source.replace("metric_filter", "mine"))
+    registry = Registry(tmp_path)
+    choices = skeletons(registry)
+    rft = next(s.id for s in choices.values() if s.preset == "rft")
+    evidence = Study("x", choices, (row(rft, 0.3),), registry)
+    made = evidence.proposal(sampler, ENQUEUED, 6, 5, [])
+    assert "refinement.mine" in choices[made["skeleton"]].recipe.modules
+    assert len({len(choices[id_].recipe.modules) for id_ in evidence.newcomers()}) == 1
+    again = Study("x", choices, (*evidence.rows, row(made["skeleton"], -0.2)), registry)
+    assert again.newcomers() == []
+    assert again.proposal(sampler, ENQUEUED, 6, 5, [])["skeleton"] in again.ablations()
+    assert Study("x", CHOICES, (), REGISTRY).newcomers() == []
 
 
 def test_a_study_is_the_newest_rows_of_earlier_cycles_without_what_failed_twice(tmp_path: Path) -> None:
