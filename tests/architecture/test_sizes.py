@@ -1,4 +1,4 @@
-"""Files and functions stay readable: module ≤ 150 lines, file ≤ 300, test file ≤ 400, function ≤ 40."""
+"""Files and functions stay readable: module ≤ 150 lines, file ≤ 400, test file ≤ 400, function ≤ 60."""
 
 from pathlib import Path
 
@@ -24,9 +24,9 @@ def test_no_function_is_too_long() -> None:
     ("where", "most"),
     [
         ("metaevo/modules/feedback/answer_check.py", 150),
-        ("metaevo/modules/registry.py", 300),
-        ("services/cli.py", 300),
-        ("objectives/environments/addition.py", 300),
+        ("metaevo/modules/registry.py", 400),
+        ("services/cli.py", 400),
+        ("objectives/environments/addition.py", 400),
         ("tests/metaevo/test_slots.py", 400),
     ],
 )
@@ -37,9 +37,9 @@ def test_each_kind_of_file_has_its_limit(where: str, most: int) -> None:
 
 
 def test_a_long_function_is_named_wherever_it_stands() -> None:
-    body = "\n".join("        pass" for _ in range(39))
+    body = "\n".join("        pass" for _ in range(59))
     source = f"class A:\n    async def fits(self):\n{body}\n    def long(self):\n{body}\n        pass\n"
-    assert list(tree.long_functions(source, "a.py")) == ["a.py:42: long has 41 lines, at most 40"]
+    assert list(tree.long_functions(source, "a.py")) == ["a.py:62: long has 61 lines, at most 60"]
 
 
 def test_the_whole_tree_is_looked_at() -> None:

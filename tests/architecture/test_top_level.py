@@ -12,6 +12,7 @@ FIXED = {
     "tests",
     "deploy",
     "README.md",
+    "LICENSE",
     "pyproject.toml",
     "Makefile",
     "CONTRIBUTING.md",
