@@ -40,6 +40,11 @@ def parse(kind: type[T], data: bytes | str) -> T:
     return adapter(kind).validate_json(data)  # type: ignore[no-any-return, arg-type]
 
 
+def shaped(kind: type[T], data: object) -> T:
+    """Return the record of this type that plain data, as the ledger keeps it, holds."""
+    return adapter(kind).validate_python(data)  # type: ignore[no-any-return, arg-type]
+
+
 @dataclass(slots=True)
 class Shelf:
     """The tasks and solutions one line has stored so far, and in which body each stands."""

@@ -1,0 +1,273 @@
+"""What the gate found and said: the evidence, the reasons, the verdict, and a candidate that is held.
+
+The ledger keeps each as JSON. `as_data` and `from_data` are the only two ways there and back; what was not looked at
+is None here and no key there.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any, Literal, TypeAlias
+
+from metaevo.artifacts.bodies import shaped
+from metaevo.types import Decision
+
+KeptState: TypeAlias = Literal["kept", "harmed", "open"]
+
+
+@dataclass(frozen=True, slots=True)
+class Screen:
+    """The screen's estimate of the gain, and the bar it had to clear."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+    bar: float
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """Where a confirmation stands: the ``k``-th one of its epoch, at that level of error."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+    k: int
+    level: float
+    threshold: float
+    """The e-value that proves the gain: one over the level."""
+    place: int
+    """Its place in the item order: a held candidate goes on from here."""
+    squares: float
+    """Sum of the squared differences: with mean and n all that the interval needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class BettingGain(Gain):
+    """A confirmation on endless cells: the paired betting e-process."""
+
+    e_value: float
+    logs: tuple[float, ...]
+    """The logarithm of the wealth of each betting fraction."""
+    test: Literal["betting"] = "betting"
+
+
+@dataclass(frozen=True, slots=True)
+class ExactGain(Gain):
+    """A confirmation on finite cells: the exact paired test on the whole fixed sample."""
+
+    p: float
+    test: Literal["exact paired"] = "exact paired"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One protected rule: the difference with one-sided 95 % bounds, its limit, and what follows."""
+
+    what: str
+    against: str
+    mean: float
+    low: float
+    high: float
+    n: int
+    limit: float
+    state: KeptState
+    """``kept`` (the bound lies above the limit), ``harmed`` (below for sure) or ``open``."""
+
+
+@dataclass(frozen=True, slots=True)
+class CellHarm:
+    """A cell whose loss is proven, and how likely such a loss is by chance."""
+
+    cell: str
+    p: float
+
+
+@dataclass(frozen=True, slots=True)
+class GuardFinding:
+    """What one guard found: whether it lets the candidate pass, and its own numbers."""
+
+    ok: bool
+    numbers: Mapping[str, float | int | str]
+
+
+@dataclass(frozen=True, slots=True)
+class MoreItems:
+    """What is not decided yet, and about how many items would settle it; None where there is no gain in sight."""
+
+    found: BettingGain | ExactGain | Kept
+    needed: int | None
+    limit: int | None = None
+    """The most items of one confirmation; a protected rule has its own limit, in ``found``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """Why a person must say yes."""
+
+    pinned: bool
+    approval: bool
+
+
+class ReasonCode(StrEnum):
+    """The closed list of why a verdict is what it is (DESIGN.md, section 8)."""
+
+    GAIN_PROVEN = "gain proven"
+    SCREEN_FAILED = "screen failed"
+    ABILITY_HARMED = "ability harmed"
+    CELL_HARMED = "cell harmed"
+    GUARD = "guard"
+    """Stored with the guard's name: ``guard cost per answer``."""
+    MORE_ITEMS = "needs more items"
+    AWAITS_APPROVAL = "awaits approval"
+
+
+Numbers: TypeAlias = Screen | BettingGain | ExactGain | Kept | CellHarm | GuardFinding | MoreItems | Approval
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason of a verdict, with its numbers. ``guard`` is the name of the guard that vetoed, else empty."""
+
+    code: ReasonCode
+    numbers: Numbers
+    guard: str = ""
+
+    @property
+    def label(self) -> str:
+        """Return the code as people read it and the ledger keeps it: a guard's with its name."""
+        return f"{self.code} {self.guard}" if self.guard else self.code.value
+
+    def as_data(self) -> dict[str, Any]:
+        """Return the reason as the ledger keeps it: numbers side by side, whatever they are numbers of."""
+        return {"code": self.label, "numbers": _flat(self.numbers)}
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> "Reason":
+        """Return the reason the ledger keeps."""
+        label, numbers = str(data["code"]), dict(data["numbers"])
+        first, _, guard = label.partition(" ")
+        if first == ReasonCode.GUARD:
+            return cls(ReasonCode.GUARD, _finding(numbers), guard)
+        code = ReasonCode(label)
+        if code is ReasonCode.MORE_ITEMS:
+            return cls(code, _more_items(numbers))
+        return cls(code, shaped(_KINDS[code], numbers))
+
+
+_KINDS: dict[ReasonCode, type[Screen | Kept | CellHarm | Approval | BettingGain | ExactGain]] = {
+    ReasonCode.GAIN_PROVEN: BettingGain | ExactGain,  # type: ignore[dict-item]  # pydantic takes a union as a type
+    ReasonCode.SCREEN_FAILED: Screen,
+    ReasonCode.ABILITY_HARMED: Kept,
+    ReasonCode.CELL_HARMED: CellHarm,
+    ReasonCode.AWAITS_APPROVAL: Approval,
+}
+"""What the numbers of each reason are numbers of; guards and what needs more items are read on their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """All an examination found, in the order it looked. None: not looked at, for what came before decided."""
+
+    cells: tuple[str, ...]
+    """The objective's cells."""
+    protects_nothing: bool
+    screen: Screen | None = None
+    gain: BettingGain | ExactGain | None = None
+    stream: int | None = None
+    """The cycle whose item stream the confirmation takes: a held candidate goes on in its own."""
+    kept: tuple[Kept, ...] | None = None
+    cells_harmed: Mapping[str, float] | None = None
+    guards: Mapping[str, GuardFinding] | None = None
+
+    def as_data(self) -> dict[str, Any]:
+        """Return the evidence as the ledger keeps it."""
+        data = {name: value for name, value in asdict(self).items() if value is not None}
+        if self.guards is not None:
+            data["guards"] = {name: _flat(found) for name, found in self.guards.items()}
+        return data
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> "Evidence":
+        """Return the evidence the ledger keeps; what a hold keeps beside it is left out."""
+        guards = data.get("guards")
+        found = None if guards is None else {name: asdict(_finding(dict(said))) for name, said in guards.items()}
+        return shaped(cls, {**data, "guards": found})
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the gate decided about one candidate, and by which rules (``gate`` is their hash)."""
+
+    decision: Decision
+    reasons: tuple[Reason, ...]
+    gate: str
+    evidence: Evidence
+
+    def as_data(self) -> dict[str, Any]:
+        """Return the verdict as the ledger keeps it."""
+        reasons = [reason.as_data() for reason in self.reasons]
+        return {"decision": self.decision, "reasons": reasons, "gate": self.gate, "exam": self.evidence.as_data()}
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> "Verdict":
+        """Return the verdict the ledger keeps."""
+        reasons = tuple(Reason.from_data(reason) for reason in data["reasons"])
+        return cls(data["decision"], reasons, str(data["gate"]), Evidence.from_data(data["exam"]))
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A held candidate: what it stands against, and where its examination stopped."""
+
+    candidate: str
+    parent: str
+    epoch: int
+    k: int
+    cycle: int
+    """The cycle that held it first."""
+    tries: int
+    """How often it was examined again."""
+    needed: int | None
+    """About how many more items would decide; None where there is no gain in sight, 0 where a person must say yes."""
+    finite: bool
+    """Its cells have a fixed sample: there are no further items."""
+    protection: int
+    """Items each protected rule was found to need; 0 where protection was not what was open."""
+    evidence: Evidence
+
+    def as_data(self) -> dict[str, Any]:
+        """Return the columns of the hold's row; numbers of the hold stand beside the evidence."""
+        own = {"needed": self.needed, "finite": self.finite, "protection": self.protection}
+        columns = ("candidate", "parent", "epoch", "k", "cycle", "tries")
+        return {name: getattr(self, name) for name in columns} | {"exam": self.evidence.as_data() | own}
+
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> "Hold":
+        """Return the hold of a row's columns."""
+        exam = data["exam"]
+        own = {name: exam[name] for name in ("needed", "finite", "protection")}
+        return shaped(cls, {**data, **own, "evidence": Evidence.from_data(exam)})
+
+
+def _flat(numbers: Numbers) -> dict[str, Any]:
+    if isinstance(numbers, GuardFinding):
+        return {"ok": numbers.ok, **numbers.numbers}
+    if not isinstance(numbers, MoreItems):
+        return asdict(numbers)
+    own = {"needed": numbers.needed} | ({} if numbers.limit is None else {"limit": numbers.limit})
+    return asdict(numbers.found) | own
+
+
+def _finding(data: dict[str, Any]) -> GuardFinding:
+    ok = data.pop("ok")
+    return shaped(GuardFinding, {"ok": ok, "numbers": data})
+
+
+def _more_items(data: dict[str, Any]) -> MoreItems:
+    """Return what needs more items: a protected rule has a ``limit`` of its own, a confirmation that of its items."""
+    if "what" in data:
+        return MoreItems(shaped(Kept, data), data["needed"])
+    return shaped(MoreItems, {"found": data, "needed": data["needed"], "limit": data["limit"]})
