@@ -1,18 +1,19 @@
 """The ledger's tables. Append-only but for open rows, aliases and statuses, each change of which has its own row.
 
 Choices are stored as text with a CHECK, never as enums (a bad enum value poisons every later read). JSON columns
-are written whole, never mutated in place.
+are written whole, never mutated in place. Every index answers a question that is asked once a cycle or once a report:
+without it the question would cost more with every cycle that went before.
 """
 
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, Column, UniqueConstraint
+from sqlalchemy import JSON, CheckConstraint, Column, Index, Table, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 STATUSES = ("champion", "retired", "candidate", "held", "rejected", "quarantined", "intermediate")
 OUTCOMES = ("open", "promote", "hold", "reject", "none", "void", "abandoned")
-VERSION = 2
+VERSION = 3
 """Version of this schema, kept in the table `meta`. A ledger of another one is refused."""
 
 JsonMap = dict[str, Any]
@@ -37,7 +38,12 @@ class CycleRow(SQLModel, table=True):
     """One cycle: open until it is decided or ends for another reason."""
 
     __tablename__ = "cycle"
-    __table_args__ = (_one_of("outcome", OUTCOMES),)
+    __table_args__ = (
+        _one_of("outcome", OUTCOMES),
+        Index("cycle_outcome", "outcome", "number", "wall_s", "tokens"),
+        Index("cycle_candidate", "candidate", "number"),
+        Index("cycle_pinned", "pinned"),
+    )
     number: int = Field(primary_key=True)
     outcome: str = "open"
     why: str = ""
@@ -49,18 +55,27 @@ class CycleRow(SQLModel, table=True):
     runtime: str
     fixed: JsonMap | None = _json(nullable=True)
     """What the operator pinned: {"objective", "recipe"}."""
+    pinned: str = ""
+    """Which of the two are pinned, as words ("objective recipe"): an index answers whether anything ever was."""
     objective: JsonMap | None = _json(nullable=True)
     candidate: str | None = None
     verdict: JsonMap | None = _json(nullable=True)
     tokens: int = 0
     opened_at: datetime
     closed_at: datetime | None = None
+    wall_s: float = 0.0
+    """Seconds from its opening to its end; kept, so that the sum over all cycles is one scan of an index."""
 
 
 class StepRow(SQLModel, table=True):
     """One journal row. The cycle's own steps have trial 0; a row without ``digest`` is open."""
 
     __tablename__ = "step"
+    __table_args__ = (
+        Index("step_opened", "cycle", "opened_at"),
+        Index("step_name", "step", "cycle", "position"),
+        Index("step_module", "module", "cycle", "trial"),
+    )
     cycle: int = Field(primary_key=True)
     trial: int = Field(primary_key=True)
     stage: int = Field(primary_key=True)
@@ -82,7 +97,13 @@ class GenerationRow(SQLModel, table=True):
     """One generation. The key of the step that publishes it reserves its id, so a resumed step gets the same one."""
 
     __tablename__ = "generation"
-    __table_args__ = (_one_of("status", STATUSES), UniqueConstraint("cycle", "trial", "place"))
+    __table_args__ = (
+        _one_of("status", STATUSES),
+        UniqueConstraint("cycle", "trial", "place"),
+        Index("generation_status", "status", "number", "recipe"),
+        Index("generation_parent", "parent", "number"),
+        Index("generation_recipe", "recipe", "number"),
+    )
     id: str = Field(primary_key=True)
     number: int = Field(unique=True)
     parent: str | None = None
@@ -103,7 +124,7 @@ class GenerationRow(SQLModel, table=True):
 
 
 class AliasRow(SQLModel, table=True):
-    """Where champion, previous, reference and pinned point now."""
+    """Where champion, previous, reference, base and pinned point now. ``base`` is set once and never moves."""
 
     __tablename__ = "alias"
     name: str = Field(primary_key=True)
@@ -114,6 +135,7 @@ class MoveRow(SQLModel, table=True):
     """One move of an alias: append-only."""
 
     __tablename__ = "move"
+    __table_args__ = (Index("move_alias", "alias", "seq"), Index("move_after", "after", "alias"))
     seq: int | None = Field(default=None, primary_key=True)
     alias: str
     before: str | None = None
@@ -141,6 +163,20 @@ class ScoreRow(SQLModel, table=True):
     cycle: int
 
 
+class BestAnchorRow(SQLModel, table=True):
+    """The best anchor score of one cell on the champion's line, and the fewest items any of the line was measured on.
+
+    A kept value: `metaevo.ledger.anchors` says when it changes, and a test that it equals what the line says.
+    """
+
+    __tablename__ = "best_anchor"
+    epoch: int = Field(primary_key=True)
+    environment: str = Field(primary_key=True)
+    level: int = Field(primary_key=True)
+    n: int
+    mean: float
+
+
 class RecipeRow(SQLModel, table=True):
     """A recipe that was run, whole; its hash is never recomputed."""
 
@@ -151,16 +187,26 @@ class RecipeRow(SQLModel, table=True):
     modules: list[Any] = _json(nullable=False)
 
 
+_FAILED = text("failure != ''")
+
+
 class TrialRow(SQLModel, table=True):
     """One trial: the evidence that search is built from."""
 
     __tablename__ = "trial"
+    __table_args__ = (
+        Index("trial_study", "study", "cycle", "number"),
+        Index("trial_failed", "study", "skeleton", "cycle", sqlite_where=_FAILED, postgresql_where=_FAILED),
+        Index("trial_recipe", "recipe", "cycle", "number"),
+    )
     cycle: int = Field(primary_key=True)
     number: int = Field(primary_key=True)
     study: str
     recipe: str
     fidelity: float
     params: JsonMap = _json(nullable=False)
+    skeleton: str = ""
+    """The combination that `params` name, as a column: failures are counted by it."""
     score: float | None = None
     constraints: JsonMap = _json(nullable=False)
     tokens: int = 0
@@ -182,6 +228,7 @@ class ConfirmationRow(SQLModel, table=True):
     """The error ledger: the k-th confirmation of an epoch, written before its first item is looked at."""
 
     __tablename__ = "confirmation"
+    __table_args__ = (Index("confirmation_candidate", "epoch", "candidate"),)
     epoch: int = Field(primary_key=True)
     k: int = Field(primary_key=True)
     cycle: int
@@ -192,10 +239,21 @@ class ConfirmationRow(SQLModel, table=True):
     at: datetime
 
 
+class ConfirmedCellRow(SQLModel, table=True):
+    """One cell of one confirmation: how often a finite cell served is counted, not read from all of them."""
+
+    __tablename__ = "confirmed_cell"
+    epoch: int = Field(primary_key=True)
+    cell: str = Field(primary_key=True)
+    k: int = Field(primary_key=True)
+    cycle: int
+
+
 class HoldRow(SQLModel, table=True):
     """A held candidate: its wealth, its level and its place in the item order."""
 
     __tablename__ = "hold"
+    __table_args__ = (Index("hold_open", "open", "cycle"),)
     candidate: str = Field(primary_key=True)
     parent: str
     epoch: int
@@ -219,6 +277,7 @@ class EventRow(SQLModel, table=True):
     """Something a person may want to know: one code, one sentence, its data."""
 
     __tablename__ = "event"
+    __table_args__ = (Index("event_code", "code", "seq"),)
     seq: int | None = Field(default=None, primary_key=True)
     code: str
     sentence: str
@@ -227,22 +286,24 @@ class EventRow(SQLModel, table=True):
     at: datetime
 
 
-__all__ = [
-    "OUTCOMES",
-    "STATUSES",
-    "VERSION",
-    "AliasRow",
-    "ConfigRow",
-    "ConfirmationRow",
-    "CycleRow",
-    "EpochRow",
-    "EventRow",
-    "GenerationRow",
-    "HoldRow",
-    "Meta",
-    "MoveRow",
-    "RecipeRow",
-    "ScoreRow",
-    "StepRow",
-    "TrialRow",
-]
+def _table(row: type[SQLModel]) -> Table:
+    return SQLModel.metadata.tables[str(row.__tablename__)]
+
+
+# The same tables for SQLAlchemy Core, which every question is asked in: the ORM costs three times as much.
+META = _table(Meta)
+CYCLE = _table(CycleRow)
+STEP = _table(StepRow)
+GENERATION = _table(GenerationRow)
+ALIAS = _table(AliasRow)
+MOVE = _table(MoveRow)
+SCORE = _table(ScoreRow)
+BEST_ANCHOR = _table(BestAnchorRow)
+RECIPE = _table(RecipeRow)
+TRIAL = _table(TrialRow)
+EPOCH = _table(EpochRow)
+CONFIRMATION = _table(ConfirmationRow)
+CONFIRMED_CELL = _table(ConfirmedCellRow)
+HOLD = _table(HoldRow)
+CONFIG = _table(ConfigRow)
+EVENT = _table(EventRow)
