@@ -30,7 +30,7 @@ from metaevo.synthesis.record import resting
 from metaevo.synthesis.step import Synthesis
 from metaevo.terms import State, Tools
 from metaevo.trial import Ground
-from metaevo.types import Cycle, Generation, Trial, Verdict
+from metaevo.types import Cycle, Generation, Trial, TrialEnd, Verdict
 from objectives.types import Cell, Objective, Report, Split
 
 
@@ -188,9 +188,9 @@ def _search(tools: Tools, state: State, objective: Objective, ground: Ground, fr
 def _why_none(outcome: Found, found: Diagnosis, objective: Objective) -> str:
     """Return why a search found nothing to examine, from the closed list of reasons."""
     hopes = [looked.latent or 0.0 for looked in found.cells if looked.cell in objective.cells]
-    if "infrastructure" in outcome.why:
+    if outcome.failed is TrialEnd.INFRASTRUCTURE:
         return f"infrastructure: {outcome.why}"
-    if "nothing left to learn from" in outcome.why:
+    if outcome.failed is TrialEnd.NOTHING_TO_LEARN:
         return f"limit of data: {outcome.why}"
     if hopes and max(hopes) == 0.0:
         return f"limit of model: no sample solves any task there; {outcome.why}"

@@ -5,6 +5,7 @@
         UnknownModule   a step names a module that is not installed
       Busy              somebody else holds the home (exit 3)
       ModuleFailed      a module broke its slot's contract or raised
+        NothingToLearn  no row was left to train on
       CodeChanged       a module was edited while a cycle ran: the cycle ends as void, the next one runs
       ReplayError       the journal and the code disagree about a decided cycle
       StoreError        an artifact is missing or does not match its digest
@@ -44,6 +45,10 @@ class Busy(MetaevoError):
 
 class ModuleFailed(MetaevoError):
     """A module broke its slot's contract or raised."""
+
+
+class NothingToLearn(ModuleFailed):
+    """No row was left to train on."""
 
 
 class CodeChanged(MetaevoError):

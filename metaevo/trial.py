@@ -12,7 +12,7 @@ from typing import Any
 from metaevo.artifacts.bodies import Shelf
 from metaevo.effects import Weights
 from metaevo.engines.protocol import Engine
-from metaevo.errors import BadInput, ModuleFailed, NotFinite, OutOfMemory
+from metaevo.errors import BadInput, MetaevoError, ModuleFailed, NotFinite, NothingToLearn, OutOfMemory
 from metaevo.ledger.journal import At, Journal
 from metaevo.line.answer import check_procedure
 from metaevo.line.effects import CycleArchive, StageStart, admitted, redacted
@@ -23,7 +23,7 @@ from metaevo.line.train import DevScores, publish, train
 from metaevo.modules.contracts import unlawful
 from metaevo.modules.registry import Registry
 from metaevo.recipes.schema import Recipe, Stage
-from metaevo.types import Attempts, Experiences, Generation, Knob, StepSpec, Tasks, TrainSpec, Trial
+from metaevo.types import Attempts, Experiences, Generation, Knob, StepSpec, Tasks, TrainSpec, Trial, TrialEnd
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +71,39 @@ def run(
     known = {"parent": ground.parent, "base": ground.base, "current": ground.parent, "previous": ground.parent}
     line = Line(host, journal, engine, table, known, ground.archive, Shelf(host.store), digests=ground.digests)
     counts: Counter[str] = Counter()
-    at, failure = At(cycle, number), ""
+    at, ending, failure = At(cycle, number), TrialEnd.OK, ""
     try:
         refuse_lawless(recipe, host.registry)
         _steps(line, scaled, ids, counts, ground, at)
     except (ModuleFailed, NotFinite, OutOfMemory, BadInput) as error:
-        failure = f"{type(error).__name__}: {error}"[:500]
-    made = None if failure else line.known["current"]
-    return Trial(number, recipe.hash, fidelity, made, tokens=_tokens(journal, at), failure=failure, counts=dict(counts))
+        ending, failure = ended(error)
+    return Trial(
+        number=number,
+        recipe=recipe.hash,
+        fidelity=fidelity,
+        generation=line.known["current"] if ending is TrialEnd.OK else None,
+        tokens=_tokens(journal, at),
+        failure=failure,
+        counts=dict(counts),
+        ending=ending,
+    )
+
+
+def ended(error: MetaevoError) -> tuple[TrialEnd, str]:
+    """Return how a trial ended by this error: the code, and the sentence for people."""
+    text = f"{type(error).__name__}: {error}"[:500]
+    match error:
+        case NothingToLearn():
+            return TrialEnd.NOTHING_TO_LEARN, f"ModuleFailed: {error}"[:500]
+        case NotFinite():
+            return TrialEnd.NOT_FINITE, text
+        case OutOfMemory():
+            return TrialEnd.OUT_OF_MEMORY, text
+        case BadInput():
+            return TrialEnd.BAD_INPUT, text
+        case ModuleFailed():
+            return TrialEnd.MODULE_FAILED, text
+    return TrialEnd.INFRASTRUCTURE, f"infrastructure: {error}"[:300]
 
 
 def _steps(line: Line, recipe: Recipe, ids: list[str], counts: Counter[str], ground: Ground, at: At) -> None:
@@ -158,7 +183,7 @@ def _round(
     line.past.trained.append(rows)
     if Weights in module.effects.values():
         if not rows:
-            raise ModuleFailed(f"nothing left to learn from after refinement ({counts['attempts']} attempts)")
+            raise NothingToLearn(f"nothing left to learn from after refinement ({counts['attempts']} attempts)")
         return train(line, at, 0, update, rows, spec, id_, counts)
     if len({row.attempt.task.id for row in rows}) < len(rows):
         raise ModuleFailed(f"an answering procedure ends in one attempt a task, this one gave {len(rows)} (set k = 1)")

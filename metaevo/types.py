@@ -7,6 +7,7 @@ _P prompts or tasks, _G the samples of one, _R rows.
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Literal, TypeAlias
 
 from objectives.types import Json, Objective, Report, Task
@@ -184,9 +185,47 @@ class Verdict:
     exam: Mapping[str, Any] = field(default_factory=dict)
 
 
+class TrialEnd(StrEnum):
+    """How a trial ended, as a code; its ``failure`` says the same to people. Code decides by this, never by that."""
+
+    OK = "ok"
+    MODULE_FAILED = "module_failed"
+    NOT_FINITE = "not_finite"
+    OUT_OF_MEMORY = "out_of_memory"
+    BAD_INPUT = "bad_input"
+    INFRASTRUCTURE = "infrastructure"
+    """An engine died again and again: nothing is said of the recipe."""
+    NOTHING_TO_LEARN = "nothing_to_learn"
+    """No row was left after refinement."""
+
+
+class CycleEnd(StrEnum):
+    """Why a cycle ended as it did, as a code (DESIGN.md, section 8); its ``why`` says the same to people."""
+
+    PROMOTED = "promoted"
+    CONVERGED = "converged"
+    LIMIT_OF_MODEL = "limit of model"
+    LIMIT_OF_DATA = "limit of data"
+    LIMIT_OF_RECIPE = "limit of recipe"
+    INCONCLUSIVE = "inconclusive"
+    """Held: the gate could not decide yet."""
+    INFRASTRUCTURE = "infrastructure"
+    NOT_GRADED = "not graded"
+    """Void: too many exam items could not be graded."""
+    MODULE_FAILED = "module failed"
+    """Void: a module that the cycle itself needs failed (a rule, an environment)."""
+    CODE_CHANGED = "code changed"
+    EVALUATOR_CHANGED = "evaluator changed"
+    ROLLED_BACK = "rolled back"
+    QUARANTINED = "quarantined"
+    """Void: a person put a module away while it ran."""
+    UPGRADED = "upgraded"
+    """Abandoned: another metaevo, or other libraries, came in between."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One recipe run once. ``generation`` is None where the recipe failed; ``failure`` then says why."""
+    """One recipe run once. ``generation`` is None where the recipe failed; ``ending`` and ``failure`` then say why."""
 
     number: int
     recipe: str
@@ -197,6 +236,7 @@ class Trial:
     tokens: int = 0
     failure: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
+    ending: TrialEnd = TrialEnd.OK
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,6 +258,7 @@ __all__ = [
     "Attempts",
     "Completion",
     "Cycle",
+    "CycleEnd",
     "Decision",
     "Experience",
     "Experiences",
@@ -233,6 +274,7 @@ __all__ = [
     "Tasks",
     "TrainSpec",
     "Trial",
+    "TrialEnd",
     "Turn",
     "Verdict",
     "answered",

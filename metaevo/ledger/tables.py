@@ -46,7 +46,10 @@ class CycleRow(SQLModel, table=True):
     )
     number: int = Field(primary_key=True)
     outcome: str = "open"
+    ending: str = ""
+    """A `types.CycleEnd`, empty while it is open; no CHECK, for a new code shall not rebuild the table."""
     why: str = ""
+    """The same as a sentence, for people."""
     parent: str
     epoch: int
     seed: int
@@ -210,7 +213,10 @@ class TrialRow(SQLModel, table=True):
     score: float | None = None
     constraints: JsonMap = _json(nullable=False)
     tokens: int = 0
+    ending: str = "ok"
+    """A `types.TrialEnd`."""
     failure: str = ""
+    """The same as a sentence, for people."""
     generation: str | None = None
 
 

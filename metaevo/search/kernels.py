@@ -19,7 +19,7 @@ from metaevo.modules.registry import Registry
 from metaevo.recipes.schema import Recipe, Step
 from metaevo.search.rules import broken
 from metaevo.search.skeletons import Skeleton, identify, placed
-from metaevo.types import Trial
+from metaevo.types import Trial, TrialEnd
 from objectives.statistics import difference, z
 from objectives.types import Cell, Report
 
@@ -117,7 +117,7 @@ class NewKernels:
         made = {trial.number: trial for trial in trials}
         for number, (module, against) in sorted(self.pairs.items()):
             new, old = made[number], made[against]
-            if old.score is None or new.failure.startswith("infrastructure"):
+            if old.score is None or new.ending is TrialEnd.INFRASTRUCTURE:
                 continue
             reports = [report(trial) for trial in (new, old) if trial.generation is not None]
             pair = _pair(module, new, old, reports, aimed)

@@ -5,7 +5,7 @@ from typing import Any
 from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.tables import RecipeRow, TrialRow
 from metaevo.recipes.schema import Recipe
-from metaevo.types import Trial
+from metaevo.types import Trial, TrialEnd
 
 
 def record(ledger: Ledger, study: str, cycle: int, made: Trial, recipe: Recipe, params: dict[str, Any]) -> None:
@@ -13,7 +13,7 @@ def record(ledger: Ledger, study: str, cycle: int, made: Trial, recipe: Recipe, 
     with ledger.write() as session:
         body = recipe.model_dump(mode="json")
         session.merge(RecipeRow(hash=recipe.hash, name=recipe.name, body=body, modules=list(recipe.modules)))
-        if made.failure.startswith("infrastructure"):
+        if made.ending is TrialEnd.INFRASTRUCTURE:
             return
         session.merge(
             TrialRow(
@@ -27,6 +27,7 @@ def record(ledger: Ledger, study: str, cycle: int, made: Trial, recipe: Recipe, 
                 constraints=dict(made.constraints),
                 tokens=made.tokens,
                 failure=made.failure,
+                ending=made.ending.value,
                 generation=made.generation.id if made.generation else None,
             )
         )

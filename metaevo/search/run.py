@@ -26,7 +26,7 @@ from metaevo.search.score import PARENT, REFERENCE, SHARE, changed, feasible, ra
 from metaevo.search.skeletons import Skeleton
 from metaevo.search.space import with_knobs
 from metaevo.trial import Ground
-from metaevo.types import Generation, Trial
+from metaevo.types import Generation, Trial, TrialEnd
 from objectives.types import Direction, Report, Split
 
 
@@ -53,6 +53,8 @@ class Found:
     recipe: Recipe | None
     trials: tuple[Trial, ...]
     why: str = ""
+    failed: TrialEnd | None = None
+    """How the first trial that failed ended, where none came to a score."""
 
 
 @dataclass(slots=True)
@@ -84,7 +86,7 @@ class Search:
         self.kernels.tell(self.host, self.journal, self.cycle, low, self._report, self.ground.aimed)
         ranked = sorted((t for t in low if t.score is not None), key=rank)
         if not ranked:
-            return Found(None, None, tuple(low), _failures(low))
+            return _fruitless(low, low)
         finals = self._finals(ranked, params)
         found = self._full(finals, count, params, old, tuple(low))
         spare = [t for t in ranked if t not in finals and feasible(t.constraints) and (t.score or 0.0) > 0]
@@ -196,9 +198,11 @@ class Search:
             if made.generation is not None:
                 made = self._scored(made, self._dev(made.generation, number, engine), old)
         except ModuleFailed as error:
-            made = Trial(number, recipe.hash, fidelity, None, failure=f"ModuleFailed: {error}"[:300])
+            failure, ending = f"ModuleFailed: {error}"[:300], TrialEnd.MODULE_FAILED
+            made = Trial(number, recipe.hash, fidelity, None, failure=failure, ending=ending)
         except EngineError as error:
-            made = Trial(number, recipe.hash, fidelity, None, failure=f"infrastructure: {error}"[:300])
+            failure, ending = f"infrastructure: {error}"[:300], TrialEnd.INFRASTRUCTURE
+            made = Trial(number, recipe.hash, fidelity, None, failure=failure, ending=ending)
             self.host.ledger.event("trial_infrastructure", f"trial {number}: {error}", self.cycle)
         record(self.host.ledger, self._name(), self.cycle, made, recipe, params)
         return made
@@ -235,8 +239,8 @@ class Search:
         known = [t for t in full if t.score is not None]
         fine = [t for t in known if feasible(t.constraints)]
         if not fine:
-            why = f"every trial loses more than {SHARE * self.rules.margin:.1%} elsewhere" if known else _failures(full)
-            return Found(None, None, every, why)
+            lost = f"every trial loses more than {SHARE * self.rules.margin:.1%} elsewhere"
+            return Found(None, None, every, lost) if known else _fruitless(full, every)
         best = self._shortest(fine, {t.number: len(recipes[t.number].modules) for t in fine})
         if (best.score or 0.0) <= 0:
             return Found(None, None, every, f"no trial gained on dev items (best {best.score:+.3f})")
@@ -276,7 +280,7 @@ class Search:
         return made if skeleton.preset else made.model_copy(update={"name": f"proposed_{made.hash[:6]}"})
 
     def _evidence(self, made: Trial, params: dict[str, Any]) -> dict[str, Any] | None:
-        if made.failure.startswith("infrastructure"):
+        if made.ending is TrialEnd.INFRASTRUCTURE:
             return None
         return {"params": params, "score": made.score, "constraints": dict(made.constraints), "fidelity": made.fidelity}
 
@@ -292,7 +296,8 @@ class Search:
         return f"{self.ability}/{self.direction.value}"
 
 
-def _failures(trials: Sequence[Trial]) -> str:
-    """Return why no trial came to a score."""
-    first = next((t.failure for t in trials if t.failure), "no trial was run")
-    return f"no trial came to an end: {first}"
+def _fruitless(tried: Sequence[Trial], every: Sequence[Trial]) -> Found:
+    """Return that none of the trials tried came to a score, with how the first one failed."""
+    first = next((t for t in tried if t.ending is not TrialEnd.OK), None)
+    why = f"no trial came to an end: {first.failure if first else 'no trial was run'}"
+    return Found(None, None, tuple(every), why, first.ending if first else None)
