@@ -20,7 +20,7 @@ from metaevo.ledger.ledger import Ledger, open_ledger
 from metaevo.ledger.tables import ConfigRow
 from metaevo.line.effects import EnginePolicy, Meter
 from metaevo.line.host import Host
-from metaevo.line.kernels import TierRun
+from metaevo.line.kernels import KernelRun
 from metaevo.modules.registry import Registry
 from metaevo.recipes import schema
 from metaevo.recipes.schema import Recipe
@@ -31,10 +31,11 @@ from metaevo.types import Generation
 from objectives.environment import BadEnvironment
 from objectives.finder import Source
 from objectives.types import Direction, Environment
+from sandbox.handle import SandboxHandle
 from services import later, proposers
 from services.home import Home
 from services.ready import BASE, Ready, answer_tokens, checked, same_base
-from services.sandboxes import must_answer, programs, sandboxed
+from services.sandboxes import must_answer, sandboxed
 from services.settings import Config
 
 BUILT_IN = "builtin:"
@@ -86,17 +87,17 @@ def sources(home: Path, config: Config) -> list[Source]:
 
 @contextmanager
 def graders(
-    home: Path, config: Config, run: TierRun | None = None
+    home: Path, config: Config, handle: SandboxHandle | None = None
 ) -> Iterator[tuple[GraderPool, dict[str, Environment]]]:
-    """Yield the grader pool and what it holds; programs of rewards run where ``run`` says, default: a tier of its own.
+    """Yield the grader pool and what it holds; programs of rewards run on ``handle``, default: a tier of its own.
 
     Raises:
         BadInput: There is no environment, one is missing or wrong, or [sandbox] is.
     """
     if not config.environments:
         raise BadInput("metaevo.toml: environments: name at least one, for example [environments] addition = {}")
-    with nullcontext(run) if run is not None else sandboxed(home, config, by="look") as tier:
-        pool = GraderPool(sources(home, config), tier=programs(tier))
+    with nullcontext(handle) if handle is not None else sandboxed(home, config, by="look") as opened_:
+        pool = GraderPool(sources(home, config), sandbox=opened_)
         try:
             found_ = {environment.name: environment for environment in pool.describe()}
             yield pool, found_
@@ -126,17 +127,21 @@ def opened(
     """
     config, text = home.config(), home.text
     later.refuse(config, text)
-    with home.held(), sandboxed(home.path, config) as run, graders(home.path, config, run) as (pool, environments):
+    with (
+        home.held(),
+        sandboxed(home.path, config) as handle,
+        graders(home.path, config, handle) as (pool, environments),
+    ):
         registry = Registry(home.path)
         ready, chosen = checked(home, config, environments, registry), settings(config, environments, registry)
-        _looked(home, run if measures else None)
+        _looked(home, handle if measures else None)
         on_ready(environments)
         ledger = open_ledger(home.path / "metaevo.db", create=True)
         made: Sequence[Engine] = ()
         try:
             remember(ledger, text, environments)
             made = (make or processes)(home, config, engines or config.placement.trials or side_by_side())
-            host = _host(home, config, ready, ledger, registry, pool, made, environments, run)
+            host = _host(home, config, ready, ledger, registry, pool, made, environments, KernelRun(handle))
             pool.on_event = lambda code, sentence, data: ledger.event(code, sentence, None, **data)
             if host.lineage.alias("champion") is None:
                 _founded(home, config, ready, host)
@@ -149,12 +154,12 @@ def opened(
             ledger.close()
 
 
-def _looked(home: Home, run: TierRun | None) -> None:
+def _looked(home: Home, handle: SandboxHandle | None) -> None:
     """Tell a damaged ledger or a sandbox that is away before anything begins, as everything else is."""
     if home.founded:
         home.ledger(read_only=False).close()
-    if run is not None:
-        must_answer(run)
+    if handle is not None:
+        must_answer(handle)
 
 
 def _founded(home: Home, config: Config, ready: Ready, host: Host) -> None:

@@ -6,18 +6,16 @@ The daemon's client library is imported when a container tier is opened, not bef
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from metaevo.engines.programs import Tier
 from metaevo.errors import BadInput, SandboxUnavailable
-from metaevo.line.kernels import TierRun, embedded
 from sandbox.errors import SandboxError
+from sandbox.handle import SandboxHandle, embedded
 from sandbox.self_check import Proven
-from sandbox.types import Kernel, Limits, Result, Row, Sandbox
+from sandbox.types import Sandbox
 from services.settings import Config
 from services.settings_machine import SandboxTable
 
@@ -30,48 +28,16 @@ OF_CONTAINERS = ("runtime", "host", "image", "tls", "allow_socket")
 AWAY = 'see `metaevo sandbox check`, or use = "monty"'
 
 
-@dataclass(frozen=True, slots=True)
-class Lent:
-    """A tier in the hands of somebody who does not end it: `sandboxed` does."""
-
-    sandbox: Sandbox
-
-    @property
-    def tier(self) -> str:
-        """Return the name of the tier."""
-        return self.sandbox.tier
-
-    @property
-    def limits(self) -> Limits:
-        """Return what one call may use."""
-        return self.sandbox.limits
-
-    def run(self, kernel: Kernel, rows: Sequence[Row], *, wall_s: float | None = None) -> Result:
-        """Return what the kernel did; see `sandbox.types.Sandbox`."""
-        return self.sandbox.run(kernel, rows, wall_s=wall_s)
-
-    def close(self) -> None:
-        """Do nothing: the tier is another's."""
-
-
-def programs(run: TierRun) -> Tier:
-    """Return a home's tier as graders ask for it: the same sandbox, opened once by whoever comes first.
-
-    Two of one owner would remove each other's containers as those of a dead process.
-    """
-    return Tier(run.identity, lambda: Lent(run.tier()))
-
-
-def must_answer(run: TierRun) -> None:
+def must_answer(handle: SandboxHandle) -> None:
     """Open and prove containers now, so that work does not begin without them; the embedded tier is always there.
 
     Raises:
         SandboxUnavailable: The daemon does not answer, lacks the image or the runtime, or keeps a limit not.
     """
-    if run is embedded():
+    if handle is embedded():
         return
     try:
-        tier = run.tier()
+        tier = handle.tier()
         if isinstance(tier, Proven):
             tier.must_hold()
     except SandboxError as error:
@@ -79,15 +45,15 @@ def must_answer(run: TierRun) -> None:
 
 
 @contextmanager
-def sandboxed(home: Path, config: Config, *, by: str = "") -> Iterator[TierRun]:
+def sandboxed(home: Path, config: Config, *, by: str = "") -> Iterator[SandboxHandle]:
     """Yield where the home's generated kernels and programs run; its containers are gone with the block.
 
     Who does not hold the home says ``by`` what name it works: its containers are no other process's then.
 
     Raises:
-        BadInput: Like `run_of`.
+        BadInput: Like `handle_of`.
     """
-    made = run_of(home, config, by=by)
+    made = handle_of(home, config, by=by)
     try:
         yield made
     finally:
@@ -95,7 +61,7 @@ def sandboxed(home: Path, config: Config, *, by: str = "") -> Iterator[TierRun]:
             made.close()
 
 
-def run_of(home: Path, config: Config, *, by: str = "") -> TierRun:
+def handle_of(home: Path, config: Config, *, by: str = "") -> SandboxHandle:
     """Return where the home's generated kernels and programs run; nothing is opened yet.
 
     Raises:
@@ -116,7 +82,7 @@ def run_of(home: Path, config: Config, *, by: str = "") -> TierRun:
         raise BadInput(f"{PLACE}: {error}") from error
     tier = "docker" if table.runtime == "runc" else f"docker+{table.runtime}"
     owner = owner_of(home, by)
-    return TierRun(f"{tier} {lock.image}", lambda: _containers(owner, table.runtime, address, lock))
+    return SandboxHandle(f"{tier} {lock.image}", lambda: _containers(owner, table.runtime, address, lock))
 
 
 def owner_of(home: Path, by: str = "") -> str:

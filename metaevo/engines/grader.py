@@ -15,11 +15,12 @@ from typing import Any
 
 from metaevo.artifacts.bodies import adapter
 from metaevo.engines.process import Child
-from metaevo.engines.programs import Programs, Tier, embedded
+from metaevo.engines.programs import Programs
 from metaevo.errors import KINDS, EngineDied, EngineError, EngineTimeout
 from objectives.drawing import Drawn
 from objectives.finder import Source
 from objectives.types import Environment, Split, Task
+from sandbox.handle import SandboxHandle, embedded
 
 LOAD_S = 120.0
 """Seconds environments may take to import."""
@@ -61,10 +62,10 @@ class GraderPool:
         *,
         workers: int = 2,
         memory_mib: int = MEMORY_MIB,
-        tier: Tier | None = None,
+        sandbox: SandboxHandle | None = None,
     ) -> None:
         self.sources = tuple(sources)
-        self.programs = Programs(tier or embedded())
+        self.programs = Programs(sandbox or embedded())
         self.memory_mib = memory_mib
         environment = {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1", "HOME": "/nonexistent"}
         self._children = [Child("metaevo.engines.grader_worker", environment=environment) for _ in range(workers)]
@@ -98,7 +99,9 @@ class GraderPool:
             train = source.options.get("train", True)
             answer = self._call(child, {"op": "describe", "environment": source.name, "train": train}, CALL_S)
             found: Environment = adapter(Environment).validate_python(answer)
-            made.append(replace(found, version=f"{found.version} {self.programs.tier.name}") if found.runs else found)
+            made.append(
+                replace(found, version=f"{found.version} {self.programs.handle.identity}") if found.runs else found
+            )
         return made
 
     def draw(self, environment: str, level: int, split: Split, seed: int, start: int, n: int) -> Drawn:
@@ -136,7 +139,6 @@ class GraderPool:
         self._threads.shutdown(wait=False, cancel_futures=True)
         for child in self._children:
             child.kill()
-        self.programs.close()
 
     def _grade(self, child: Child, environment: str, items: list[Item]) -> list[Graded]:
         with self._locks[id(child)]:

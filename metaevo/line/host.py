@@ -12,11 +12,12 @@ from metaevo.engines.protocol import Engine
 from metaevo.engines.together import Together
 from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.lineage import Lineage
-from metaevo.line.kernels import embedded
+from metaevo.line.kernels import KernelRun
 from metaevo.modules.registry import Registry
 from metaevo.prompts import Dialect
 from metaevo.types import Experiences
 from objectives.types import Environment, Task
+from sandbox.handle import embedded
 
 ANSWER_TOKENS = 64
 
@@ -37,7 +38,7 @@ class Host:
     system_prompt: str = ""
     seed_data: Experiences = ()
     folder: Path | None = None
-    run: Run = field(default_factory=embedded)
+    run: Run = field(default_factory=lambda: KernelRun(embedded()))
     """Where generated kernels run."""
 
     @property

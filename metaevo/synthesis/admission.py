@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from metaevo.errors import BadInput
-from metaevo.line.kernels import TierRun
+from metaevo.line.kernels import KernelRun
 from metaevo.modules.contracts import given, problems
 from metaevo.modules.generated import FORMS, Code, build
 from metaevo.modules.generated_files import Generated
@@ -19,6 +19,7 @@ from metaevo.synthesis.checks import blind, idle, pure, purified, sane
 from metaevo.synthesis.inputs import Samples, fresh
 from metaevo.synthesis.refusals import Refusal, Refused
 from objectives.types import Json
+from sandbox.handle import SandboxHandle
 from sandbox.types import Sandbox
 
 NAME = "syn_proposal"
@@ -86,7 +87,7 @@ def _examined(bench: Bench, samples: Samples, shown: Samples | None) -> dict[str
     if functions == ("keep",):
         numbers |= purified(values, samples.truth)
     module = build(code, Path(f"{NAME}.toml"), "", "")
-    for law in problems(given(module, TierRun(bench.sandbox.tier, lambda: bench.sandbox))):
+    for law in problems(given(module, KernelRun(SandboxHandle(bench.sandbox.tier, lambda: bench.sandbox)))):
         raise Refused(Refusal.UNLAWFUL, law)
     return numbers
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 from metaevo.errors import SandboxUnavailable
 from metaevo.kernels import SOURCE_CHARS
-from metaevo.line.kernels import patient
 from metaevo.modules.generated import FORMS, Code
 from metaevo.modules.generated_rows import SHAPES, wrong
 from metaevo.synthesis.refusals import Refusal, Refused
@@ -20,6 +19,7 @@ from objectives.types import Json
 from sandbox import look
 from sandbox.errors import BadKernel, Unavailable
 from sandbox.errors import Refused as TierRefused
+from sandbox.handle import run_patiently
 from sandbox.types import ALLOWED_IMPORTS, Kernel, Result, Row, Sandbox, Shape, Verdict
 
 FORBIDDEN = frozenset(
@@ -85,7 +85,7 @@ class Bench:
         """
         kernel = Kernel(self.code.source, function, SHAPES.get(function, Shape.TRUTH))
         try:
-            return patient(self.sandbox, kernel, rows)
+            return run_patiently(self.sandbox, kernel, rows)
         except (Unavailable, TierRefused, BadKernel) as error:  # rows of ours that cannot be sent are no fault of its
             raise SandboxUnavailable(str(error)) from error
 

@@ -20,7 +20,7 @@ from metaevo.ledger.journal import At, Journal
 from metaevo.line.answer import graded, measure_mark, sampled
 from metaevo.line.effects import redacted
 from metaevo.line.host import Host
-from metaevo.line.kernels import TierRun
+from metaevo.line.kernels import KernelRun
 from metaevo.modules import generated_files
 from metaevo.modules.generated import Code
 from metaevo.synthesis.admission import Admission, admit, admitted
@@ -236,10 +236,10 @@ def _tier(run: Run) -> Sandbox:
     Raises:
         SandboxUnavailable: It does not answer, is refused, or kernels run on none.
     """
-    if not isinstance(run, TierRun):
+    if not isinstance(run, KernelRun):
         raise SandboxUnavailable(f"{run.identity} is no tier of the sandbox")
     try:
-        return run.tier()
+        return run.handle.tier()
     except (Unavailable, Refused) as error:
         raise SandboxUnavailable(str(error)) from error
 

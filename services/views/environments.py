@@ -8,14 +8,14 @@ from typing import Any
 from metaevo.engines.grader import GraderPool
 from metaevo.errors import BadInput
 from metaevo.gate.rules import GateRules
-from metaevo.line.kernels import TierRun, embedded
 from metaevo.outlook import provable
 from objectives.audit import Audit, audit
 from objectives.environment import BadEnvironment
 from objectives.finder import Source, installed
 from objectives.types import Environment, Split, Task
+from sandbox.handle import SandboxHandle, embedded
 from services.home import Home
-from services.sandboxes import must_answer, programs, sandboxed
+from services.sandboxes import must_answer, sandboxed
 
 
 def listed(home: Home | None) -> list[dict[str, Any]]:
@@ -50,8 +50,8 @@ def checked(name: str, home: Home | None, items: int) -> dict[str, Any]:
     if not 1 <= items <= 4096:
         raise BadInput(f"--items {items}: want 1 to 4096")
     source = _source(name, home)
-    with _tier(home) as run:
-        environment, found, doors = _audited(source, run, name, items)
+    with _tier(home) as handle:
+        environment, found, doors = _audited(source, handle, name, items)
     rules = GateRules()
     return {
         "environment": environment.name,
@@ -64,20 +64,22 @@ def checked(name: str, home: Home | None, items: int) -> dict[str, Any]:
     }
 
 
-def _tier(home: Home | None) -> AbstractContextManager[TierRun]:
+def _tier(home: Home | None) -> AbstractContextManager[SandboxHandle]:
     """Return where programs run: as the home says, else the embedded tier."""
     if home is None or not home.config_path.is_file():
         return nullcontext(embedded())
     return sandboxed(home.path, home.config(), by="audit")
 
 
-def _audited(source: Source, run: TierRun, name: str, items: int) -> tuple[Environment, Audit, dict[str, bool]]:
+def _audited(
+    source: Source, handle: SandboxHandle, name: str, items: int
+) -> tuple[Environment, Audit, dict[str, bool]]:
     """Return an environment, its audit, and which doors were closed to its code."""
-    pool = GraderPool([source], tier=programs(run))
+    pool = GraderPool([source], sandbox=handle)
     try:
         environment = pool.describe()[0]
         if environment.runs:
-            must_answer(run)
+            must_answer(handle)
         tasks = _tasks(pool, environment, items)
         if not tasks:
             raise BadInput(f"environment {name}: no task falls into the train split; it needs more rows")

@@ -10,7 +10,7 @@ import pytest
 
 from metaevo.errors import ModuleFailed, SandboxUnavailable, UnknownModule
 from metaevo.history import History
-from metaevo.line.kernels import TierRun
+from metaevo.line.kernels import KernelRun
 from metaevo.modules import generated_files
 from metaevo.modules.contracts import LAWS, batch_for, given, problems, unlawful
 from metaevo.modules.generated import BATCH, FORMS, Code, build
@@ -20,6 +20,7 @@ from metaevo.testing import OTHER, TASK, attempt, experience
 from metaevo.types import Completion, Turn, solved
 from objectives.types import Cell, Objective
 from sandbox.errors import Refused, Unavailable
+from sandbox.handle import SandboxHandle
 from sandbox.monty import Monty
 from sandbox.types import Kernel, Limits
 
@@ -56,17 +57,17 @@ SECRET = "the-right-answer"
 
 
 @pytest.fixture(scope="module")
-def run() -> Iterator[TierRun]:
-    made = TierRun("monty", Monty)
-    yield made
-    made.close()
+def run() -> Iterator[KernelRun]:
+    handle = SandboxHandle("monty", Monty)
+    yield KernelRun(handle)
+    handle.close()
 
 
 @dataclass
 class Recorded:
     """A sandbox that keeps what it was sent."""
 
-    run: TierRun
+    run: KernelRun
     identity: str = "recorded"
     calls: list[tuple[str, list[Any]]] = field(default_factory=list)
 
@@ -102,7 +103,7 @@ def texts(rows: Any) -> list[str]:
 
 
 @pytest.mark.parametrize(("slot", "kind"), FORMS)
-def test_every_kind_is_a_module_that_obeys_the_laws(run: TierRun, slot: str, kind: str) -> None:
+def test_every_kind_is_a_module_that_obeys_the_laws(run: KernelRun, slot: str, kind: str) -> None:
     made = module(slot, kind)
     assert list(problems(made)) == []
     assert list(problems(given(made, run))) == []
@@ -110,7 +111,7 @@ def test_every_kind_is_a_module_that_obeys_the_laws(run: TierRun, slot: str, kin
     assert ("policy" in made.effects) == (kind == "ask")
 
 
-def test_a_lawless_kernel_breaks_its_law_once_a_sandbox_is_given(run: TierRun) -> None:
+def test_a_lawless_kernel_breaks_its_law_once_a_sandbox_is_given(run: KernelRun) -> None:
     source = "seen = []\ndef keep(row):\n    seen.append(1)\n    return len(seen) > 3\n"
     made = module("refinement", "keep", source)
     assert list(problems(made)) == []
@@ -135,14 +136,14 @@ class Down:
 
 @pytest.mark.parametrize("error", [Unavailable("gone"), Refused("memory is not kept")])
 def test_infrastructure_breaks_no_law_and_is_no_module_s_failure(error: Exception) -> None:
-    down = TierRun("docker", lambda: Down(error))
+    down = KernelRun(SandboxHandle("docker", lambda: Down(error)))
     with pytest.raises(SandboxUnavailable, match=str(error)):
         list(problems(given(module("refinement", "keep"), down)))
     with pytest.raises(SandboxUnavailable, match=str(error)):
         call("refinement", "keep", ROWS, down)
 
 
-def test_no_answer_reference_or_right_attempt_is_ever_sent(run: TierRun) -> None:
+def test_no_answer_reference_or_right_attempt_is_ever_sent(run: KernelRun) -> None:
     whole = replace(TASK, answer=SECRET, reference=SECRET)
     right = replace(attempt("42", whole), solution=solved((Turn("assistant", SECRET, "reference"),)))
     rows = (*(replace(row, attempt=replace(row.attempt, task=whole)) for row in ROWS), replace(ROWS[0], attempt=right))
@@ -163,7 +164,7 @@ def test_no_answer_reference_or_right_attempt_is_ever_sent(run: TierRun) -> None
             assert (made[-1].score, made[-1].attempt) == (None, right)
 
 
-def test_keep_weight_rewrite_and_order_do_what_they_say(run: TierRun) -> None:
+def test_keep_weight_rewrite_and_order_do_what_they_say(run: KernelRun) -> None:
     assert call("refinement", "keep", ROWS, run) == tuple(r for r in ROWS if len(r.attempt.solution.text) == 2)
     doubled = tuple(replace(row, weight=0.5) for row in ROWS)
     weighed = call("refinement", "weight", doubled, run)
@@ -184,7 +185,7 @@ def test_keep_weight_rewrite_and_order_do_what_they_say(run: TierRun) -> None:
     assert call("tasks", "order", (TASK, OTHER), run, "def order(rows):\n    return [1]\n") == (OTHER,)
 
 
-def test_a_score_is_the_model_s_word_not_the_environment_s(run: TierRun) -> None:
+def test_a_score_is_the_model_s_word_not_the_environment_s(run: KernelRun) -> None:
     (made,) = call("feedback", "score", (attempt("42"),), run)
     assert made.score == pytest.approx(2 / 12)
     assert [(f.score, f.verdict, f.source) for f in made.feedback] == [(made.score, "unknown", "model")]
@@ -192,7 +193,7 @@ def test_a_score_is_the_model_s_word_not_the_environment_s(run: TierRun) -> None
     assert [row.score for row in call("feedback", "ask", (attempt("1"), attempt("2")), run, none)] == [None, None]
 
 
-def test_replies_come_back_to_the_row_that_asked(run: TierRun) -> None:
+def test_replies_come_back_to_the_row_that_asked(run: KernelRun) -> None:
     made = call("refinement", "ask", ROWS, run, temperature=0.5)
     wanted = [row for row in ROWS if row.score]
     assert texts(made) == [f"{r.attempt.solution.text}!0.5 {r.attempt.task.id}!0.5" for r in wanted]
@@ -200,14 +201,14 @@ def test_replies_come_back_to_the_row_that_asked(run: TierRun) -> None:
 
 
 @pytest.mark.parametrize(("slot", "kind"), [key for key in FORMS if key[1] == "ask"])
-def test_the_temperature_is_that_of_the_replies(run: TierRun, slot: str, kind: str) -> None:
+def test_the_temperature_is_that_of_the_replies(run: KernelRun, slot: str, kind: str) -> None:
     source = SOURCES[slot, kind].replace("'score': 0.25", "'score': float(replies[0].split('!')[1])")
     batch = {"tasks": (TASK,), "feedback": (attempt("4"),), "refinement": ROWS[:1]}[slot]
     cold, warm = (call(slot, kind, batch, run, source, temperature=t) for t in (0.0, 1.0))
     assert cold != warm
 
 
-def test_posed_tasks_are_new_ones_of_their_parents(run: TierRun) -> None:
+def test_posed_tasks_are_new_ones_of_their_parents(run: KernelRun) -> None:
     both = call("tasks", "rewrite", (TASK, OTHER), run)
     assert both[:2] == (TASK, OTHER)
     assert [(t.text, t.origin, t.parents, t.answer) for t in both[2:]] == [
@@ -219,7 +220,7 @@ def test_posed_tasks_are_new_ones_of_their_parents(run: TierRun) -> None:
     assert call("tasks", "rewrite", (TASK,), run, same) == (TASK,)
 
 
-def test_a_rule_chooses_among_the_open_cells_of_one_kind(run: TierRun) -> None:
+def test_a_rule_chooses_among_the_open_cells_of_one_kind(run: KernelRun) -> None:
     history: History = batch_for("objective")
     made: Objective = call("objective", "choose", history, run)
     assert (made.rule, made.cells) == ("syn_it", (Cell("addition", 2), Cell("addition", 3)))
@@ -253,7 +254,7 @@ def test_a_rule_chooses_among_the_open_cells_of_one_kind(run: TierRun) -> None:
     ],
 )
 def test_what_a_slot_cannot_have_is_the_module_s_failure(
-    run: TierRun, key: tuple[str, str], body: str, why: str
+    run: KernelRun, key: tuple[str, str], body: str, why: str
 ) -> None:
     head = SOURCES[key].partition("\n")[0]
     batch = {
@@ -268,7 +269,7 @@ def test_what_a_slot_cannot_have_is_the_module_s_failure(
     assert why in str(failed.value)
 
 
-def test_rows_go_in_batches_and_keep_their_order(run: TierRun) -> None:
+def test_rows_go_in_batches_and_keep_their_order(run: KernelRun) -> None:
     rows = tuple(experience(str(i), 1.0) for i in range(2 * BATCH + 3))
     seen = Recorded(run)
     kept = call("refinement", "keep", rows, seen, "def keep(row):\n    return int(row['text']) % 2 == 0\n")
@@ -276,7 +277,7 @@ def test_rows_go_in_batches_and_keep_their_order(run: TierRun) -> None:
     assert texts(kept) == [str(i) for i in range(0, 2 * BATCH + 3, 2)]
 
 
-def test_a_long_text_is_cut(run: TierRun) -> None:
+def test_a_long_text_is_cut(run: KernelRun) -> None:
     seen = Recorded(run)
     call("refinement", "keep", (experience("x" * 9000, 1.0),), seen)
     ((_, ((row,),)),) = seen.calls
@@ -304,7 +305,7 @@ def test_a_file_gives_its_source_back_to_the_letter(tmp_path: Path, source: str)
     assert made(tmp_path, source=source).source == source
 
 
-def test_the_registry_sees_a_generated_module_like_any_other(tmp_path: Path, run: TierRun) -> None:
+def test_the_registry_sees_a_generated_module_like_any_other(tmp_path: Path, run: KernelRun) -> None:
     before = Registry(tmp_path).digest()
     wrote = made(tmp_path, parents=("syn_a",), cycle=3, about="Keep the short ones.")
     registry = Registry(tmp_path)

@@ -8,13 +8,14 @@ import pytest
 
 from metaevo.errors import ModuleFailed
 from metaevo.evolve import Budget
-from metaevo.line.kernels import TierRun
+from metaevo.line.kernels import KernelRun
 from metaevo.modules import generated_files
 from metaevo.modules.generated import Code
 from metaevo.modules.registry import Registry
 from metaevo.search.skeletons import skeletons
 from metaevo.synthesis.admission import admit, admitted
 from sandbox.errors import Refused, Unavailable
+from sandbox.handle import SandboxHandle
 from sandbox.monty import Monty
 from sandbox.types import Limits
 from services.app import opened
@@ -222,7 +223,7 @@ class Down:
 def test_a_sandbox_that_fails_is_infrastructure_and_blames_nobody(home: Home, error: Exception) -> None:
     back(home)
     with opened(home, make=small.engines(), engines=1) as app:
-        app.host.run = TierRun("docker", lambda: Down(error))
+        app.host.run = KernelRun(SandboxHandle("docker", lambda: Down(error)))
         evolution = app.evolution()
         try:
             (cycle,) = evolution.run(Budget(cycles=1))

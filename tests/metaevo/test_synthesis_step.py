@@ -12,7 +12,7 @@ import pytest
 from metaevo.ledger.journal import At, StepKey
 from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.tables import CycleRow, EventRow, StepRow, TrialRow
-from metaevo.line.kernels import TierRun
+from metaevo.line.kernels import KernelRun
 from metaevo.modules import generated_files
 from metaevo.modules.registry import Registry
 from metaevo.search.kernels import NewKernels, beside, with_kernels
@@ -21,6 +21,7 @@ from metaevo.synthesis.proposals import Cost, Reason, Refusal, Request
 from metaevo.synthesis.record import UNAVAILABLE, archive_of, known_ids, resting, worths
 from metaevo.types import Cycle
 from sandbox.errors import Unavailable
+from sandbox.handle import SandboxHandle
 from services.app import App
 from services.config import parse
 from services.home import Home
@@ -216,7 +217,7 @@ def test_a_lost_sandbox_is_told_and_the_cycle_goes_on_as_without_kernels(plain: 
     lost = small.create(tmp_path / "lost", CONFIG)
 
     def away(app: App, _evolution: Any) -> None:
-        app.host.run = TierRun("docker", Down())
+        app.host.run = KernelRun(SandboxHandle("docker", Down()))
 
     cycle = evolved(lost, away)
     assert [row.outcome for row in rows(plain, CycleRow)] == [cycle.outcome]

@@ -7,15 +7,16 @@ import pytest
 
 from metaevo.engines.grader import Graded
 from metaevo.errors import SandboxUnavailable
-from metaevo.line.kernels import TierRun, embedded
+from metaevo.line.kernels import KernelRun
 from objectives.types import Split
 from sandbox.errors import Unavailable
+from sandbox.handle import SandboxHandle
 from sandbox.self_check import Proof, Proven
 from sandbox.types import Kernel, Limits, Result, Row, Sandbox, Verdict
 from services import sandboxes
 from services.app import graders, opened
 from services.home import Home
-from services.sandboxes import must_answer, programs, sandboxed
+from services.sandboxes import must_answer, sandboxed
 from services.views.environments import checked
 from tests.journeys import small
 from tests.journeys.terminal import metaevo
@@ -72,13 +73,13 @@ def owners(monkeypatch: pytest.MonkeyPatch) -> dict[str, Scripted]:
 @pytest.mark.timeout(120)
 def test_kernels_and_rewards_ask_one_sandbox_that_is_opened_once(home: Home, owners: dict[str, Scripted]) -> None:
     config = home.config()
-    with sandboxed(home.path, config) as run, graders(home.path, config, run) as (pool, environments):
+    with sandboxed(home.path, config) as handle, graders(home.path, config, handle) as (pool, environments):
         assert owners == {}
         assert environments["code"].version.endswith(" docker sha256:1234")
         (task,) = pool.draw("code", 1, Split.TRAIN, 0, 0, 1).tasks
         text = "def f(x): return 'scripted'"
         assert pool.grade("code", [(task.origin, task.level, task.prompt[-1].content, text)]) == [Graded(1.0)]
-        assert run(Kernel("def g(x): return 0", "g"), [[3]]) == (6,)
+        assert KernelRun(handle)(Kernel("def g(x): return 0", "g"), [[3]]) == (6,)
         (tier,) = owners.values()
         assert tier.asked == [text, "def g(x): return 0"]
         assert tier.closed == 0
@@ -90,8 +91,8 @@ def test_an_audit_runs_programs_there_too_and_sweeps_nobody_elses_containers(
     home: Home, owners: dict[str, Scripted], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("services.views.environments._model_score", lambda *_: None)
-    with sandboxed(home.path, home.config()) as run:
-        must_answer(run)
+    with sandboxed(home.path, home.config()) as handle:
+        must_answer(handle)
         checked("code", home, 4)
     (held, audit) = owners
     assert audit == f"{held}/audit"
@@ -99,12 +100,17 @@ def test_an_audit_runs_programs_there_too_and_sweeps_nobody_elses_containers(
     assert (owners[held].asked, owners[audit].closed) == ([], 1)
 
 
-def test_a_lent_tier_is_not_ended_by_who_borrows_it_and_keeps_its_name() -> None:
+@pytest.mark.timeout(120)
+def test_a_pool_that_borrows_a_tier_does_not_end_it_and_keeps_its_name(home: Home) -> None:
     tier = Scripted()
-    assert programs(embedded()).name == embedded().identity
-    borrowed = programs(TierRun("scripted", lambda: tier)).open()
-    borrowed.close()
-    assert (borrowed.tier, borrowed.limits, tier.closed) == ("docker", Limits(), 0)
+    handle = SandboxHandle("scripted 1", lambda: tier)
+    with graders(home.path, home.config(), handle) as (pool, environments):
+        (task,) = pool.draw("code", 1, Split.TRAIN, 0, 0, 1).tasks
+        pool.grade("code", [(task.origin, task.level, task.prompt[-1].content, "def f(x): return x")])
+        assert environments["code"].version.endswith(" scripted 1")
+    assert (len(tier.asked), tier.closed) == (1, 0)
+    handle.close()
+    assert tier.closed == 1
 
 
 @pytest.mark.timeout(120)
@@ -127,8 +133,8 @@ def test_a_limit_that_is_not_kept_is_refused_by_its_name(home: Home, monkeypatch
         return Proof("docker+runsc", (), {"memory": "reached 384"}, "", 1.0)
 
     monkeypatch.setattr(sandboxes, "_containers", lambda *_: Proven(Scripted(), prove=proof))
-    with sandboxed(home.path, home.config()) as run, pytest.raises(SandboxUnavailable, match="memory is not kept"):
-        must_answer(run)
+    with sandboxed(home.path, home.config()) as handle, pytest.raises(SandboxUnavailable, match="memory is not kept"):
+        must_answer(handle)
 
 
 def test_a_daemon_that_answers_no_more_is_told_as_infrastructure(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,8 +142,8 @@ def test_a_daemon_that_answers_no_more_is_told_as_infrastructure(home: Home, mon
         raise Unavailable("sandbox: the daemon is gone")
 
     monkeypatch.setattr(sandboxes, "_containers", away)
-    with sandboxed(home.path, home.config()) as run:
+    with sandboxed(home.path, home.config()) as handle:
         with pytest.raises(SandboxUnavailable, match=r"^metaevo\.toml: sandbox: the daemon is gone; see"):
-            must_answer(run)
+            must_answer(handle)
         with pytest.raises(SandboxUnavailable):
-            run(Kernel("def g(x): return 0", "g"), [[3]])
+            KernelRun(handle)(Kernel("def g(x): return 0", "g"), [[3]])

@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from metaevo.errors import BadInput
-from metaevo.line.kernels import embedded
+from sandbox.handle import embedded
 from sandbox.images import harness_digest
 from services.config import parse
-from services.sandboxes import run_of, sandboxed
+from services.sandboxes import handle_of, sandboxed
 from tests.journeys import small
 from tests.journeys.terminal import metaevo
 
@@ -35,9 +35,9 @@ def table(*lines: str) -> str:
 
 @pytest.mark.parametrize("text", [BASE, table('use = "monty"'), table('use = "monty"', 'runtime = "runc"')])
 def test_without_a_word_it_is_the_embedded_tier_one_for_the_process(tmp_path: Path, text: str) -> None:
-    with sandboxed(tmp_path, parse(text)) as run:
-        assert run is embedded()
-        assert run.identity.startswith("monty ")
+    with sandboxed(tmp_path, parse(text)) as handle:
+        assert handle is embedded()
+        assert handle.identity.startswith("monty ")
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_containers_are_named_by_runtime_and_image_and_not_opened_yet(
 
 def test_the_image_is_where_the_key_says(tmp_path: Path) -> None:
     image(tmp_path, "elsewhere")
-    assert run_of(tmp_path, parse(table('use = "docker"', 'image = "elsewhere"'))).identity == "docker sha256:1234"
+    assert handle_of(tmp_path, parse(table('use = "docker"', 'image = "elsewhere"'))).identity == "docker sha256:1234"
 
 
 @pytest.mark.parametrize(
@@ -78,13 +78,13 @@ def test_the_image_is_where_the_key_says(tmp_path: Path) -> None:
 )
 def test_what_contradicts_is_refused_before_anything_is_made(tmp_path: Path, lines: tuple[str, ...], why: str) -> None:
     with pytest.raises(BadInput, match=why):
-        run_of(tmp_path, parse(table(*lines)))
+        handle_of(tmp_path, parse(table(*lines)))
 
 
 def test_an_image_of_another_harness_is_refused(tmp_path: Path) -> None:
     image(tmp_path, harness="older")
     with pytest.raises(BadInput, match="the image holds another version's harness; build it again"):
-        run_of(tmp_path, parse(table('use = "docker"')))
+        handle_of(tmp_path, parse(table('use = "docker"')))
 
 
 @pytest.mark.timeout(120)
