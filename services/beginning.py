@@ -1,7 +1,6 @@
 """How a home begins: check the base and the environments first, then write metaevo.toml with comments."""
 
 from pathlib import Path
-from typing import Any
 
 from metaevo.artifacts import base as bases
 from metaevo.engines.grader import GraderPool
@@ -9,16 +8,18 @@ from metaevo.errors import BadInput
 from metaevo.modules.registry import Registry
 from objectives.environment import BadEnvironment
 from objectives.finder import Source
+from objectives.types import Environment
 from services import config as configs
 from services.home import Home, default_path
 from services.ready import base_folder, wishes_checked
+from services.records.configuration import NewHome
 
 TINY = ("addition", "letter_count", "reversal", "sorting", "extremes", "grid_navigation", "block_unstacking")
 
 
 def begin(
     home: Home, base: str, environments: list[str], goal: str | None, answer: int | None, seed: int | None
-) -> dict[str, Any]:
+) -> NewHome:
     """Make a home and return what is in it.
 
     Raises:
@@ -44,10 +45,10 @@ def begin(
     beside = [other for path in files.values() for other in sorted(path.parent.glob(f"{path.stem}.json*"))]
     home.create(text, [*files.values(), *beside])
     there = "" if home.path == default_path().expanduser().resolve() else f" --home {home.path}"
-    return {"home": str(home.path), "base": base, "environments": list(described), "next": f"metaevo plan{there}"}
+    return NewHome(home=str(home.path), base=base, environments=tuple(described), next=f"metaevo plan{there}")
 
 
-def _described(home: Home, chosen: list[str], files: dict[str, Path]) -> dict[str, Any]:
+def _described(home: Home, chosen: list[str], files: dict[str, Path]) -> dict[str, Environment]:
     """Return the environments as they describe themselves, from where they are now."""
     wanted = [Source(_name(use), str(files.get(_name(use), use)), str(home.path)) for use in chosen]
     pool = GraderPool(wanted, workers=1)

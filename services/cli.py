@@ -9,19 +9,18 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, get_args, get_origin
 
 import typer
 
 from services.operations import Operation, load
 from services.parameters import Argument, Option
+from services.records import well
 
 HOME = Annotated[Path | None, typer.Option("--home", help="The home folder.", envvar="METAEVO_HOME")]
 JSON = Annotated[bool, typer.Option("--json", help="Print data as JSON.")]
 YES = Annotated[bool, typer.Option("--yes", help="Answer yes to questions.")]
 DEMO_HOME = ".local/share/metaevo-demo"
-UNHEALTHY = ("healthy", "clean", "usable", "ok")
-"""Keys that make a check's exit code 3 (of a configuration 2) when they are false."""
 
 
 def build() -> typer.Typer:
@@ -63,9 +62,7 @@ _GROUPS = {
 
 def _command(operation: Operation) -> Any:
     """Return a function with the operation's own parameters and the three common ones."""
-    hints = get_type_hints(operation.call, include_extras=True)
-    own = [p for p in inspect.signature(operation.call).parameters.values() if p.name != "home"]
-    parameters = [_parameter(parameter, hints[parameter.name]) for parameter in own]
+    parameters = [_parameter(parameter) for parameter in operation.parameters]
     common = [("home", HOME, None), ("json", JSON, False), ("yes", YES, False)]
     parameters += [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
@@ -87,12 +84,12 @@ def _command(operation: Operation) -> Any:
     return command
 
 
-def _parameter(parameter: inspect.Parameter, hint: Any) -> inspect.Parameter:
+def _parameter(parameter: inspect.Parameter) -> inspect.Parameter:
     """Return a parameter as typer reads it."""
-    kind: Any = hint
+    kind: Any = parameter.annotation
     marks: tuple[Any, ...] = ()
-    if get_origin(hint) is Annotated:
-        kind, *rest = get_args(hint)
+    if get_origin(kind) is Annotated:
+        kind, *rest = get_args(kind)
         marks = tuple(rest)
     mark = next((m for m in marks if isinstance(m, Argument | Option)), None)
     text = mark.help if mark else ""
@@ -113,15 +110,8 @@ def _run(operation: Operation, home: Path | None, as_json: bool, given: dict[str
         raise SystemExit(0) from None
     except Exception as error:  # noqa: BLE001 - the process boundary: a person gets one line, never a traceback
         _fail(*_told(error))
-    if _unwell(data):
+    if not well(data):
         raise SystemExit(2 if operation.group == "config" else 3)
-
-
-def _unwell(data: Any) -> bool:
-    """Return whether a check found something wrong; of a list of tiers one that is usable is enough."""
-    if isinstance(data, list):
-        return bool(data) and all(isinstance(row, dict) and row.get("usable") is False for row in data)
-    return isinstance(data, dict) and any(data.get(key) is False for key in UNHEALTHY)
 
 
 def _told(error: Exception) -> tuple[str, int]:
@@ -164,9 +154,9 @@ def _called(operation: Operation, home: Path | None, given: dict[str, Any]) -> A
 
 def _print(operation: Operation, data: Any, as_json: bool) -> None:
     if as_json:
-        import json
+        from services.records import form
 
-        print(json.dumps(data, ensure_ascii=False, default=str))
+        print(form.text(operation.result, data))
     else:
         from services.show import text
 

@@ -6,7 +6,7 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 from metaevo.engines.client import EngineClient
 from metaevo.engines.grader import GraderPool
@@ -14,40 +14,43 @@ from metaevo.errors import MetaevoError
 from objectives.finder import Source
 from services.home import LEAST_FREE, Home
 from services.ready import NVIDIA
+from services.records.health import Doctor, MachineCheck
 
 PACKAGES = ("torch", "transformers", "trl", "peft", "optuna", "sqlmodel", "docker", "apscheduler", "prometheus-client")
-Check = tuple[str, str, str, str]
-"""(name, ok|warn|fail, what was found, what to do)."""
+State = Literal["ok", "warn", "fail"]
 
 
-def examined(home: Home | None) -> dict[str, Any]:
+def examined(home: Home | None) -> Doctor:
     """Return every check; ``healthy`` is false where one failed."""
-    checks = [*_python(), *_packages(), *_gpu(), *_engine(), *_graders(), *_disk(home), *_home(home)]
-    rows = [dict(zip(("name", "state", "found", "fix"), check, strict=True)) for check in checks]
-    return {"healthy": all(row["state"] != "fail" for row in rows), "checks": rows}
+    checks = (*_python(), *_packages(), *_gpu(), *_engine(), *_graders(), *_disk(home), *_home(home))
+    return Doctor(healthy=all(check.state != "fail" for check in checks), checks=checks)
 
 
-def _python() -> Iterator[Check]:
+def _found(name: str, state: State, found: str, fix: str) -> MachineCheck:
+    return MachineCheck(name=name, state=state, found=found, fix=fix)
+
+
+def _python() -> Iterator[MachineCheck]:
     version = ".".join(str(part) for part in sys.version_info[:3])
-    yield "python", "ok" if sys.version_info >= (3, 11) else "fail", version, "use Python 3.11 or newer"
+    yield _found("python", "ok" if sys.version_info >= (3, 11) else "fail", version, "use Python 3.11 or newer")
     old = sqlite3.sqlite_version_info < (3, 51, 3)
-    yield "sqlite", "ok", f"{sqlite3.sqlite_version}{' (one writer: safe)' if old else ''}", ""
+    yield _found("sqlite", "ok", f"{sqlite3.sqlite_version}{' (one writer: safe)' if old else ''}", "")
 
 
-def _packages() -> Iterator[Check]:
+def _packages() -> Iterator[MachineCheck]:
     for name in PACKAGES:
         try:
-            yield name, "ok", importlib.metadata.version(name), ""
+            yield _found(name, "ok", importlib.metadata.version(name), "")
         except importlib.metadata.PackageNotFoundError:
-            yield name, "fail", "not installed", f"pip install {name}"
+            yield _found(name, "fail", "not installed", f"pip install {name}")
 
 
-def _gpu() -> Iterator[Check]:
+def _gpu() -> Iterator[MachineCheck]:
     found = "an NVIDIA device; used where training.gpus = 1" if NVIDIA.exists() else "none, the processor computes"
-    yield "gpu", "ok", found, ""
+    yield _found("gpu", "ok", found, "")
 
 
-def _engine() -> Iterator[Check]:
+def _engine() -> Iterator[MachineCheck]:
     import tempfile
 
     from metaevo.artifacts.store import Store
@@ -55,41 +58,43 @@ def _engine() -> Iterator[Check]:
     with tempfile.TemporaryDirectory() as folder:
         engine = EngineClient(Store(Path(folder)))
         try:
-            yield "engine", "ok", engine.identity, ""
+            yield _found("engine", "ok", engine.identity, "")
         except MetaevoError as error:
-            yield "engine", "fail", str(error), "reinstall torch, transformers and trl"
+            yield _found("engine", "fail", str(error), "reinstall torch, transformers and trl")
         finally:
             engine.close()
 
 
-def _graders() -> Iterator[Check]:
+def _graders() -> Iterator[MachineCheck]:
     pool = GraderPool([Source("addition", "addition", ".")], workers=1)
     try:
         pool.describe()
         closed = pool.closed_doors
-        state = "ok" if closed.get("network") else "warn"
+        state: State = "ok" if closed.get("network") else "warn"
         found = ", ".join(name for name, fine in closed.items() if fine)
-        yield "graders", state, f"closed: {found}", "" if state == "ok" else "allow user namespaces, or run as root"
+        yield _found(
+            "graders", state, f"closed: {found}", "" if state == "ok" else "allow user namespaces, or run as root"
+        )
     except MetaevoError as error:
-        yield "graders", "fail", str(error), "reinstall metaevo"
+        yield _found("graders", "fail", str(error), "reinstall metaevo")
     finally:
         pool.close()
 
 
-def _disk(home: Home | None) -> Iterator[Check]:
+def _disk(home: Home | None) -> Iterator[MachineCheck]:
     place = home.path if home is not None and home.path.is_dir() else Path.cwd()
     free = shutil.disk_usage(place).free
-    state = "ok" if free > 10 * LEAST_FREE else "warn" if free > LEAST_FREE else "fail"
-    yield "disk", state, f"{free // 2**20} MiB free at {place}", "" if state == "ok" else "make room"
+    state: State = "ok" if free > 10 * LEAST_FREE else "warn" if free > LEAST_FREE else "fail"
+    yield _found("disk", state, f"{free // 2**20} MiB free at {place}", "" if state == "ok" else "make room")
 
 
-def _home(home: Home | None) -> Iterator[Check]:
+def _home(home: Home | None) -> Iterator[MachineCheck]:
     if home is None or not home.config_path.is_file():
-        yield "home", "ok", "none", "create one with `metaevo init`, or try `metaevo demo`"
+        yield _found("home", "ok", "none", "create one with `metaevo init`, or try `metaevo demo`")
         return
     try:
         home.config()
-        yield "home", "ok", str(home.path), ""
+        yield _found("home", "ok", str(home.path), "")
         yield _sandbox(home)
         if home.founded:
             ledger = home.ledger()
@@ -97,16 +102,19 @@ def _home(home: Home | None) -> Iterator[Check]:
                 found = ledger.check()
             finally:
                 ledger.close()
-            yield "ledger", "ok" if found == "ok" else "fail", found, "" if found == "ok" else "restore a backup"
+            yield _found(
+                "ledger", "ok" if found == "ok" else "fail", found, "" if found == "ok" else "restore a backup"
+            )
     except MetaevoError as error:
-        yield "home", "fail", str(error), "fix the configuration"
+        yield _found("home", "fail", str(error), "fix the configuration")
 
 
-def _sandbox(home: Home) -> Check:
+def _sandbox(home: Home) -> MachineCheck:
     from services.views.sandbox import own
 
     row = own(home)
-    wrong = [f"{check['name']}: {check['detail']}" for check in row["checks"] if not check["ok"]]
+    wrong = [f"{check.name}: {check.detail}" for check in row.checks if not check.ok]
     if wrong:
-        return "sandbox", "fail", f"{row['backend']}: {'; '.join(wrong)}", 'see metaevo sandbox check, or use = "monty"'
-    return "sandbox", "ok", f"{row['backend']}: {'; '.join(check['detail'] for check in row['checks'])}", ""
+        way_out = 'see metaevo sandbox check, or use = "monty"'
+        return _found("sandbox", "fail", f"{row.backend}: {'; '.join(wrong)}", way_out)
+    return _found("sandbox", "ok", f"{row.backend}: {'; '.join(check.detail for check in row.checks)}", "")

@@ -1,7 +1,6 @@
 """Check a home: the ledger, the lineage, every artifact against its digest. Reads only."""
 
 from collections.abc import Iterator
-from typing import Any
 
 from sqlmodel import col, select
 
@@ -12,9 +11,10 @@ from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.lineage import Lineage
 from metaevo.ledger.tables import AliasRow, ConfirmationRow, CycleRow, GenerationRow, MoveRow, StepRow
 from services.home import Home
+from services.records.health import Fsck, HomeCheck
 
 
-def checked(home: Home) -> dict[str, Any]:
+def checked(home: Home) -> Fsck:
     """Return every invariant with what was found; ``clean`` is true where nothing is wrong."""
     home.config()
     ledger, store = home.ledger(), home.store()
@@ -30,8 +30,8 @@ def checked(home: Home) -> dict[str, Any]:
         }
     finally:
         ledger.close()
-    checks = [{"name": name, "ok": not problems, "problems": problems[:20]} for name, problems in found.items()]
-    return {"clean": all(check["ok"] for check in checks), "checks": checks}
+    checks = tuple(HomeCheck(name=name, ok=not wrong, problems=tuple(wrong[:20])) for name, wrong in found.items())
+    return Fsck(clean=all(check.ok for check in checks), checks=checks)
 
 
 def _champion(ledger: Ledger) -> Iterator[str]:

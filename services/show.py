@@ -4,9 +4,16 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from services.records import JsonSchema
+from services.records.configuration import ConfigCheck, NewHome
+from services.records.environments import EnvironmentAudit, EnvironmentName, UsedEnvironment
+from services.records.health import Doctor, Fsck
+from services.records.sandbox import PinnedImage, Tier
+from services.records.verbs import Verb
 from services.words import reason_words, signed, thousands, written_by
 
 Data = Any
+SPLITS = ("train", "probe", "dev", "gate", "anchor", "vault")
 
 
 def text(key: str, data: Data) -> str:
@@ -16,7 +23,12 @@ def text(key: str, data: Data) -> str:
 
 def table(rows: Sequence[Mapping[str, Any]], columns: tuple[str, ...]) -> str:
     """Return rows as aligned columns, the header first."""
-    cells = [[_cell(row.get(column)) for column in columns] for row in rows]
+    return aligned(columns, [[row.get(column) for column in columns] for row in rows])
+
+
+def aligned(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Return rows of values under their columns' names."""
+    cells = [[_cell(value) for value in row] for row in rows]
     widths = [
         max(len(column), *(len(line[i]) for line in cells)) if cells else len(column)
         for i, column in enumerate(columns)
@@ -26,7 +38,7 @@ def table(rows: Sequence[Mapping[str, Any]], columns: tuple[str, ...]) -> str:
     return "\n".join(lines)
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     if value is None:
         return "–"
     if isinstance(value, float):
@@ -103,30 +115,45 @@ def _goals(data: dict[str, Any]) -> str:
     return f"{table(data['goals'], columns)}\n\nprotected\n{protected}"
 
 
-def _checks(data: dict[str, Any]) -> str:
-    rows = [{**c, "state": "ok" if c["ok"] else "WRONG", "found": "; ".join(c["problems"][:3])} for c in data["checks"]]
-    return table(rows, ("name", "state", "found"))
+def _fsck(found: Fsck) -> str:
+    rows = [(c.name, "ok" if c.ok else "WRONG", "; ".join(c.problems[:3])) for c in found.checks]
+    return aligned(("name", "state", "found"), rows)
 
 
-def _audit(data: dict[str, Any]) -> str:
-    rows = [{**f, "state": "ok" if f["ok"] else "FAILS" if f["severe"] else "note"} for f in data["findings"]]
-    cells = [{**c, **c["splits"], "texts": c["texts"] or "endless"} for c in data["cells"]]
-    model = data["model"]
+def _doctor(found: Doctor) -> str:
+    return aligned(("name", "state", "found", "fix"), [(c.name, c.state, c.found, c.fix) for c in found.checks])
+
+
+def _audit(found: EnvironmentAudit) -> str:
+    findings = [(f.name, "ok" if f.ok else "FAILS" if f.severe else "note", f.detail) for f in found.findings]
+    cells = [
+        (c.level, c.texts or "endless", *(c.splits[split] for split in SPLITS), c.constant, c.provable)
+        for c in found.cells
+    ]
+    model = found.model
     score = (
-        f"{model['generation']} scores {model['mean']:.3f} ({model['low']:.3f}…{model['high']:.3f}, n {model['n']})"
+        f"{model.generation} scores {model.mean:.3f} ({model.low:.3f}…{model.high:.3f}, n {model.n})"
         if model
         else "not measured (no home uses it)"
     )
     return "\n\n".join(
         [
-            f"{data['environment']} ({data['ability']}): {'usable' if data['usable'] else 'REFUSED'}",
-            table(rows, ("name", "state", "detail")),
-            table(
-                cells, ("level", "texts", "train", "probe", "dev", "gate", "anchor", "vault", "constant", "provable")
-            ),
+            f"{found.environment} ({found.ability}): {'usable' if found.usable else 'REFUSED'}",
+            aligned(("name", "state", "detail"), findings),
+            aligned(("level", "texts", *SPLITS, "constant", "provable"), cells),
             f"model      {score}",
         ]
     )
+
+
+def _environments(found: list[EnvironmentName | UsedEnvironment]) -> str:
+    rows = [
+        (e.name, e.from_, e.used, e.ability, e.levels)
+        if isinstance(e, UsedEnvironment)
+        else (e.name, e.from_, e.used, None, None)
+        for e in found
+    ]
+    return aligned(("name", "from", "used", "ability", "levels"), rows)
 
 
 def _run(data: dict[str, Any]) -> str:
@@ -184,10 +211,14 @@ def _export(data: dict[str, Any]) -> str:
     return f"{data['generation']} is in {data['folder']}: {files}. Serve it with: {data['serve']}"
 
 
-def _config_check(data: dict[str, Any]) -> str:
-    if data["ok"]:
-        return f"{data['file']} is fine: {', '.join(data['environments'])}"
-    return "\n".join([f"{data['file']}:", *data["later"]])
+def _config_check(found: ConfigCheck) -> str:
+    if found.ok:
+        return f"{found.file} is fine: {', '.join(found.environments)}"
+    return "\n".join([f"{found.file}:", *found.later])
+
+
+def _init(made: NewHome) -> str:
+    return f"{made.home} is ready: {', '.join(made.environments)}. Next: {made.next}"
 
 
 def _recipe_run(data: dict[str, Any]) -> str:
@@ -216,16 +247,23 @@ def _quarantine(data: dict[str, Any]) -> str:
     return f"{data['module']} is quarantined, and with it {marked}{now}"
 
 
-def _tiers(rows: list[dict[str, Any]]) -> str:
-    shown = []
-    for row in rows:
-        wrong = [check for check in row["checks"] if not check["ok"]]
-        found = [f"{check['name']}: {check['detail']}" for check in wrong] or [f"{len(row['checks'])} checks hold"]
-        states = ["usable" if row["usable"] else "REFUSED", *[""] * (len(found) - 1)]
-        names = [row["backend"], *[""] * (len(found) - 1)]
-        keys = ("backend", "state", "found")
-        shown += [dict(zip(keys, line, strict=True)) for line in zip(names, states, found, strict=True)]
-    return table(shown, ("backend", "state", "found"))
+def _tiers(tiers: list[Tier]) -> str:
+    rows = []
+    for tier in tiers:
+        wrong = [f"{check.name}: {check.detail}" for check in tier.checks if not check.ok]
+        first, *more = wrong or [f"{len(tier.checks)} checks hold"]
+        rows += [(tier.backend, "usable" if tier.usable else "REFUSED", first), *(("", "", line) for line in more)]
+    return aligned(("backend", "state", "found"), rows)
+
+
+def _image(made: PinnedImage) -> str:
+    return f"{made.image} is in {made.host} ({made.source}), pinned in {made.lock}. Next: metaevo sandbox check"
+
+
+def _schema(found: JsonSchema | list[Verb]) -> str:
+    if not isinstance(found, list):
+        return json.dumps(found, indent=2, ensure_ascii=False)
+    return aligned(("verb", "scope", "does"), [(verb.name, verb.scope, verb.does) for verb in found])
 
 
 def _eval(data: dict[str, Any]) -> str:
@@ -239,19 +277,18 @@ SHOWN: dict[str, Callable[[Any], str]] = {
     "why": _why,
     "status": _status,
     "goals_list": _goals,
-    "fsck": _checks,
-    "doctor": lambda d: table(d["checks"], ("name", "state", "found", "fix")),
+    "fsck": _fsck,
+    "doctor": _doctor,
     "environments_check": _audit,
-    "environments_list": lambda rows: table(rows, ("name", "from", "used", "ability", "levels")),
+    "environments_list": _environments,
     "modules_list": lambda rows: table(rows, ("slot", "name", "from", "state", "knobs", "summary", "broken")),
     "modules_show": _module,
     "modules_adopt": lambda d: f"{d['module']} is adopted",
     "modules_quarantine": _quarantine,
     "recipes_list": lambda rows: table(rows, ("name", "system", "arxiv", "observable")),
     "sandbox_check": _tiers,
-    "sandbox_build": lambda d: (
-        f"{d['image']} is in {d['host']} ({d['source']}), pinned in {d['lock']}. Next: metaevo sandbox check"
-    ),
+    "sandbox_build": _image,
+    "schema": _schema,
     "run": _run,
     "demo": _demo,
     "plan": _plan,
@@ -264,6 +301,6 @@ SHOWN: dict[str, Callable[[Any], str]] = {
     "config_check": _config_check,
     "export": _export,
     "recipes_run": _recipe_run,
-    "init": lambda d: f"{d['home']} is ready: {', '.join(d['environments'])}. Next: {d['next']}",
+    "init": _init,
 }
 """How each operation's result is shown; others are printed as JSON."""

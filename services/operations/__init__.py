@@ -1,9 +1,11 @@
-"""One typed function per verb. Its signature is its command (and later its route and form); it returns plain data.
+"""One typed function per verb. Its signature is its command (and later its route and form); it returns records.
 
 Modules here import nothing heavy at the top: the command line reads their signatures at every start.
 """
 
 import importlib
+import inspect
+import pkgutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -11,7 +13,7 @@ from typing import Any, Literal
 Scope = Literal["read", "operate", "admin"]
 NOUNS = (
     *("evolution", "generations", "goals", "configuration", "environments"),
-    *("modules", "recipes", "sandbox", "health", "models"),
+    *("modules", "recipes", "sandbox", "health", "models", "verbs"),
 )
 
 
@@ -30,6 +32,18 @@ class Operation:
     def key(self) -> str:
         """Return what renders its result is found by."""
         return f"{self.group}_{self.name}" if self.group else self.name
+
+    @property
+    def parameters(self) -> list[inspect.Parameter]:
+        """Return what a person gives: every parameter but the home."""
+        return [p for p in inspect.signature(self.call).parameters.values() if p.name != "home"]
+
+    @property
+    def result(self) -> type[object]:
+        """Return the type of what it returns; one that stands there as a text is imported only now."""
+        found = inspect.signature(self.call).return_annotation
+        resolved: type[object] = pkgutil.resolve_name(found) if isinstance(found, str) else found
+        return resolved
 
 
 OPERATIONS: list[Operation] = []

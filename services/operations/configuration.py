@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from services.home import Home
 from services.operations import operation
 from services.parameters import Option
+from services.records.configuration import ConfigCheck, NewHome
 
 
 @operation("admin")
@@ -19,7 +20,7 @@ def init(
     goal: Annotated[str | None, Option("what to raise (default: whatever is weakest)")] = None,
     answer: Annotated[int | None, Option("tokens an answer may have")] = None,
     seed: Annotated[int | None, Option("make the run repeatable")] = None,
-) -> dict[str, Any]:
+) -> NewHome:
     """Begin a home: check the base, copy the environments, write metaevo.toml."""
     from services.beginning import begin
 
@@ -27,19 +28,15 @@ def init(
 
 
 @operation("read", "config", name="check")
-def check_(home: Home) -> dict[str, Any]:
+def check_(home: Home) -> ConfigCheck:
     """Check metaevo.toml: keys, values, goals, environments, and what comes with a later part."""
     from services.later import refused
 
     config = home.config()
     problems = list(refused(config, home.text))
     if problems:  # nothing starts with these: what else the file names is looked at once they are gone
-        return {
-            "file": str(home.config_path),
-            "environments": sorted(config.environments),
-            "later": problems,
-            "ok": False,
-        }
+        named = tuple(sorted(config.environments))
+        return ConfigCheck(file=str(home.config_path), environments=named, later=tuple(problems), ok=False)
     from metaevo.modules.registry import Registry
     from services.app import graders, settings
     from services.ready import checked
@@ -48,8 +45,8 @@ def check_(home: Home) -> dict[str, Any]:
         registry = Registry(home.path)
         checked(home, config, environments, registry)
         settings(config, environments, registry)
-        names = sorted(environments)
-    return {"file": str(home.config_path), "environments": names, "later": [], "ok": True}
+        names = tuple(sorted(environments))
+    return ConfigCheck(file=str(home.config_path), environments=names, later=(), ok=True)
 
 
 @operation("read", "config", name="show")

@@ -1,14 +1,15 @@
 """Environments: what is there, and whether one can be trusted."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from services.home import Home
 from services.operations import operation
 from services.parameters import Argument, Option
+from services.records.environments import EnvironmentAudit, EnvironmentName, UsedEnvironment
 
 
 @operation("read", "environments", name="list", home=False)
-def list_(home: Home | None = None) -> list[dict[str, Any]]:
+def list_(home: Home | None = None) -> list[EnvironmentName | UsedEnvironment]:
     """List the environments that can be used by name, and those of the home's configuration."""
     from services.views.environments import listed
 
@@ -21,7 +22,7 @@ def check(
     home: Home | None = None,
     *,
     items: Annotated[int, Option("tasks looked at per level")] = 40,
-) -> dict[str, Any]:
+) -> EnvironmentAudit:
     """Audit an environment's reward; print its splits, the model's score and the smallest provable gain."""
     from services.views.environments import checked
 

@@ -1,13 +1,12 @@
 """Is everything well? doctor looks at the machine, fsck at the home."""
 
-from typing import Any
-
 from services.home import Home
 from services.operations import operation
+from services.records.health import Doctor, Fsck
 
 
 @operation("read", home=False)
-def doctor(home: Home | None = None) -> dict[str, Any]:
+def doctor(home: Home | None = None) -> Doctor:
     """Check the machine: Python, packages, engine, grader isolation, disk, the home."""
     from services.doctor import examined
 
@@ -15,7 +14,7 @@ def doctor(home: Home | None = None) -> dict[str, Any]:
 
 
 @operation("read")
-def fsck(home: Home) -> dict[str, Any]:
+def fsck(home: Home) -> Fsck:
     """Check the home: ledger, lineage, every artifact against its digest."""
     from services.fsck import checked
 

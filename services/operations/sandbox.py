@@ -1,18 +1,19 @@
 """The sandbox: what each tier proves on this machine, and the image that containers start from."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from services.home import Home
 from services.operations import operation
 from services.parameters import Option
+from services.records.sandbox import PinnedImage, Tier
 
 Host = Annotated[str | None, Option("the daemon: unix://, ssh:// or tcp:// with TLS (default: as the home says)")]
 Folder = Annotated[Path | None, Option("folder of the image's lock file (default: as the home says)")]
 
 
 @operation("read", "sandbox", home=False)
-def check(home: Home | None = None, *, host: Host = None, image: Folder = None) -> list[dict[str, Any]]:
+def check(home: Home | None = None, *, host: Host = None, image: Folder = None) -> list[Tier]:
     """Prove every limit of every tier; what a tier lacks is named with the way to get it."""
     from services.views.sandbox import checked
 
@@ -28,7 +29,7 @@ def build(
     mirror: Annotated[str, Option("where debootstrap gets packages (default: Debian's own)")] = "",
     host: Host = None,
     image: Folder = None,
-) -> dict[str, Any]:
+) -> PinnedImage:
     """Build the containers' image, load it into the daemon, and pin its id in a lock file."""
     from services.views.images import built
 

@@ -1,11 +1,11 @@
 """Environments as data: a list, and the audit of one with what it could prove."""
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from metaevo.engines.grader import GraderPool
+from metaevo.engines.grader import GraderPool, Item
 from metaevo.errors import BadInput
 from metaevo.gate.rules import GateRules
 from metaevo.outlook import provable
@@ -15,37 +15,45 @@ from objectives.finder import Source, installed
 from objectives.types import Environment, Split, Task
 from sandbox.handle import SandboxHandle, embedded
 from services.home import Home
+from services.records.environments import (
+    AuditedCell,
+    AuditFinding,
+    EnvironmentAudit,
+    EnvironmentName,
+    ModelScore,
+    UsedEnvironment,
+)
 from services.sandboxes import must_answer, sandboxed
 
 
-def listed(home: Home | None) -> list[dict[str, Any]]:
+def listed(home: Home | None) -> list[EnvironmentName | UsedEnvironment]:
     """Return what can be used by name; with a home also what its configuration uses, described."""
     names = installed(home.path if home else None)
-    rows: list[dict[str, Any]] = [{"name": name, "from": origin, "used": False} for name, origin in names.items()]
+    rows = [EnvironmentName(name=name, from_=origin, used=False) for name, origin in names.items()]
     if home is None or not home.config_path.is_file():
-        return rows
+        return list(rows)
     from services.app import graders
 
     config = home.config()
     with graders(home.path, config) as (_, environments):
         used = [_described(env, config.environments[name].use or name) for name, env in environments.items()]
-    return [row for row in rows if row["name"] not in environments] + used
+    return [*(row for row in rows if row.name not in environments), *used]
 
 
-def _described(environment: Environment, use: str) -> dict[str, Any]:
-    return {
-        "name": environment.name,
-        "from": use,
-        "used": True,
-        "ability": environment.ability,
-        "direction": environment.direction.value,
-        "levels": list(environment.levels),
-        "texts": {str(level): size for level, size in environment.texts.items()},
-        "train": environment.train,
-    }
+def _described(environment: Environment, use: str) -> UsedEnvironment:
+    return UsedEnvironment(
+        name=environment.name,
+        from_=use,
+        used=True,
+        ability=environment.ability,
+        direction=environment.direction.value,
+        levels=environment.levels,
+        texts={str(level): size for level, size in environment.texts.items()},
+        train=environment.train,
+    )
 
 
-def checked(name: str, home: Home | None, items: int) -> dict[str, Any]:
+def checked(name: str, home: Home | None, items: int) -> EnvironmentAudit:
     """Return the audit of one environment, the model's score where there is a home, and what could be proven."""
     if not 1 <= items <= 4096:
         raise BadInput(f"--items {items}: want 1 to 4096")
@@ -53,15 +61,15 @@ def checked(name: str, home: Home | None, items: int) -> dict[str, Any]:
     with _tier(home) as handle:
         environment, found, doors = _audited(source, handle, name, items)
     rules = GateRules()
-    return {
-        "environment": environment.name,
-        "ability": environment.ability,
-        "usable": found.usable,
-        "findings": [asdict(finding) for finding in found.findings],
-        "cells": [asdict(cell) | {"provable": provable(cell.texts, rules, 1)} for cell in found.cells],
-        "isolation": doors,
-        "model": _model_score(source, home, items),
-    }
+    return EnvironmentAudit(
+        environment=environment.name,
+        ability=environment.ability,
+        usable=found.usable,
+        findings=tuple(AuditFinding(**asdict(finding)) for finding in found.findings),
+        cells=tuple(AuditedCell(**asdict(cell), provable=provable(cell.texts, rules, 1)) for cell in found.cells),
+        isolation=doors,
+        model=_model_score(source, home, items),
+    )
 
 
 def _tier(home: Home | None) -> AbstractContextManager[SandboxHandle]:
@@ -84,7 +92,7 @@ def _audited(
         if not tasks:
             raise BadInput(f"environment {name}: no task falls into the train split; it needs more rows")
 
-        def grade(which: str, batch: Any) -> list[float | None]:
+        def grade(which: str, batch: Sequence[Item]) -> list[float | None]:
             return [graded.score for graded in pool.grade(which, batch)]
 
         return environment, audit(environment, tasks, grade), pool.closed_doors
@@ -113,7 +121,7 @@ def _tasks(pool: GraderPool, environment: Environment, items: int) -> list[Task]
     return [task for drawn in pool.draw_many(wanted) for task in drawn.tasks]
 
 
-def _model_score(source: Source, home: Home | None, items: int) -> dict[str, Any] | None:
+def _model_score(source: Source, home: Home | None, items: int) -> ModelScore | None:
     """Return the champion's (or base's) score on probe items; None without a home that uses the environment."""
     if home is None or not home.config_path.is_file() or source.name not in home.config().environments:
         return None
@@ -129,4 +137,4 @@ def _model_score(source: Source, home: Home | None, items: int) -> dict[str, Any
         champion = app.host.lineage.get("champion")
         report = measure(app.host, app.host.engine, champion, tasks, Split.PROBE)
         scores = [outcome.score for outcome in report.outcomes if outcome.score is not None]
-        return {"generation": champion.id, **interval(scores)._asdict()}
+        return ModelScore(generation=champion.id, **interval(scores)._asdict())

@@ -5,20 +5,18 @@ import shutil
 import sys
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 from metaevo.errors import BadInput, SandboxUnavailable
 from sandbox.errors import SandboxError
 from services.home import Home
+from services.records.sandbox import PinnedImage
 from services.views.sandbox import START, Place, place
 
 BUILD_S = 300.0
 """How long the daemon may take for one request: it pulls and loads whole images."""
 
 
-def built(
-    home: Home | None, host: str | None, image: Path | None, base: str, debian: tuple[str, str]
-) -> dict[str, Any]:
+def built(home: Home | None, host: str | None, image: Path | None, base: str, debian: tuple[str, str]) -> PinnedImage:
     """Build on a registry's image, or on Debian's (release, mirror); return what the lock pins and where it is.
 
     Raises:
@@ -39,7 +37,7 @@ def _missing() -> list[str]:
     return [*([] if there else ["debootstrap (or --base NAME@sha256:…)"]), *([] if os.geteuid() == 0 else ["root"])]
 
 
-def _built(where: Place, missing: list[str], base: str, debian: tuple[str, str]) -> dict[str, Any]:
+def _built(where: Place, missing: list[str], base: str, debian: tuple[str, str]) -> PinnedImage:
     from sandbox import images
     from sandbox.daemon import Daemon
 
@@ -60,8 +58,14 @@ def _built(where: Place, missing: list[str], base: str, debian: tuple[str, str])
                 lock = images.build_from_debian(daemon, where.image, suite=debian[0], mirror=debian[1])
         except SandboxError as error:
             raise SandboxUnavailable(f"sandbox build: {_plain(error)}; nothing was pinned") from error
-    pinned = {"image": lock.image, "source": lock.source, "python": lock.python, "harness": lock.harness}
-    return pinned | {"lock": str(where.image / images.LOCK), "host": where.address.url}
+    return PinnedImage(
+        image=lock.image,
+        source=lock.source,
+        python=lock.python,
+        harness=lock.harness,
+        lock=str(where.image / images.LOCK),
+        host=where.address.url,
+    )
 
 
 def _plain(error: SandboxError) -> str:

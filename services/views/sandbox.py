@@ -3,12 +3,13 @@
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, get_args
 
 from metaevo.errors import BadInput
 from sandbox.errors import Refused, SandboxError, Unavailable
 from sandbox.types import Sandbox
 from services.home import Home, default_path
+from services.records.sandbox import LimitCheck, Tier
 from services.sandboxes import address_of, owner_of
 from services.settings_machine import SandboxTable
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from sandbox.daemon import Daemon
     from sandbox.images import Lock
 
-Row = dict[str, Any]
 RUNTIMES: tuple[str, ...] = get_args(SandboxTable.model_fields["runtime"].annotation)
 START = "start a Docker daemon, or name one with --host or sandbox.host"
 REGISTER = "install it where the daemon runs and name it among the daemon's runtimes (gVisor: runsc install)"
@@ -48,13 +48,13 @@ def place(home: Home | None, host: str | None, image: Path | None) -> Place:
         raise BadInput(str(error)) from error
 
 
-def checked(home: Home | None, host: str | None = None, image: Path | None = None) -> list[Row]:
+def checked(home: Home | None, host: str | None = None, image: Path | None = None) -> list[Tier]:
     """Return a row for every tier: whether it may run kernels here, and each check with what was found."""
     where = place(home, host, image)
     return [_embedded(), *(_containers(where, runtime) for runtime in RUNTIMES)]
 
 
-def own(home: Home) -> Row:
+def own(home: Home) -> Tier:
     """Return the row of the home's own tier without its limits' proof: whether daemon, runtime and image are there."""
     table = home.config().sandbox
     if table.use == "monty":
@@ -62,7 +62,7 @@ def own(home: Home) -> Row:
     return _containers(place(home, None, None), table.runtime, prove=False)
 
 
-def _embedded() -> Row:
+def _embedded() -> Tier:
     from sandbox.monty import Monty
 
     try:
@@ -73,7 +73,7 @@ def _embedded() -> Row:
         return _row("monty", _proven(tier))
 
 
-def _containers(where: Place, runtime: str, *, prove: bool = True) -> Row:
+def _containers(where: Place, runtime: str, *, prove: bool = True) -> Tier:
     """Return a container tier's row; its limits are proven once daemon, runtime and image are there."""
     from sandbox.daemon import Daemon
 
@@ -83,12 +83,12 @@ def _containers(where: Place, runtime: str, *, prove: bool = True) -> Row:
             checks = [_check("daemon", True, where.address.url), *_there(daemon, where, runtime)]
     except SandboxError as error:
         return _row(backend, [_check("daemon", False, f"{str(error).removeprefix('sandbox: ')}; {START}")])
-    if not prove or not all(check["ok"] for check in checks):
+    if not prove or not all(check.ok for check in checks):
         return _row(backend, checks)
     return _row(backend, checks + _opened(where, runtime))
 
 
-def _there(daemon: "Daemon", where: Place, runtime: str) -> list[Row]:
+def _there(daemon: "Daemon", where: Place, runtime: str) -> list[LimitCheck]:
     """Return whether a daemon has the runtime and the image."""
     have = sorted(daemon.info().get("Runtimes") or {})
     found = runtime in have
@@ -109,7 +109,7 @@ def _lock(where: Place) -> "Lock":
     return lock
 
 
-def _opened(where: Place, runtime: str) -> list[Row]:
+def _opened(where: Place, runtime: str) -> list[LimitCheck]:
     from sandbox.docker import Docker
 
     try:
@@ -119,7 +119,7 @@ def _opened(where: Place, runtime: str) -> list[Row]:
         return [_check("starts", False, str(error))]
 
 
-def _proven(tier: Sandbox) -> list[Row]:
+def _proven(tier: Sandbox) -> list[LimitCheck]:
     from sandbox.self_check import self_check
 
     try:
@@ -130,9 +130,9 @@ def _proven(tier: Sandbox) -> list[Row]:
     return [*held, *(_check(name, False, f"not kept: {why}") for name, why in proof.failed.items())]
 
 
-def _check(name: str, ok: bool, detail: str) -> Row:
-    return {"name": name, "ok": ok, "detail": detail}
+def _check(name: str, ok: bool, detail: str) -> LimitCheck:
+    return LimitCheck(name=name, ok=ok, detail=detail)
 
 
-def _row(backend: str, checks: list[Row]) -> Row:
-    return {"backend": backend, "usable": all(check["ok"] for check in checks), "checks": checks}
+def _row(backend: str, checks: list[LimitCheck]) -> Tier:
+    return Tier(backend=backend, usable=all(check.ok for check in checks), checks=tuple(checks))

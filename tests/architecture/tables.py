@@ -155,7 +155,7 @@ def commands() -> str:
 def called(op: Operation) -> str:
     """Return a command as it is typed."""
     words = ["metaevo", *([op.group] if op.group else []), op.name]
-    for parameter in parameters(op):
+    for parameter in op.parameters:
         if parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD:
             name = parameter.name.upper()
             words.append(name if parameter.default is inspect.Parameter.empty else f"[{name}]")
@@ -166,20 +166,15 @@ def called(op: Operation) -> str:
 
 def options(op: Operation) -> list[str]:
     """Return an operation's arguments and options with what they say of themselves."""
-    hints, found = typing.get_type_hints(op.call, include_extras=True), []
-    for parameter in parameters(op):
-        marks = [m for m in typing.get_args(hints[parameter.name])[1:] if isinstance(m, Argument | Option)]
+    found = []
+    for parameter in op.parameters:
+        marks = [m for m in typing.get_args(parameter.annotation)[1:] if isinstance(m, Argument | Option)]
         positional = parameter.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
         name = parameter.name.upper() if positional else f"--{parameter.name.replace('_', '-')}"
         shown = parameter.default not in (inspect.Parameter.empty, None, False, "")
         default = f" (default {parameter.default})" if shown else ""
         found.append(f"`{name}`: {marks[0].help if marks else ''}{default}")
     return found
-
-
-def parameters(op: Operation) -> list[inspect.Parameter]:
-    """Return an operation's own parameters."""
-    return [p for p in inspect.signature(op.call).parameters.values() if p.name != "home"]
 
 
 def exit_codes() -> str:
