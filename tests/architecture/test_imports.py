@@ -4,9 +4,12 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
+import grimp
 import pytest
 
 from tests.architecture import tree
@@ -20,6 +23,29 @@ def test_the_layers_hold() -> None:
     done = subprocess.run([BIN / "lint-imports"], cwd=tree.ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-4000:]
     assert "0 broken" in done.stdout
+
+
+def circle(imports: Mapping[str, set[str]]) -> list[str]:
+    """Return the modules of one import circle, the first one named again at the end; empty where there is none."""
+    try:
+        TopologicalSorter(imports).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_no_file_imports_itself_by_way_of_others() -> None:
+    """Imports inside functions count as well: they hide a circle, they do not remove it."""
+    graph = grimp.build_graph(*tree.PACKAGES)
+    imports = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
+    assert len(imports) > 200
+    assert not circle(imports)
+
+
+def test_a_circle_is_named() -> None:
+    found = circle({"top": {"a"}, "a": {"b"}, "b": {"c"}, "c": {"a"}})
+    assert found[0] == found[-1]
+    assert {*found} == {"a", "b", "c"}
 
 
 @pytest.fixture(scope="module")
