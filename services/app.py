@@ -17,7 +17,6 @@ from metaevo.evolve import Evolution
 from metaevo.founding import found, secret_of
 from metaevo.gate.rules import GateRules
 from metaevo.ledger.ledger import Ledger, open_ledger
-from metaevo.ledger.tables import ConfigRow
 from metaevo.line.effects import EnginePolicy, Meter
 from metaevo.line.host import Host
 from metaevo.line.kernels import KernelRun
@@ -272,7 +271,4 @@ def remember(ledger: Ledger, text: str, environments: Mapping[str, Environment])
     from metaevo.artifacts.fingerprint import fingerprint
 
     ledger.set_meta("abilities", json.dumps({name: env.ability for name, env in environments.items()}))
-    with ledger.write() as session:
-        digest = fingerprint(text)
-        if session.get(ConfigRow, digest) is None:
-            session.add(ConfigRow(digest=digest, text=text, at=ledger.now()))
+    ledger.keep_config(fingerprint(text), text)

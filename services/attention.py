@@ -3,20 +3,19 @@
 A rejected candidate, a hold, "no improvement, because…" never call anyone.
 """
 
-from typing import Any
-
-from sqlmodel import col, select
+from typing import Literal
 
 from metaevo.errors import ModuleFailed
+from metaevo.ledger import queries
 from metaevo.ledger.ledger import Ledger
-from metaevo.ledger.tables import CycleRow, EventRow
 from metaevo.modules.contracts import unlawful
 from metaevo.modules.registry import Registry
 from services.home import LEAST_FREE, Home
 from services.later import refused
+from services.records.status import AttentionItem
 from services.settings import Config
 
-CODES: dict[str, tuple[str, str]] = {
+CODES: dict[str, tuple[Literal["page", "ticket"], str]] = {
     "disk_low": ("page", "metaevo doctor"),
     "infrastructure": ("page", "metaevo doctor"),
     "config_invalid": ("ticket", "metaevo config check"),
@@ -27,34 +26,31 @@ CODES: dict[str, tuple[str, str]] = {
 FAILED_IN_A_ROW = 3
 
 
-def needed(ledger: Ledger, config: Config, home: Home) -> list[dict[str, Any]]:
+def needed(ledger: Ledger, config: Config, home: Home) -> tuple[AttentionItem, ...]:
     """Return what needs a person now."""
     import shutil
 
-    found: list[dict[str, Any]] = []
+    found: list[AttentionItem] = []
     free = shutil.disk_usage(home.path).free
     if free < 2 * LEAST_FREE:
         found.append(entry("disk_low", None, f"{free // 2**20} MiB are free in {home.path}"))
     found += [entry("config_invalid", None, line) for line in refused(config, home.text)]
-    with ledger.read() as session:
-        closed = select(CycleRow).where(CycleRow.outcome != "open").order_by(col(CycleRow.number).desc())
-        recent = session.exec(closed.limit(FAILED_IN_A_ROW)).all()
-        if len(recent) == FAILED_IN_A_ROW and all(row.why.startswith("infrastructure") for row in recent):
-            since = recent[-1].closed_at
-            text = f"the last {FAILED_IN_A_ROW} cycles ended for infrastructure: {recent[0].why[:160]}"
-            found.append(entry("infrastructure", since.isoformat() if since else None, text))
-        failed = select(EventRow).where(EventRow.code == "grader_failed").order_by(col(EventRow.seq).desc())
-        row = session.exec(failed).first()
-        if row is not None and (not recent or row.at >= recent[0].opened_at):
-            found.append(entry("grader_failed", row.at.isoformat(), row.sentence))
+    recent = queries.newest_closed(ledger, FAILED_IN_A_ROW)
+    if len(recent) == FAILED_IN_A_ROW and all(cycle.why.startswith("infrastructure") for cycle in recent):
+        since = recent[-1].closed_at
+        text = f"the last {FAILED_IN_A_ROW} cycles ended for infrastructure: {recent[0].why[:160]}"
+        found.append(entry("infrastructure", since.isoformat() if since else None, text))
+    failed = next(iter(queries.events(ledger, 1, code="grader_failed")), None)
+    if failed is not None and (not recent or failed.at >= recent[0].opened_at):
+        found.append(entry("grader_failed", failed.at.isoformat(), failed.sentence))
     try:
         broken = list(unlawful(Registry(home.path)).values())
     except ModuleFailed as error:  # two modules of one name: neither can be listed
         broken = [str(error)]
-    return found + [entry("module_broken", None, said) for said in broken]
+    return (*found, *(entry("module_broken", None, said) for said in broken))
 
 
-def entry(code: str, since: str | None, sentence: str) -> dict[str, Any]:
+def entry(code: str, since: str | None, sentence: str) -> AttentionItem:
     """Return one line of attention."""
     severity, command = CODES[code]
-    return {"code": code, "severity": severity, "since": since, "sentence": sentence, "command": command}
+    return AttentionItem(code=code, severity=severity, since=since, sentence=sentence, command=command)

@@ -2,14 +2,11 @@
 
 from collections.abc import Iterator
 
-from sqlmodel import col, select
-
 from metaevo.artifacts.store import Store
 from metaevo.errors import MetaevoError
-from metaevo.ledger.journal import sound
+from metaevo.ledger import integrity
+from metaevo.ledger.integrity import PublishedParts
 from metaevo.ledger.ledger import Ledger
-from metaevo.ledger.lineage import Lineage
-from metaevo.ledger.tables import AliasRow, ConfirmationRow, CycleRow, GenerationRow, MoveRow, StepRow
 from services.home import Home
 from services.records.health import Fsck, HomeCheck
 
@@ -35,79 +32,98 @@ def checked(home: Home) -> Fsck:
 
 
 def _champion(ledger: Ledger) -> Iterator[str]:
-    with ledger.read() as session:
-        champions = session.exec(select(GenerationRow.id).where(GenerationRow.status == "champion")).all()
-        alias = session.get(AliasRow, "champion")
+    champions = integrity.champions(ledger)
+    alias = integrity.aliases(ledger).get("champion")
     if alias is None and not champions:
         return
-    if len(champions) != 1 or alias is None or champions[0] != alias.generation:
-        yield f"alias champion is {alias.generation if alias else None}, status champion has {', '.join(champions)}"
+    if champions != (alias,):
+        yield f"alias champion is {alias}, status champion has {', '.join(champions)}"
 
 
 def _aliases(ledger: Ledger) -> Iterator[str]:
     now: dict[str, str | None] = {}
-    with ledger.read() as session:
-        for move in session.exec(select(MoveRow).order_by(col(MoveRow.seq))):
-            if now.get(move.alias) != move.before:
-                yield f"move {move.seq}: {move.alias} was {now.get(move.alias)}, the row says {move.before}"
-            now[move.alias] = move.after
-        for alias in session.exec(select(AliasRow)):
-            if now.get(alias.name) != alias.generation:
-                yield f"{alias.name} points to {alias.generation}, its moves lead to {now.get(alias.name)}"
+    for move in integrity.moves(ledger):
+        if now.get(move.alias) != move.before:
+            yield f"move {move.seq}: {move.alias} was {now.get(move.alias)}, the row says {move.before}"
+        now[move.alias] = move.after
+    for name, generation in integrity.aliases(ledger).items():
+        if now.get(name) != generation:
+            yield f"{name} points to {generation}, its moves lead to {now.get(name)}"
 
 
 def _lines(ledger: Ledger) -> Iterator[str]:
-    with ledger.read() as session:
-        parents = {row.id: row.parent for row in session.exec(select(GenerationRow))}
+    """Yield what is wrong with a line; each is walked only as far as one that was walked before."""
+    parents = integrity.parents(ledger)
+    known: dict[str, str] = {}
     for id_ in parents:
-        seen: set[str] = set()
+        walked: dict[str, None] = {}
         current: str | None = id_
-        while current is not None and current not in seen:
-            seen.add(current)
-            if current not in parents:
-                yield f"{id_}: its ancestor {current} is not in the ledger"
-            current = parents.get(current)
-        if current is not None:
-            yield f"{id_} is its own ancestor"
+        while current is not None and current in parents and current not in walked and current not in known:
+            walked[current] = None
+            current = parents[current]
+        if current is None:
+            wrong = ""
+        elif current in known:
+            wrong = known[current]
+        elif current in walked:
+            wrong = "is its own ancestor"
+        else:
+            wrong = f"its ancestor {current} is not in the ledger"
+        known.update(dict.fromkeys(walked, wrong))
+        if wrong:
+            yield f"{id_} {wrong}" if wrong.startswith("is ") else f"{id_}: {wrong}"
 
 
 def _artifacts(ledger: Ledger, store: Store) -> Iterator[str]:
-    for row in Lineage(ledger).rows(intermediate=True):
+    """Yield what is missing or changed; what several generations share is read once."""
+    looked: dict[str, str] = {}
+    for made in integrity.published(ledger):
+        wrong = _wrong_part(store, made, looked)
+        if wrong:
+            yield f"{made.id}: {wrong}"
+
+
+def _wrong_part(store: Store, made: PublishedParts, looked: dict[str, str]) -> str:
+    """Return the first thing that is wrong with what a generation is made of, empty where nothing is."""
+    try:
+        store.get(made.manifest)
+        for digest in made.parts.values():
+            wrong = _wrong_tree(store, digest, looked)
+            below = None if wrong else store.manifest(digest)["meta"].get("base")
+            wrong = wrong or (_wrong_tree(store, below, looked) if below is not None else "")
+            if wrong:
+                return wrong
+    except MetaevoError as error:
+        return str(error)
+    return ""
+
+
+def _wrong_tree(store: Store, digest: str, looked: dict[str, str]) -> str:
+    if digest not in looked:
         try:
-            store.get(row.manifest or "")
-            for digest in (row.parts or {}).values():
-                store.tree(digest)
-                below = store.manifest(digest)["meta"].get("base")
-                if below is not None:
-                    store.tree(below)
+            store.tree(digest)
+            looked[digest] = ""
         except MetaevoError as error:
-            yield f"{row.id}: {error}"
+            looked[digest] = str(error)
+    return looked[digest]
 
 
 def _cycles(ledger: Ledger, store: Store) -> Iterator[str]:
-    with ledger.read() as session:
-        cycles = {row.number: row for row in session.exec(select(CycleRow))}
-        steps = session.exec(select(StepRow)).all()
-    open_cycles = [number for number, row in cycles.items() if row.outcome == "open"]
+    open_cycles = list(integrity.open_cycles(ledger))
     if len(open_cycles) > 1:
         yield f"cycles {open_cycles} are open at once"
-    for step in steps:
-        cycle = cycles.get(step.cycle)
-        where = f"step {step.cycle}/{step.trial}/{step.stage}/{step.round}/{step.step}/{step.position}"
-        decided = cycle is not None and cycle.outcome in ("promote", "hold", "reject")
-        if decided and step.digest is None and step.trial == 0:
-            yield f"{where} is open in a decided cycle"
-        if step.body is not None and not sound(step):
-            yield f"{where}: its body does not match its digest {str(step.digest)[:12]}"
-        elif step.body is None and step.digest is not None and not store.has(step.digest):
-            yield f"{where}: its body {step.digest[:12]} is missing"
+    for where in integrity.unfinished(ledger):
+        yield f"step {where} is open in a decided cycle"
+    for step in integrity.step_bodies(ledger):
+        if not step.sound:
+            yield f"step {step.where}: its body does not match its digest {step.digest[:12]}"
+        elif not step.inside and not store.has(step.digest):
+            yield f"step {step.where}: its body {step.digest[:12]} is missing"
 
 
 def _confirmations(ledger: Ledger) -> Iterator[str]:
-    with ledger.read() as session:
-        rows = session.exec(select(ConfirmationRow).order_by(col(ConfirmationRow.epoch), col(ConfirmationRow.k))).all()
     last: dict[int, int] = {}
-    for row in rows:
+    for row in integrity.confirmed(ledger):
         if row.k != last.get(row.epoch, 0) + 1:
             yield f"epoch {row.epoch}: confirmation {row.k} follows {last.get(row.epoch, 0)}"
         last[row.epoch] = row.k

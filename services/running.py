@@ -3,15 +3,13 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sqlmodel import select
-
 from metaevo.errors import BadInput
 from metaevo.evolve import Budget
-from metaevo.ledger.ledger import Ledger
-from metaevo.ledger.tables import CycleRow
+from metaevo.ledger.queries import spent
 from metaevo.types import Cycle
 from services.app import App, opened
 from services.home import Home
@@ -56,7 +54,7 @@ def ran(home: Home, cycles: int | None) -> dict[str, Any]:
         with driven(app, progress) as evolution:
             done = evolution.run(budget)
         decided, champion = [summary(made) for made in done], app.host.lineage.alias("champion")
-        return {"home": str(home.path), "decided": decided, "champion": champion} | spent(app.ledger)
+        return {"home": str(home.path), "decided": decided, "champion": champion} | asdict(spent(app.ledger))
 
 
 @contextmanager
@@ -79,22 +77,14 @@ def left(app: App, cycles: int | None) -> Budget:
         BadInput: The budget is spent.
     """
     total, used = app.config.budget.total, spent(app.ledger)
-    most = total.cycles - used["cycles"] if total.cycles is not None else None
-    wall = total.wall_clock - used["wall_s"] if total.wall_clock is not None else None
-    tokens = total.tokens - used["tokens"] if total.tokens is not None else None
+    most = total.cycles - used.cycles if total.cycles is not None else None
+    wall = total.wall_clock - used.wall_s if total.wall_clock is not None else None
+    tokens = total.tokens - used.tokens if total.tokens is not None else None
     for name, amount in (("cycles", most), ("wall_clock", wall), ("tokens", tokens)):
         if amount is not None and amount <= 0:
-            raise BadInput(f"metaevo.toml: budget.total.{name} is spent ({used}); raise it to go on")
+            raise BadInput(f"metaevo.toml: budget.total.{name} is spent ({asdict(used)}); raise it to go on")
     wanted = min((n for n in (most, cycles) if n is not None), default=None)
     return Budget(wanted, wall, tokens)
-
-
-def spent(ledger: Ledger) -> dict[str, Any]:
-    """Return what all closed cycles took: cycles, seconds and tokens."""
-    with ledger.read() as session:
-        rows = [row for row in session.exec(select(CycleRow)) if row.closed_at is not None]
-    wall = sum((row.closed_at - row.opened_at).total_seconds() for row in rows if row.closed_at)
-    return {"cycles": len(rows), "wall_s": round(wall, 1), "tokens": sum(row.tokens for row in rows)}
 
 
 def summary(made: Cycle) -> dict[str, Any]:

@@ -2,14 +2,19 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from services.records import JsonSchema
 from services.records.configuration import ConfigCheck, NewHome
 from services.records.environments import EnvironmentAudit, EnvironmentName, UsedEnvironment
+from services.records.generations import GenerationDetail, ListedGeneration, RolledBack
+from services.records.goals import Goals
 from services.records.health import Doctor, Fsck
 from services.records.sandbox import PinnedImage, Tier
+from services.records.status import LastDecision, Status
 from services.records.verbs import Verb
+from services.records.why import Why, WhyBase
 from services.words import reason_words, signed, thousands, written_by
 
 Data = Any
@@ -48,71 +53,79 @@ def _cell(value: object) -> str:
     return str(value)
 
 
-def _generations(rows: list[dict[str, Any]]) -> str:
-    if rows and rows[0].get("tree"):
-        return _tree(rows)
+def _generations(rows: list[ListedGeneration]) -> str:
+    if rows and rows[0].tree:
+        return "\n".join([_tree(rows), *_older(rows)])
     shown = [
-        {
-            "id": row["id"],
-            "status": row["status"],
-            "parent": row["parent"],
-            "recipe": row["recipe"],
-            "objective": ", ".join((row["objective"] or {}).get("cells", [])),
-            "verdict": (row["verdict"] or {}).get("decision"),
-            "mean": sum(row["scores"].values()) / len(row["scores"]) if row["scores"] else None,
-        }
+        (
+            row.id,
+            row.status,
+            row.parent,
+            row.recipe,
+            ", ".join(row.objective.cells) if row.objective else "",
+            row.verdict.decision if row.verdict else None,
+            sum(row.scores.values()) / len(row.scores) if row.scores else None,
+        )
         for row in rows
     ]
-    return table(shown, ("id", "status", "parent", "recipe", "objective", "verdict", "mean"))
+    columns = ("id", "status", "parent", "recipe", "objective", "verdict", "mean")
+    return "\n".join([aligned(columns, shown), *_older(rows)])
 
 
-def _tree(rows: list[dict[str, Any]]) -> str:
-    children: dict[str | None, list[dict[str, Any]]] = {}
-    known = {row["id"] for row in rows}
+def _older(rows: Sequence[ListedGeneration]) -> list[str]:
+    """Return how to see what is older than a page: the base, number 0, is the last of all."""
+    if not rows or rows[0].number == 0:
+        return []
+    return [f"There are older ones: metaevo generations --before {rows[0].id}"]
+
+
+def _tree(rows: Sequence[ListedGeneration]) -> str:
+    children: dict[str | None, list[ListedGeneration]] = {}
+    known = {row.id for row in rows}
     for row in rows:
-        children.setdefault(row["parent"] if row["parent"] in known else None, []).append(row)
-
-    def drawn(parent: str | None, depth: int) -> list[str]:
-        lines = []
-        for row in children.get(parent, []):
-            lines.append(f"{'   ' * depth}{'└─ ' if depth else ''}{row['id']}  {row['status']}")
-            lines += drawn(row["id"], depth + 1)
-        return lines
-
-    return "\n".join(drawn(None, 0))
+        children.setdefault(row.parent if row.parent in known else None, []).append(row)
+    lines, left = list[str](), [(row, 0) for row in reversed(children.get(None, []))]
+    while left:  # no recursion: a line may be as long as the run
+        row, depth = left.pop()
+        lines.append(f"{'   ' * depth}{'└─ ' if depth else ''}{row.id}  {row.status}")
+        left += [(child, depth + 1) for child in reversed(children.get(row.id, []))]
+    return "\n".join(lines)
 
 
-def _why(data: dict[str, Any]) -> str:
-    return "\n".join(data["lines"])
+def _why(found: Why | WhyBase) -> str:
+    return "\n".join(found.lines)
 
 
-def _status(data: dict[str, Any]) -> str:
-    last = data["last_decision"] or {}
-    objective = data["objective"] or {}
+def _status(found: Status) -> str:
+    last, objective = found.last_decision, found.objective
     lines = [
-        f"State      {data['state']} ({data['reason']}){', phase ' + data['phase'] if data['phase'] else ''}",
-        f"Champion   {data['champion'] or 'none yet'}",
-        f"Cycle      {data['cycle']}, autonomy {data['autonomy'] or 'not measured'}, mode {data['mode']}",
-        f"Objective  {objective.get('ability', 'none')}: {', '.join(objective.get('cells', []))}".rstrip(": "),
+        f"State      {found.state} ({found.reason}){', phase ' + found.phase if found.phase else ''}",
+        f"Champion   {found.champion or 'none yet'}",
+        f"Cycle      {found.cycle}, autonomy {found.autonomy or 'not measured'}, mode {found.mode}",
+        f"Objective  {objective.ability}: {', '.join(objective.cells)}" if objective else "Objective  none",
         f"Last       {_last(last)}" if last else "Last       nothing was decided yet",
-        f"Goals      {', '.join(data['goals'])}",
+        f"Goals      {', '.join(found.goals)}",
     ]
-    for name, amounts in data["budgets"].items():
-        if amounts[1] is not None:
+    budgets = (("cycles", found.budgets.cycles), ("wall_s", found.budgets.wall_s), ("tokens", found.budgets.tokens))
+    for name, amounts in budgets:
+        if amounts is not None and amounts[1] is not None:
             lines.append(f"Budget     {name}: {thousands(amounts[0])} of {thousands(amounts[1])}")
-    lines += [f"Attention  {a['severity']}: {a['sentence']} ({a['command']})" for a in data["attention"]]
-    return "\n".join([*lines, *([] if data["attention"] else ["Attention  nothing needs you"])])
+    lines += [f"Attention  {a.severity}: {a.sentence} ({a.command})" for a in found.attention]
+    return "\n".join([*lines, *([] if found.attention else ["Attention  nothing needs you"])])
 
 
-def _last(last: dict[str, Any]) -> str:
-    who = f" {last['candidate']}" if last["candidate"] else ""
-    return f"cycle {last['cycle']}: {last['outcome']}{who}{', ' + last['why'] if last['why'] else ''}"
+def _last(last: LastDecision) -> str:
+    who = f" {last.candidate}" if last.candidate else ""
+    return f"cycle {last.cycle}: {last.outcome}{who}{', ' + last.why if last.why else ''}"
 
 
-def _goals(data: dict[str, Any]) -> str:
+def _goals(found: Goals) -> str:
     columns = ("name", "raise", "now", "low", "high", "n", "target", "state", "smallest_provable_gain")
-    protected = table(data["protected"], ("what", "rule", "limit", "now", "state"))
-    return f"{table(data['goals'], columns)}\n\nprotected\n{protected}"
+    goals = [
+        (g.name, g.raise_, g.now, g.low, g.high, g.n, g.target, g.state, g.smallest_provable_gain) for g in found.goals
+    ]
+    rules = [(rule.what, rule.rule, rule.limit, rule.now, rule.state) for rule in found.protected]
+    return f"{aligned(columns, goals)}\n\nprotected\n{aligned(('what', 'rule', 'limit', 'now', 'state'), rules)}"
 
 
 def _fsck(found: Fsck) -> str:
@@ -191,18 +204,19 @@ def _plan(data: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _show_generation(data: dict[str, Any]) -> str:
-    head = f"{data['id']}  {data['status']}  parent {data['parent'] or 'none'}  recipe {data['recipe'] or 'none'}"
-    lines = [head, *(f"{role}  {digest[:12]}" for role, digest in sorted((data["parts"] or {}).items()))]
-    if data["objective"]:
-        o = data["objective"]
-        lines.append(f"objective  {o['ability']} / {o['direction']}: {', '.join(o['cells'])}")
-    if data["answer"]:
-        lines.append(f"answers by {' + '.join(step['use'] for step in data['answer'])}")
-    if data["verdict"]:
-        reasons = "; ".join(reason_words(reason) for reason in data["verdict"]["reasons"])
-        lines.append(f"verdict  {data['verdict']['decision']}: {reasons}  (`metaevo why {data['id']}` explains it)")
-    cells = table(data["cells"], ("cell", "split", "mean", "low", "high", "n")) if data["cells"] else "not measured yet"
+def _show_generation(found: GenerationDetail) -> str:
+    head = f"{found.id}  {found.status}  parent {found.parent or 'none'}  recipe {found.recipe or 'none'}"
+    lines = [head, *(f"{role}  {digest[:12]}" for role, digest in sorted((found.parts or {}).items()))]
+    if found.objective:
+        o = found.objective
+        lines.append(f"objective  {o.ability} / {o.direction}: {', '.join(o.cells)}")
+    if found.answer:
+        lines.append(f"answers by {' + '.join(step.use for step in found.answer)}")
+    if found.verdict:
+        reasons = "; ".join(reason_words(asdict(reason)) for reason in found.verdict.reasons)
+        lines.append(f"verdict  {found.verdict.decision}: {reasons}  (`metaevo why {found.id}` explains it)")
+    rows = [(cell.cell, cell.split, cell.mean, cell.low, cell.high, cell.n) for cell in found.cells]
+    cells = aligned(("cell", "split", "mean", "low", "high", "n"), rows) if rows else "not measured yet"
     return "\n".join([*lines, cells])
 
 
@@ -266,6 +280,10 @@ def _schema(found: JsonSchema | list[Verb]) -> str:
     return aligned(("verb", "scope", "does"), [(verb.name, verb.scope, verb.does) for verb in found])
 
 
+def _rolled_back(done: RolledBack) -> str:
+    return f"{done.champion} is champion again; {done.left} and its descendants are quarantined"
+
+
 def _eval(data: dict[str, Any]) -> str:
     rows = [{"what": name, **found} for part in ("abilities", "cells") for name, found in data[part].items()]
     return f"{data['generation']}\n{table(rows, ('what', 'mean', 'low', 'high', 'n'))}"
@@ -294,10 +312,10 @@ SHOWN: dict[str, Callable[[Any], str]] = {
     "plan": _plan,
     "eval": _eval,
     "ask": lambda d: str(d["answer"]),
-    "rollback": lambda d: f"{d['champion']} is champion again; {d['left']} and its descendants are quarantined",
-    "goals_add": lambda d: f"goals.{d['goal']} is in {d['file']}. Next: metaevo plan",
-    "goals_edit": lambda d: f"goals.{d['goal']} is changed in {d['file']}. Next: metaevo plan",
-    "goals_remove": lambda d: f"goals.{d['goal']} is gone from {d['file']}",
+    "rollback": _rolled_back,
+    "goals_add": lambda made: f"goals.{made.goal} is in {made.file}. Next: metaevo plan",
+    "goals_edit": lambda made: f"goals.{made.goal} is changed in {made.file}. Next: metaevo plan",
+    "goals_remove": lambda made: f"goals.{made.goal} is gone from {made.file}",
     "config_check": _config_check,
     "export": _export,
     "recipes_run": _recipe_run,

@@ -21,7 +21,7 @@ from sqlmodel import Session, SQLModel, create_engine
 
 from metaevo.artifacts.store import sync
 from metaevo.errors import BadInput, StoreError, Unwritable, writing
-from metaevo.ledger.tables import VERSION, EventRow, Meta
+from metaevo.ledger.tables import VERSION, ConfigRow, EventRow, Meta
 
 
 def utc_now() -> datetime:
@@ -112,6 +112,12 @@ class Ledger:
         """Set one fact about the home."""
         with self.write() as session:
             session.merge(Meta(key=key, value=value))
+
+    def keep_config(self, digest: str, text: str) -> None:
+        """Keep one version of the configuration under its digest; one that is there already changes nothing."""
+        with self.write() as session:
+            if session.get(ConfigRow, digest) is None:
+                session.add(ConfigRow(digest=digest, text=text, at=self.now()))
 
     def check(self) -> str:
         """Return SQLite's own verdict on the file: ``ok`` or what is wrong with it."""

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from services.home import Home
 from services.operations import operation
 from services.parameters import Option
+from services.records.status import Status
 
 
 @operation("operate")
@@ -34,7 +35,7 @@ def plan(home: Home) -> dict[str, Any]:
 
 
 @operation("read")
-def status(home: Home) -> dict[str, Any]:
+def status(home: Home) -> Status:
     """Is it alive, what is it doing, why, what is next, what does it need?"""
     from services.views.status import now
 

@@ -1,25 +1,32 @@
 """What exists and why: generations, show, why, rollback."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from services.home import Home
 from services.operations import operation
 from services.parameters import Argument, Option
+from services.records.generations import GenerationDetail, ListedGeneration, RolledBack
+from services.records.why import Why, WhyBase
 
 
 @operation("read")
-def generations(home: Home, *, tree: Annotated[bool, Option("draw the lineage")] = False) -> list[dict[str, Any]]:
-    """List the generations: status, parent, objective, scores, verdict."""
-    from services.views.generations import generation_rows
+def generations(
+    home: Home,
+    *,
+    last: Annotated[int, Option("how many at most, the newest of them")] = 50,
+    before: Annotated[str | None, Option("only older ones than this id: the smallest one of the page before")] = None,
+    tree: Annotated[bool, Option("draw the lineage")] = False,
+) -> list[ListedGeneration]:
+    """List the generations, a page at a time: status, parent, objective, scores, verdict."""
+    from services.views.generations import page
 
-    rows = generation_rows(home)
-    return [row | {"tree": True} for row in rows] if tree else rows
+    return page(home, last, before, tree=tree)
 
 
 @operation("read")
 def show(
     home: Home, generation: Annotated[str, Argument("id or alias, for example g000007 or champion")]
-) -> dict[str, Any]:
+) -> GenerationDetail:
     """Show one generation: its scores per cell with intervals, its verdict, its parts."""
     from services.views.generations import generation_detail
 
@@ -32,9 +39,9 @@ def why(
     generation: Annotated[str | None, Argument("id or alias")] = None,
     *,
     latest: Annotated[bool, Option("the last decided one")] = False,
-) -> dict[str, Any]:
+) -> Why | WhyBase:
     """Explain a decision in at most twelve lines, every number with its interval, limit and n."""
-    from services.explain import why_generation
+    from services.reports.why import why_generation
 
     return why_generation(home, None if latest else generation)
 
@@ -45,7 +52,7 @@ def rollback(
     *,
     reason: Annotated[str, Option("why; it is kept and shown")],
     to: Annotated[str | None, Option("the ancestor to go back to (default: the previous champion)")] = None,
-) -> dict[str, Any]:
+) -> RolledBack:
     """Make an ancestor the champion again: weights, memory, prompts and objectives together."""
     from metaevo.ledger.lineage import Lineage
     from metaevo.ledger.lineage import rollback as roll_back
@@ -64,4 +71,4 @@ def rollback(
             ledger.event("rolled_back", f"rolled back from {left} to {goal}: {reason}")
         finally:
             ledger.close()
-    return {"left": left, "champion": goal, "reason": reason}
+    return RolledBack(left=left, champion=goal, reason=reason)

@@ -1,16 +1,17 @@
 """Goals: what a person wants, kept in metaevo.toml with its comments."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from services.home import Home
 from services.operations import operation
 from services.parameters import Argument, Option
+from services.records.goals import EditedGoal, Goals
 
 What = Annotated[str, Argument("an ability, an environment, environment/level, or *")]
 
 
 @operation("read", "goals", name="list")
-def list_(home: Home, *, tree: Annotated[bool, Option("down to the cells")] = False) -> dict[str, Any]:
+def list_(home: Home, *, tree: Annotated[bool, Option("down to the cells")] = False) -> Goals:
     """List goals and protections: where they stand now, and the smallest gain one decision can prove."""
     from services.views.goals import goals_now
 
@@ -26,7 +27,7 @@ def add(
     target: Annotated[float | None, Option("reached when the interval's lower limit passes it")] = None,
     weight: Annotated[float, Option("how much it counts beside other goals")] = 1.0,
     why: Annotated[str, Option("kept and shown")] = "",
-) -> dict[str, Any]:
+) -> EditedGoal:
     """Add a goal."""
     from services.views.goals import edited
 
@@ -42,7 +43,7 @@ def edit(
     target: Annotated[float | None, Option("a new target")] = None,
     weight: Annotated[float | None, Option("a new weight")] = None,
     why: Annotated[str | None, Option("a new reason")] = None,
-) -> dict[str, Any]:
+) -> EditedGoal:
     """Change a goal."""
     from metaevo.errors import BadInput
     from services.views.goals import edited
@@ -54,7 +55,7 @@ def edit(
 
 
 @operation("operate", "goals")
-def remove(home: Home, name: Annotated[str, Argument("the goal's name")]) -> dict[str, Any]:
+def remove(home: Home, name: Annotated[str, Argument("the goal's name")]) -> EditedGoal:
     """Remove a goal."""
     from services.views.goals import removed
 

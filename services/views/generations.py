@@ -1,94 +1,97 @@
-"""Generations as data: rows for lists, everything about one, and the checks a rollback needs."""
+"""Generations as data: a page of a list, everything about one, and the checks a rollback needs."""
 
-from collections import defaultdict
-from typing import Any
-
-from sqlmodel import col, select
+from sqlmodel import select
 
 from metaevo.errors import BadInput
+from metaevo.gate.evidence import Verdict
+from metaevo.ledger import queries
+from metaevo.ledger.generation_queries import (
+    GenerationFacts,
+    GenerationOrigin,
+    cell_scores,
+    generation,
+    generation_page,
+    origin,
+)
 from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.lineage import Lineage
-from metaevo.ledger.tables import CycleRow, GenerationRow, RecipeRow, ScoreRow
+from metaevo.ledger.tables import CycleRow, GenerationRow
 from services.home import Home
+from services.records.generations import AnswerStep, CellMean, GenerationDetail, ListedGeneration, ShortVerdict
+from services.reports.verdicts import full, kept_reason, pursued
 
 
-def generation_rows(home: Home) -> list[dict[str, Any]]:
-    """Return every generation that was examined, ordered by id."""
+def page(home: Home, last: int, before: str | None, *, tree: bool = False) -> list[ListedGeneration]:
+    """Return the newest generations that were examined, ordered by id; those below ``before`` where it is given.
+
+    Raises:
+        BadInput: A page of less than one was asked for, or ``before`` is no generation.
+    """
+    if last < 1:
+        raise BadInput(f"--last {last}: want at least 1")
     ledger = home.ledger()
     try:
-        abilities = ability_of(home)
-        rows = Lineage(ledger).rows()
-        return [generation_data(ledger, row, abilities) for row in rows]
+        return [_listed(found, tree) for found in generation_page(ledger, last, before)]
     finally:
         ledger.close()
 
 
-def generation_data(ledger: Ledger, row: GenerationRow, abilities: dict[str, str]) -> dict[str, Any]:
-    """Return one generation as every interface shows it."""
-    with ledger.read() as session:
-        recipe = session.get(RecipeRow, row.recipe) if row.recipe else None
-        query = select(ScoreRow).where(ScoreRow.generation == row.id, ScoreRow.split == "anchor")
-        scores = session.exec(query).all()
-    means: dict[str, list[float]] = defaultdict(list)
-    for score in scores:
-        means[abilities.get(score.environment, score.environment)].append(score.mean)
-    verdict = row.verdict
-    return {
-        "id": row.id,
-        "number": row.number,
-        "parent": row.parent,
-        "status": row.status,
-        "created_at": row.created_at.isoformat(),
-        "objective": row.objective,
-        "recipe": recipe.name if recipe else None,
-        "evaluator": row.epoch,
-        "scores": {ability: round(sum(v) / len(v), 4) for ability, v in sorted(means.items())},
-        "verdict": {"decision": verdict["decision"], "reasons": verdict["reasons"]} if verdict else None,
-        "artifact": (row.parts or {}).get("policy"),
-    }
+def _listed(found: GenerationFacts, tree: bool) -> ListedGeneration:
+    return ListedGeneration(
+        id=found.id,
+        number=found.number,
+        parent=found.parent,
+        status=found.status,
+        created_at=found.created_at.isoformat(),
+        objective=pursued(found.objective),
+        recipe=found.recipe,
+        evaluator=found.epoch,
+        scores=found.scores,
+        verdict=_verdict(found),
+        artifact=(found.parts or {}).get("policy"),
+        tree=tree,
+    )
 
 
-def generation_detail(home: Home, which: str) -> dict[str, Any]:
+def _verdict(found: GenerationFacts) -> ShortVerdict | None:
+    if found.decision is None:
+        return None
+    return ShortVerdict(decision=found.decision, reasons=tuple(map(kept_reason, found.reasons)))
+
+
+def generation_detail(home: Home, which: str) -> GenerationDetail:
     """Return everything the ledger knows of one generation, cells with intervals and n."""
     ledger = home.ledger()
     try:
-        row = Lineage(ledger).row(which)
-        data = generation_data(ledger, row, ability_of(home))
-        with ledger.read() as session:
-            query = (
-                select(ScoreRow)
-                .where(ScoreRow.generation == row.id)
-                .order_by(col(ScoreRow.split), col(ScoreRow.environment), col(ScoreRow.level))
-            )
-            scores = session.exec(query).all()
-            recipe = session.get(RecipeRow, row.recipe) if row.recipe else None
-        cells = [
-            {
-                "cell": f"{score.environment}/{score.level}",
-                "split": score.split,
-                "mean": score.mean,
-                "low": score.low,
-                "high": score.high,
-                "n": score.n,
-            }
-            for score in scores
-        ]
-        body = recipe.body if recipe else None
-        facts = {"cells": cells, "answer": row.answer, "parts": row.parts, "recipe_body": body, "exam": row.verdict}
-        return data | facts | {"ancestors": Lineage(ledger).ancestors(row.id)[1:]}
+        return _detail(ledger, generation(ledger, which), origin(ledger, which))
     finally:
         ledger.close()
 
 
-def ability_of(home: Home) -> dict[str, str]:
-    """Return each environment's ability as last described, from the ledger's meta table."""
-    import json
-
-    ledger = home.ledger()
-    try:
-        return dict(json.loads(ledger.meta("abilities") or "{}"))
-    finally:
-        ledger.close()
+def _detail(ledger: Ledger, found: GenerationFacts, made: GenerationOrigin) -> GenerationDetail:
+    recipe = queries.recipe(ledger, made.recipe)
+    return GenerationDetail(
+        id=found.id,
+        number=found.number,
+        parent=found.parent,
+        status=found.status,
+        created_at=found.created_at.isoformat(),
+        objective=pursued(found.objective),
+        recipe=found.recipe,
+        evaluator=found.epoch,
+        scores=found.scores,
+        verdict=_verdict(found),
+        artifact=(found.parts or {}).get("policy"),
+        cells=tuple(
+            CellMean(cell=str(s.cell), split=s.split, mean=s.mean, low=s.low, high=s.high, n=s.n)
+            for s in cell_scores(ledger, found.id)
+        ),
+        answer=tuple(AnswerStep(slot=s["slot"], use=s["use"], knobs=s["knobs"]) for s in made.answer),
+        parts=found.parts,
+        recipe_body=recipe.body if recipe else None,
+        exam=full(Verdict.from_data(made.verdict)) if made.verdict else None,
+        ancestors=tuple(Lineage(ledger).ancestors(found.id)[1:]),
+    )
 
 
 def verified(home: Home, row: GenerationRow) -> None:

@@ -1,105 +1,113 @@
 """Goals as data, and edits of metaevo.toml that keep its comments."""
 
-from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import tomlkit
 
 from metaevo.errors import BadInput
-from metaevo.ledger.lineage import Lineage
-from metaevo.ledger.tables import ScoreRow
-from objectives.goals import BadGoals, Goal, cells_of
+from metaevo.gate.rules import GateRules
+from metaevo.ledger.generation_queries import champion_scores
+from objectives.goals import BadGoals, Goal, Rule, cells_of
 from objectives.statistics import wilson
 from objectives.types import Cell, Environment
 from services.config import parse
 from services.home import Home
+from services.records.goals import EditedGoal, Goals, GoalStanding, ProtectedRule
+
+Scores = Mapping[Cell, tuple[float, int]]
+"""The champion's mean and number of items per cell."""
 
 
-def goals_now(home: Home, *, tree: bool = False) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Pooled:
+    """The mean over all items of some cells with its interval; None where nothing was measured."""
+
+    now: float | None
+    low: float | None
+    high: float | None
+    n: int
+
+
+def goals_now(home: Home, *, tree: bool = False) -> Goals:
     """Return goals and protections with where they stand."""
-    from metaevo.gate.rules import GateRules
     from services.app import graders
 
     config = home.config()
     wishes = config.wishes()
     with graders(home.path, config) as (_, environments):
-        scores = champion_scores(home) if home.founded else {}
+        scores = _scores(home) if home.founded else {}
         rules = GateRules(alpha=config.gate.alpha, max_items=config.gate.max_items)
         try:
-            goals = [_goal(goal, environments, scores, rules, tree) for goal in wishes.wanted]
-            protected = [_protected(rule, scores) for rule in wishes.rules(environments)]
+            goals = tuple(_goal(goal, environments, scores, rules, tree) for goal in wishes.wanted)
+            protected = tuple(_protected(rule, scores) for rule in wishes.rules(environments))
         except BadGoals as error:
             raise BadInput(f"metaevo.toml: {error}") from error
-    return {"goals": goals, "protected": protected, "protects_nothing": wishes.protects_nothing}
+    return Goals(goals=goals, protected=protected, protects_nothing=wishes.protects_nothing)
 
 
-def champion_scores(home: Home) -> dict[Cell, tuple[float, int]]:
-    """Return the champion's probe scores: (mean, n) per cell, of the newest epoch."""
-    from sqlmodel import col, select
-
+def _scores(home: Home) -> Scores:
     ledger = home.ledger()
     try:
-        champion = Lineage(ledger).alias("champion")
-        with ledger.read() as session:
-            query = select(ScoreRow).where(ScoreRow.generation == champion, ScoreRow.split == "probe")
-            rows = session.exec(query.order_by(col(ScoreRow.epoch))).all()
-        return {Cell(row.environment, row.level): (row.mean, row.n) for row in rows}
+        return champion_scores(ledger)
     finally:
         ledger.close()
 
 
-def pooled(cells: Any, scores: dict[Cell, tuple[float, int]]) -> dict[str, Any]:
-    """Return the mean over all items of these cells with its interval; nulls where nothing was measured."""
+def _pooled(cells: Iterable[Cell], scores: Scores) -> Pooled:
     known = [scores[cell] for cell in cells if cell in scores]
     n = sum(count for _, count in known)
     if not n:
-        return {"now": None, "low": None, "high": None, "n": 0}
+        return Pooled(None, None, None, 0)
     found = wilson(sum(mean * count for mean, count in known), n)
-    return {"now": found.mean, "low": found.low, "high": found.high, "n": n}
+    return Pooled(found.mean, found.low, found.high, n)
 
 
 def _goal(
-    goal: Goal, environments: dict[str, Environment], scores: dict[Cell, tuple[float, int]], rules: Any, tree: bool
-) -> dict[str, Any]:
+    goal: Goal, environments: Mapping[str, Environment], scores: Scores, rules: GateRules, tree: bool
+) -> GoalStanding:
     from metaevo.outlook import provable
 
     cells = sorted(cells_of(goal.what, environments, f"goals.{goal.name}.raise"))
-    standing = pooled(cells, scores)
-    low = standing["low"]
+    standing = _pooled(cells, scores)
+    low = standing.low
     reached = goal.target is not None and low is not None and low >= goal.target
-    smallest = min(provable(environments[c.environment].texts[c.level], rules, 1) for c in cells)
-    found = {
-        "name": goal.name,
-        "raise": goal.what,
-        "direction": goal.direction.value,
-        "weight": goal.weight,
-        "why": goal.why,
-        **standing,
-        "target": goal.target,
-        "by": goal.by.isoformat() if goal.by else None,
-        "spent": None,
-        "forecast": None,
-        "state": "reached" if reached else "not measured" if low is None else "open",
-        "smallest_provable_gain": smallest,
-    }
-    return found | ({"cells": {str(cell): scores.get(cell, (None, 0))[0] for cell in cells}} if tree else {})
+    return GoalStanding(
+        name=goal.name,
+        raise_=goal.what,
+        direction=goal.direction.value,
+        weight=goal.weight,
+        why=goal.why,
+        now=standing.now,
+        low=low,
+        high=standing.high,
+        n=standing.n,
+        target=goal.target,
+        by=goal.by.isoformat() if goal.by else None,
+        spent=None,
+        forecast=None,
+        state="reached" if reached else "not measured" if low is None else "open",
+        smallest_provable_gain=min(provable(environments[c.environment].texts[c.level], rules, 1) for c in cells),
+        cells={str(cell): scores[cell][0] if cell in scores else None for cell in cells} if tree else None,
+    )
 
 
-def _protected(rule: Any, scores: dict[Cell, tuple[float, int]]) -> dict[str, Any]:
-    standing = pooled(rule.cells, scores)
-    limit = rule.floor if rule.floor is not None else -rule.margin
-    return {
-        "what": rule.what,
-        "rule": "floor" if rule.floor is not None else "margin",
-        "limit": limit,
-        "now": standing["now"],
-        "low": standing["low"],
-        "against": "floor" if rule.floor is not None else "parent and reference",
-        "state": "not measured" if standing["now"] is None else "kept",
-    }
+def _protected(rule: Rule, scores: Scores) -> ProtectedRule:
+    standing = _pooled(rule.cells, scores)
+    limit = rule.floor if rule.floor is not None else -rule.margin if rule.margin is not None else None
+    return ProtectedRule(
+        what=rule.what,
+        rule="floor" if rule.floor is not None else "margin",
+        limit=limit,
+        now=standing.now,
+        low=standing.low,
+        against="floor" if rule.floor is not None else "parent and reference",
+        state="not measured" if standing.now is None else "kept",
+    )
 
 
-def edited(home: Home, name: str, values: dict[str, Any], *, new: bool) -> dict[str, Any]:
+def edited(home: Home, name: str, values: dict[str, Any], *, new: bool) -> EditedGoal:
     """Add or change a goal in metaevo.toml; comments stay, an invalid result is not written.
 
     Raises:
@@ -117,7 +125,7 @@ def edited(home: Home, name: str, values: dict[str, Any], *, new: bool) -> dict[
     return _written(home, tomlkit.dumps(document), name)
 
 
-def removed(home: Home, name: str) -> dict[str, Any]:
+def removed(home: Home, name: str) -> EditedGoal:
     """Remove a goal from metaevo.toml. Raises BadInput where there is none."""
     document = tomlkit.parse(home.text)
     goals = document.get("goals", {})
@@ -127,7 +135,7 @@ def removed(home: Home, name: str) -> dict[str, Any]:
     return _written(home, tomlkit.dumps(document), name)
 
 
-def _written(home: Home, text: str, name: str) -> dict[str, Any]:
+def _written(home: Home, text: str, name: str) -> EditedGoal:
     from metaevo.modules.registry import Registry
     from services.app import graders
     from services.ready import wishes_checked
@@ -138,12 +146,4 @@ def _written(home: Home, text: str, name: str) -> dict[str, Any]:
     aside = home.path / ".metaevo.toml.new"
     aside.write_text(text, encoding="utf-8")
     aside.rename(home.config_path)
-    return {"goal": name, "file": str(home.config_path)}
-
-
-def by_ability(scores: dict[Cell, tuple[float, int]], abilities: dict[str, str]) -> dict[str, dict[str, Any]]:
-    """Return pooled scores per ability."""
-    groups: dict[str, list[Cell]] = defaultdict(list)
-    for cell in scores:
-        groups[abilities.get(cell.environment, cell.environment)].append(cell)
-    return {ability: pooled(cells, scores) for ability, cells in sorted(groups.items())}
+    return EditedGoal(goal=name, file=str(home.config_path))

@@ -6,6 +6,7 @@ import shutil
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from objectives.splits import canonical, task_id
 from objectives.statistics import interval
 from objectives.types import Message, Split, Task
 from services.home import Home
+from services.records.generations import GenerationDetail
 
 REFINE = ("self_critique", "revision")
 
@@ -95,7 +97,7 @@ def exported(home: Home, which: str, folder: Path) -> dict[str, Any]:
         name, context = app.config.model.name, app.config.model.context
         detail = generation_detail(home, generation.id)
         if generation.answer:
-            (aside / "answer.json").write_text(json.dumps(detail["answer"], indent=1))
+            (aside / "answer.json").write_text(json.dumps([asdict(step) for step in detail.answer], indent=1))
         (aside / "README.md").write_text(_card(name, detail))
     files = {path.name: file_digest(path)[1] for path in sorted(folder.iterdir()) if path.is_file()}
     length = f" --max-model-len {context}" if context else ""
@@ -121,11 +123,11 @@ def beside(folder: Path) -> Iterator[Path]:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _card(name: str, detail: dict[str, Any]) -> str:
-    verdict = (detail["verdict"] or {}).get("decision", "none")
-    scores = "\n".join(f"- {ability}: {score:.3f}" for ability, score in detail["scores"].items()) or "- not measured"
-    procedure = "\nIt answers by a procedure of several steps: see answer.json.\n" if detail["answer"] else ""
+def _card(name: str, detail: GenerationDetail) -> str:
+    verdict = detail.verdict.decision if detail.verdict else "none"
+    scores = "\n".join(f"- {ability}: {score:.3f}" for ability, score in detail.scores.items()) or "- not measured"
+    procedure = "\nIt answers by a procedure of several steps: see answer.json.\n" if detail.answer else ""
     return (
-        f"# {name} {detail['id']}\n\nA generation of metaevo; parent {detail['parent']}, recipe {detail['recipe']}, "
-        f"status {detail['status']}, verdict {verdict}.\n{procedure}\nMean anchor scores:\n\n{scores}\n"
+        f"# {name} {detail.id}\n\nA generation of metaevo; parent {detail.parent}, recipe {detail.recipe}, "
+        f"status {detail.status}, verdict {verdict}.\n{procedure}\nMean anchor scores:\n\n{scores}\n"
     )

@@ -4,21 +4,20 @@ import contextlib
 import fcntl
 import os
 from datetime import UTC, datetime
-from typing import Any
-
-from sqlmodel import col, select
 
 from metaevo.autonomy import autonomy
 from metaevo.errors import MetaevoError
+from metaevo.ledger import queries
 from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.lineage import Lineage
-from metaevo.ledger.tables import CycleRow, EventRow, StepRow
+from metaevo.ledger.queries import CycleFacts, StepFacts
 from metaevo.modules.registry import Registry
-from metaevo.outlook import as_data, past_objectives
+from metaevo.outlook import REMEMBERED
 from metaevo.recipes import schema
 from services.attention import needed
 from services.home import Home
-from services.running import spent
+from services.records.status import Budgets, Cost, Event, LastDecision, Status
+from services.reports.verdicts import pursued
 
 PHASES = {
     "diagnose": "diagnose",
@@ -39,7 +38,7 @@ PHASES = {
 }
 
 
-def now(home: Home) -> dict[str, Any]:
+def now(home: Home) -> Status:
     """Return the status as DESIGN section 10 has it."""
     config = home.config()
     if not home.founded:
@@ -47,64 +46,54 @@ def now(home: Home) -> dict[str, Any]:
     holder = held_by(home)
     ledger = home.ledger()
     try:
-        with ledger.read() as session:
-            last = session.exec(
-                select(CycleRow).where(CycleRow.outcome != "open").order_by(col(CycleRow.number).desc())
-            ).first()
-            current = session.exec(select(CycleRow).where(CycleRow.outcome == "open")).first()
-        step = _last_step(ledger, current.number) if current else None
-        used = spent(ledger)
-        total = config.budget.total
-        state = "running" if holder else "idle"
-        return {
-            "state": state,
-            "reason": f"process {holder}" if holder else "no process holds the home",
-            "phase": phase_of(step) if current else None,
-            "mode": config.mode,
-            "autonomy": autonomy(ledger, written(home)),
-            "cycle": current.number if current else (last.number if last else 0),
-            "champion": Lineage(ledger).alias("champion"),
-            "objective": (current.objective if current else None) or _pursued(ledger, last),
-            "last_decision": _decision(last),
-            "goals": [goal.name for goal in config.wishes().wanted],
-            "attention": needed(ledger, config, home),
-            "budgets": {
-                "cycles": [used["cycles"], total.cycles],
-                "wall_s": [used["wall_s"], total.wall_clock],
-                "tokens": [used["tokens"], total.tokens],
-            },
-            "cost": {"tokens": used["tokens"], "wall_s": used["wall_s"]},
-            "next_fire_at": None,
-            "heartbeat_age_s": _age(step),
-        }
+        last = next(iter(queries.newest_closed(ledger)), None)
+        current = queries.open_cycle(ledger)
+        step = queries.newest_step(ledger, current.number) if current else None
+        used, total = queries.spent(ledger), config.budget.total
+        objective = (current.objective if current else None) or queries.last_pursued(ledger, REMEMBERED)
+        return Status(
+            state="running" if holder else "idle",
+            reason=f"process {holder}" if holder else "no process holds the home",
+            phase=phase_of(step) if current else None,
+            mode=config.mode,
+            autonomy=autonomy(ledger, written(home)),
+            cycle=current.number if current else (last.number if last else 0),
+            champion=Lineage(ledger).alias("champion"),
+            objective=pursued(objective),
+            last_decision=_decision(last),
+            goals=tuple(goal.name for goal in config.wishes().wanted),
+            attention=needed(ledger, config, home),
+            budgets=Budgets(
+                cycles=(used.cycles, total.cycles),
+                wall_s=(used.wall_s, total.wall_clock),
+                tokens=(used.tokens, total.tokens),
+            ),
+            cost=Cost(tokens=used.tokens, wall_s=used.wall_s),
+            next_fire_at=None,
+            heartbeat_age_s=_age(step),
+        )
     finally:
         ledger.close()
 
 
-def _pursued(ledger: Ledger, last: CycleRow | None) -> dict[str, Any] | None:
-    """Return the last objective on the champion's line: a rollback restores it with the generation."""
-    past = past_objectives(ledger, last.number + 1) if last else []
-    return as_data(past[-1][1]) if past else None
-
-
-def _empty(home: Home, mode: str) -> dict[str, Any]:
-    return {
-        "state": "idle",
-        "reason": "nothing has run yet; start with `metaevo run`",
-        "phase": None,
-        "mode": mode,
-        "autonomy": None,
-        "cycle": 0,
-        "champion": None,
-        "objective": None,
-        "last_decision": None,
-        "goals": [goal.name for goal in home.config().wishes().wanted],
-        "attention": [],
-        "budgets": {},
-        "cost": {},
-        "next_fire_at": None,
-        "heartbeat_age_s": None,
-    }
+def _empty(home: Home, mode: str) -> Status:
+    return Status(
+        state="idle",
+        reason="nothing has run yet; start with `metaevo run`",
+        phase=None,
+        mode=mode,
+        autonomy=None,
+        cycle=0,
+        champion=None,
+        objective=None,
+        last_decision=None,
+        goals=tuple(goal.name for goal in home.config().wishes().wanted),
+        attention=(),
+        budgets=Budgets(),
+        cost=Cost(),
+        next_fire_at=None,
+        heartbeat_age_s=None,
+    )
 
 
 def held_by(home: Home) -> str | None:
@@ -122,7 +111,7 @@ def held_by(home: Home) -> str | None:
         os.close(handle)
 
 
-def phase_of(step: StepRow | None) -> str:
+def phase_of(step: StepFacts | None) -> str:
     """Return the phase the newest journal row belongs to; trial rows are the search's."""
     if step is None:
         return "diagnose"
@@ -138,13 +127,7 @@ def written(home: Home) -> set[tuple[str, ...]]:
     return found
 
 
-def _last_step(ledger: Ledger, cycle: int) -> StepRow | None:
-    with ledger.read() as session:
-        query = select(StepRow).where(StepRow.cycle == cycle).order_by(col(StepRow.opened_at).desc())
-        return session.exec(query).first()
-
-
-def _age(step: StepRow | None) -> float | None:
+def _age(step: StepFacts | None) -> float | None:
     if step is None:
         return None
     at = step.closed_at or step.opened_at
@@ -152,20 +135,19 @@ def _age(step: StepRow | None) -> float | None:
     return round((datetime.now(UTC) - at).total_seconds(), 1)
 
 
-def _decision(row: CycleRow | None) -> dict[str, Any] | None:
-    if row is None:
+def _decision(last: CycleFacts | None) -> LastDecision | None:
+    if last is None:
         return None
-    return {
-        "cycle": row.number,
-        "outcome": row.outcome,
-        "candidate": row.candidate,
-        "why": row.why,
-        "at": row.closed_at.isoformat() if row.closed_at else None,
-    }
+    return LastDecision(
+        cycle=last.number,
+        outcome=last.outcome,
+        candidate=last.candidate,
+        why=last.why,
+        at=last.closed_at.isoformat() if last.closed_at else None,
+    )
 
 
-def events(ledger: Ledger, most: int = 20) -> list[dict[str, Any]]:
+def events(ledger: Ledger, most: int = 20) -> tuple[Event, ...]:
     """Return the newest events, oldest first."""
-    with ledger.read() as session:
-        rows = session.exec(select(EventRow).order_by(col(EventRow.seq).desc()).limit(most)).all()
-    return [{"code": r.code, "sentence": r.sentence, "at": r.at.isoformat(), "cycle": r.cycle} for r in reversed(rows)]
+    found = queries.events(ledger, most)
+    return tuple(Event(code=e.code, sentence=e.sentence, at=e.at.isoformat(), cycle=e.cycle) for e in found)

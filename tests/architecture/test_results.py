@@ -16,8 +16,7 @@ from services.records import form
 PLAIN = (str, int, float, bool, types.NoneType)
 CONTAINERS = (list, tuple, dict, typing.get_origin(typing.Mapping[str, int]), typing.get_origin(typing.Sequence[int]))
 TO_COME = {
-    *("demo", "run", "plan", "status", "generations", "show", "why", "rollback"),
-    *("goals list", "goals add", "goals edit", "goals remove", "config show", "config schema"),
+    *("demo", "run", "plan", "config show", "config schema"),
     *("modules list", "modules show", "modules adopt", "modules quarantine"),
     *("recipes list", "recipes show", "recipes run", "ask", "eval", "export"),
 }

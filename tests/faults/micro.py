@@ -14,9 +14,9 @@ from pathlib import Path
 from metaevo.errors import MetaevoError
 from metaevo.evolve import Budget
 from metaevo.ledger.journal import StepKey
+from metaevo.ledger.queries import spent
 from services.app import opened, processes
 from services.home import Home
-from services.running import spent
 from tests.journeys import small
 
 CONFIG = small.CONFIG.replace("trials = 2", "trials = 1").replace("items = 16", "items = 8")
@@ -84,7 +84,7 @@ def evolve(home: str, cycles: str, engine: str, kill: str) -> None:
         evolution = app.evolution()
         evolution.on_step = boundary
         evolution.on_phase = lambda cycle, phase, _: boundary((cycle, 0, 0, 0, phase, 0), False)
-        left = int(cycles) - spent(app.ledger)["cycles"]
+        left = int(cycles) - spent(app.ledger).cycles
         try:
             if left > 0:
                 evolution.run(Budget(cycles=left))

@@ -1,0 +1,131 @@
+"""Questions of a check of the home: what must hold between rows. A long journal is read in pieces."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import and_, func, select
+
+from metaevo.ledger.ledger import Ledger
+from metaevo.ledger.tables import ALIAS, CONFIRMATION, CYCLE, GENERATION, MOVE, STEP
+
+DECIDED = ("promote", "hold", "reject")
+AT_ONCE = 64
+"""Cycles whose journal is in memory at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """One move of an alias."""
+
+    seq: int
+    alias: str
+    before: str | None
+    after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedParts:
+    """A generation that was published: the digests of its manifest and its parts."""
+
+    id: str
+    manifest: str
+    parts: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class StepBody:
+    """A journal row's body. ``sound`` is False where it stands in the row and is not what the digest names."""
+
+    where: str
+    digest: str
+    inside: bool
+    sound: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmationNumber:
+    """One confirmation of the error ledger."""
+
+    epoch: int
+    k: int
+
+
+def champions(ledger: Ledger) -> tuple[str, ...]:
+    """Return every generation that has the status champion."""
+    query = select(GENERATION.c.id).where(GENERATION.c.status == "champion").order_by(GENERATION.c.number)
+    with ledger.look() as connection:
+        return tuple(connection.execute(query).scalars())
+
+
+def aliases(ledger: Ledger) -> dict[str, str]:
+    """Return where every alias points."""
+    with ledger.look() as connection:
+        return dict(connection.execute(select(ALIAS.c.name, ALIAS.c.generation)).tuples().all())
+
+
+def moves(ledger: Ledger) -> tuple[Moved, ...]:
+    """Return every move of an alias, oldest first."""
+    query = select(*(MOVE.c[name] for name in Moved.__dataclass_fields__)).order_by(MOVE.c.seq)
+    with ledger.look() as connection:
+        return tuple(Moved(*row) for row in connection.execute(query))
+
+
+def parents(ledger: Ledger) -> dict[str, str | None]:
+    """Return every generation's parent."""
+    query = select(GENERATION.c.id, GENERATION.c.parent).order_by(GENERATION.c.number)
+    with ledger.look() as connection:
+        return dict(connection.execute(query).tuples().all())
+
+
+def published(ledger: Ledger) -> tuple[PublishedParts, ...]:
+    """Return what every published generation is made of, oldest first."""
+    columns = (GENERATION.c.id, GENERATION.c.manifest, GENERATION.c.parts)
+    query = select(*columns).where(GENERATION.c.manifest.is_not(None)).order_by(GENERATION.c.number)
+    with ledger.look() as connection:
+        return tuple(PublishedParts(id_, manifest, parts or {}) for id_, manifest, parts in connection.execute(query))
+
+
+def open_cycles(ledger: Ledger) -> tuple[int, ...]:
+    """Return the cycles that are open."""
+    query = select(CYCLE.c.number).where(CYCLE.c.outcome == "open").order_by(CYCLE.c.number)
+    with ledger.look() as connection:
+        return tuple(connection.execute(query).scalars())
+
+
+def unfinished(ledger: Ledger) -> tuple[str, ...]:
+    """Return the steps that are open in cycles that were decided; a trial's may be: it failed there."""
+    here = and_(CYCLE.c.number == STEP.c.cycle, CYCLE.c.outcome.in_(DECIDED))
+    query = select(*_PLACE).join(CYCLE, here).where(STEP.c.digest.is_(None), STEP.c.trial == 0)
+    with ledger.look() as connection:
+        return tuple(_where(tuple(row)) for row in connection.execute(query.order_by(*_PLACE)))
+
+
+def step_bodies(ledger: Ledger) -> Iterator[StepBody]:
+    """Yield every finished step's body, a few cycles at a time."""
+    with ledger.look() as connection:
+        first, last = connection.execute(select(func.min(STEP.c.cycle), func.max(STEP.c.cycle))).one()
+    while first is not None and first <= last:
+        query = select(*_PLACE, STEP.c.digest, STEP.c.body).where(STEP.c.digest.is_not(None))
+        query = query.where(STEP.c.cycle >= first, STEP.c.cycle < first + AT_ONCE).order_by(*_PLACE)
+        with ledger.look() as connection:
+            rows = connection.execute(query).all()
+            beyond = select(func.min(STEP.c.cycle)).where(STEP.c.cycle >= first + AT_ONCE)
+            first = connection.execute(beyond).scalar()
+        for *place, digest, body in rows:
+            fine = body is None or hashlib.sha256(body).hexdigest() == digest
+            yield StepBody(_where(tuple(place)), digest, body is not None, fine)
+
+
+def confirmed(ledger: Ledger) -> tuple[ConfirmationNumber, ...]:
+    """Return every confirmation, by epoch and number."""
+    columns = (CONFIRMATION.c.epoch, CONFIRMATION.c.k)
+    with ledger.look() as connection:
+        return tuple(ConfirmationNumber(*row) for row in connection.execute(select(*columns).order_by(*columns)))
+
+
+_PLACE = tuple(STEP.c[name] for name in ("cycle", "trial", "stage", "round", "step", "position"))
+
+
+def _where(place: tuple[object, ...]) -> str:
+    return "/".join(map(str, place))

@@ -1,0 +1,120 @@
+"""Why a generation is what it is: every number that the sentences say."""
+
+from collections.abc import Mapping
+
+from services.records import Measured, record
+from services.records.generations import GainFound, GivenReason, KeptFound, PursuedObjective, ScreenFound
+
+
+@record
+class WrongExample:
+    """A task that was answered wrong."""
+
+    text: str
+    given: str
+    expected: str
+
+
+@record
+class WeaknessFound:
+    """What was weak before: the objective's cells, and the mistake that cost most there."""
+
+    cells: tuple[str, ...]
+    before: Measured | None
+    name: str | None
+    environment: str | None
+    share: float | None
+    example: WrongExample | None
+
+
+@record
+class MethodUsed:
+    """The recipe that made it, beside the second best of the same search."""
+
+    recipe: str
+    modules: tuple[str, ...]
+    tried: int
+    dev_gain: float | None
+    second: str | None
+    second_gain: float | None
+
+
+@record
+class WrittenModule:
+    """What is kept of a module that the program wrote itself."""
+
+    module: str
+    name: str
+    slot: str
+    kind: str
+    state: str
+    about: str
+    proposer: str
+    model: str
+    prompt: str
+    parents: tuple[str, ...]
+    cycle: int | None
+    tier: str
+    numbers: Mapping[str, float]
+    reason: str
+
+
+@record
+class RowsUsed:
+    """What the last update was trained on, counted by where the rows came from."""
+
+    rows: int
+    replayed: int
+    fresh: int
+    exam_items: int
+
+
+@record
+class CycleCost:
+    """What the whole cycle took."""
+
+    tokens: int
+    seconds: float | None
+
+
+@record
+class Why:
+    """Why a generation was promoted, held or rejected."""
+
+    generation: str
+    parent: str
+    status: str
+    decision: str
+    at: str | None
+    weakness: WeaknessFound | None
+    objective: PursuedObjective | None
+    method: MethodUsed | None
+    written: tuple[WrittenModule, ...]
+    gain: GainFound | None
+    screen: ScreenFound | None
+    kept: tuple[KeptFound, ...] | None
+    against: str
+    protects_nothing: bool
+    reasons: tuple[GivenReason, ...]
+    data: RowsUsed | None
+    cost: CycleCost
+    undo: str | None
+    lines: tuple[str, ...]
+
+
+@record
+class WhyBase:
+    """The base model: nothing was decided about it."""
+
+    generation: str
+    status: str
+    weakness: None
+    objective: None
+    method: None
+    gain: None
+    kept: None
+    against: None
+    data: None
+    cost: None
+    undo: None
+    lines: tuple[str, ...]

@@ -1,0 +1,1 @@
+"""What a home tells of itself: reports read the ledger and return records. Nothing here writes."""

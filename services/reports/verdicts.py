@@ -1,0 +1,77 @@
+"""Objectives, reasons and evidence as the records of reports."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from metaevo.gate.evidence import BettingGain, Evidence, ExactGain, Kept, Reason, Screen, Verdict
+from objectives.types import Objective
+from services.records.generations import (
+    ExamFound,
+    FullVerdict,
+    GainFound,
+    GivenReason,
+    KeptFound,
+    PursuedObjective,
+    ScreenFound,
+)
+
+
+def pursued(objective: Objective | None) -> PursuedObjective | None:
+    """Return an objective as it is shown."""
+    if objective is None:
+        return None
+    return PursuedObjective(
+        ability=objective.ability,
+        direction=objective.direction.value,
+        cells=tuple(map(str, objective.cells)),
+        reason=objective.reason,
+        rule=objective.rule,
+    )
+
+
+def kept_reason(data: Mapping[str, Any]) -> GivenReason:
+    """Return a reason as the ledger keeps it; lists show many, so that its numbers are not read one by one."""
+    numbers = {name: tuple(n) if isinstance(n, list) else n for name, n in data["numbers"].items()}
+    return GivenReason(code=data["code"], numbers=numbers)
+
+
+def given(reason: Reason) -> GivenReason:
+    """Return a reason as it is shown."""
+    return kept_reason(reason.as_data())
+
+
+def screen_found(screen: Screen | None) -> ScreenFound | None:
+    """Return a screen's estimate as it is shown."""
+    return ScreenFound(**asdict(screen)) if screen else None
+
+
+def gain_found(gain: BettingGain | ExactGain | None) -> GainFound | None:
+    """Return a confirmation as it is shown."""
+    return GainFound(**asdict(gain)) if gain else None
+
+
+def kept_found(kept: tuple[Kept, ...] | None) -> tuple[KeptFound, ...] | None:
+    """Return the protected rules as they are shown."""
+    return None if kept is None else tuple(KeptFound(**asdict(line)) for line in kept)
+
+
+def full(verdict: Verdict) -> FullVerdict:
+    """Return a verdict with all its evidence."""
+    reasons = tuple(given(reason) for reason in verdict.reasons)
+    return FullVerdict(decision=verdict.decision, reasons=reasons, gate=verdict.gate, exam=exam_found(verdict.evidence))
+
+
+def exam_found(evidence: Evidence) -> ExamFound:
+    """Return the evidence of an examination as it is shown."""
+    guards = evidence.guards
+    return ExamFound(
+        cells=evidence.cells,
+        protects_nothing=evidence.protects_nothing,
+        screen=screen_found(evidence.screen),
+        gain=gain_found(evidence.gain),
+        stream=evidence.stream,
+        kept=kept_found(evidence.kept),
+        cells_harmed=evidence.cells_harmed,
+        guards=None if guards is None else {name: {"ok": found.ok, **found.numbers} for name, found in guards.items()},
+    )
