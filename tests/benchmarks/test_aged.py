@@ -1,0 +1,58 @@
+"""An aged home is one that evolution could have made: clean, whole, with a full window, and it goes on."""
+
+import sqlite3
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from services.home import Home
+from tests.benchmarks import aged
+from tests.journeys.terminal import metaevo
+
+pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("aged")]
+CYCLES = 80
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    made = aged.young(tmp_path_factory.mktemp("aged") / "home")
+    aged.age(made, CYCLES)
+    return made
+
+
+def asked(home: Home, query: str) -> list[Any]:
+    with closing(sqlite3.connect(home.path / "metaevo.db")) as ledger:
+        return ledger.execute(query).fetchall()
+
+
+def test_it_is_clean_and_every_outcome_is_in_it(home: Home) -> None:
+    assert metaevo("--json", "fsck", home=home.path).data["clean"]
+    outcomes = dict(asked(home, "select outcome, count(*) from cycle group by outcome"))
+    assert sum(outcomes.values()) == CYCLES
+    assert set(outcomes) == {"promote", "hold", "reject", "none"}
+    assert asked(home, "select count(*), max(open) from hold") == [(outcomes["hold"], 0)]
+
+
+def test_every_promoted_generation_has_its_anchor_scores_and_the_window_is_full(home: Home) -> None:
+    cells = len(aged.NAMES) * len(aged.LEVELS)
+    promoted = {row[0] for row in asked(home, "select candidate from cycle where outcome = 'promote'")}
+    anchored = asked(home, "select generation, count(*) from score where split = 'anchor' group by generation")
+    assert promoted <= {id_ for id_, n in anchored if n == cells}
+    assert asked(home, "select count(*) >= 128, count(distinct study) from trial") == [(1, 1)]
+
+
+def test_confirmations_are_spent_in_order_and_decided_cycles_are_told(home: Home) -> None:
+    spent = asked(home, "select k, level from confirmation order by cycle")
+    assert [k for k, _ in spent] == list(range(1, len(spent) + 1))
+    assert all(level == pytest.approx(0.05 / (k * (k + 1))) for k, level in spent)
+    assert asked(home, "select count(*) from event where code = 'decided'") == [(CYCLES,)]
+
+
+def test_the_next_cycles_really_run_on_it(home: Home) -> None:
+    with aged.at_work(home) as (_, evolution):
+        made = [evolution.one() for _ in range(2)]
+    assert [cycle.number for cycle in made] == [CYCLES + 1, CYCLES + 2]
+    assert {cycle.outcome for cycle in made} == {"promote"}
+    assert all(cycle.trials for cycle in made)
+    assert metaevo("--json", "fsck", home=home.path).data["clean"]
