@@ -16,7 +16,7 @@ from metaevo.errors import BadInput
 from metaevo.evolve import Evolution
 from metaevo.founding import found, secret_of
 from metaevo.gate.rules import GateRules
-from metaevo.ledger.ledger import Ledger, open_ledger
+from metaevo.ledger.ledger import Ledger
 from metaevo.line.effects import EnginePolicy, Meter
 from metaevo.line.host import Host
 from metaevo.line.kernels import KernelRun
@@ -135,7 +135,7 @@ def opened(
         ready, chosen = checked(home, config, environments, registry), settings(config, environments, registry)
         _looked(home, handle if measures else None)
         on_ready(environments)
-        ledger = open_ledger(home.path / "metaevo.db", create=True)
+        ledger = home.ledger(read_only=False, create=True)
         made: Sequence[Engine] = ()
         try:
             remember(ledger, text, environments)

@@ -3,8 +3,10 @@
 import fcntl
 import os
 import shutil
+import sys
+import tomllib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +16,7 @@ from metaevo.errors import BadInput, Busy, Unwritable
 if TYPE_CHECKING:  # the command line imports this at every start: nothing heavy may come with it
     from metaevo.artifacts.store import Store
     from metaevo.ledger.ledger import Ledger
+    from metaevo.ledger.postgres import Postgres
     from services.settings import Config
 
 CONFIG_NAME = "metaevo.toml"
@@ -56,23 +59,68 @@ class Home:
 
         return Store(self.path / "artifacts")
 
-    def ledger(self, *, read_only: bool = True) -> "Ledger":
-        """Return the ledger.
+    def place(self) -> "Path | Postgres":
+        """Return where the ledger is kept: a file in the home, or the database that [ledger] names.
 
         Raises:
-            BadInput: There is no home here, or nothing has run in it yet.
+            BadInput: [ledger] is wrong, its secret is missing, or the home has a file with a history as well.
         """
-        from metaevo.ledger.ledger import open_ledger
+        file = self.path / "metaevo.db"
+        try:
+            named = "ledger" in tomllib.loads(self.text)
+        except (OSError, ValueError, RecursionError):  # whoever needs the configuration says what is wrong with it
+            named = False
+        table = self.config().ledger if named else None
+        if table is None:
+            return file
+        from metaevo.ledger.postgres import Postgres
+        from services import config, secrets
 
-        if not self.founded:
+        where = config.at(self.text, ["ledger", "url"])
+        if file.exists():
+            raise BadInput(f"{where}: this home's history is in {file.name}; take [ledger] out, or begin a new home")
+        url = secrets.value_of(table.url, self.path, where)
+        try:
+            return Postgres(url)
+        except ValueError as error:
+            raise BadInput(f"{where}: {error}") from None  # the address is a secret, and so is what was tried with it
+
+    def ledger(self, *, read_only: bool = True, create: bool = False) -> "Ledger":
+        """Return the ledger. One that an older metaevo wrote is migrated first; who writes holds the home already.
+
+        Raises:
+            BadInput: There is no home here, or nothing has run in it yet and ``create`` was not asked for.
+            Busy: It must be migrated, and another process holds the home.
+        """
+        from metaevo.ledger.ledger import OldSchema, open_ledger
+
+        place = self.place()
+        if not create and not self.founded:
             self.config()
             raise BadInput(f"{self.path}: nothing has run here yet; start with `metaevo run --home {self.path}`")
-        return open_ledger(self.path / "metaevo.db", read_only=read_only)
+        try:
+            return open_ledger(place, create=create, read_only=read_only)
+        except OldSchema:
+            with self.held() if read_only else nullcontext():
+                self._migrate(place)
+        return open_ledger(place, read_only=read_only)
+
+    def _migrate(self, place: "Path | Postgres") -> None:
+        from metaevo.ledger.migrate import migrate
+
+        said = migrate(place, self.path)
+        if said:
+            sys.stderr.write(f"metaevo: {said}\n")
 
     @property
     def founded(self) -> bool:
         """Return whether the home has a ledger."""
-        return (self.path / "metaevo.db").is_file()
+        place = self.place()
+        if isinstance(place, Path):
+            return place.is_file()
+        from metaevo.ledger.ledger import is_ledger
+
+        return is_ledger(place)
 
     def create(self, text: str, environments: Sequence[Path] = ()) -> None:
         """Make the folders, copy environment files into theirs and write metaevo.toml: all or nothing.
@@ -105,8 +153,9 @@ class Home:
 
     def forget(self) -> None:
         """Remove ledger and artifacts. For a home whose founding failed: it holds nothing yet."""
-        for path in self.path.glob("metaevo.db*"):
-            path.unlink()
+        from metaevo.ledger.ledger import forget
+
+        forget(self.place())
         for path in (self.path / "artifacts").glob("*"):
             shutil.rmtree(path)
 

@@ -37,7 +37,6 @@ RULES: tuple[Rule, ...] = (
     (("notify",), lambda c: c.notify, "read `metaevo status`"),
     (("retention",), lambda c: c.retention, "leave it out: everything is kept"),
     (("backup",), lambda c: c.backup, "copy the home while nothing runs"),
-    (("ledger",), lambda c: c.ledger, "leave it out: SQLite in the home"),
     (("store",), lambda c: c.store, "leave it out: files in the home"),
     (("api",), lambda c: c.api, "use the commands"),
 )

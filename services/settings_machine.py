@@ -182,10 +182,10 @@ class Backup(Table):
 
 
 class LedgerTable(Table):
-    """[ledger]: another database."""
+    """[ledger]: a PostgreSQL database, or a schema of one, instead of a file in the home. Each home has its own."""
 
     url: Secret
-    """Of a PostgreSQL database."""
+    """Its address: postgresql+psycopg://USER:PASSWORD@HOST/DATABASE; needs `pip install 'metaevo[postgres]'`."""
 
 
 class StoreTable(Table):

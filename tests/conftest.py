@@ -4,13 +4,16 @@ import fcntl
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.backends import postgres
+
 if TYPE_CHECKING:
+    from metaevo.ledger.postgres import Postgres
     from tests.systems.bench import CountingPool
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -39,6 +42,31 @@ def built(name: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
             subprocess.run([sys.executable, "-m", f"tests.stranger.{name}", str(folder)], cwd=ROOT, check=True)
             done.touch()
     return folder
+
+
+@pytest.fixture(scope="session", params=["sqlite", pytest.param("postgres", marks=postgres.NEEDED)])
+def places(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> "Iterator[Callable[[], Path | Postgres]]":
+    """Where a new ledger may be made, on each database in turn."""
+    if request.param == "sqlite":
+        yield lambda: tmp_path_factory.mktemp("ledger") / "metaevo.db"
+        return
+    made: list[Postgres] = []
+
+    def new() -> "Postgres":
+        made.append(postgres.new_place())
+        return made[-1]
+
+    yield new
+    for place in made:
+        postgres.remove(place)
+
+
+@pytest.fixture
+def place(places: "Callable[[], Path | Postgres]") -> "Path | Postgres":
+    """The place of one ledger, on each database in turn."""
+    return places()
 
 
 @pytest.fixture(scope="module")

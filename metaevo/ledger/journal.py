@@ -11,7 +11,6 @@ from random import Random
 from typing import Any
 
 from sqlalchemy import and_, bindparam, select, update
-from sqlalchemy.dialects.sqlite import insert
 from sqlmodel import SQLModel
 
 from metaevo.artifacts.bodies import Shelf, count, parse, small
@@ -126,8 +125,9 @@ class Journal:
         A power failure may forget this row: then the step simply begins once more.
         """
         facts = {"mark": mark, "module": module, "counts": {}, "runs": 1, "opened_at": self.ledger.now()}
+        row = dict(zip(_KEY, key, strict=True)) | facts
         with self.ledger.transaction(forced=False) as connection:
-            return connection.execute(_OPEN, dict(zip(_KEY, key, strict=True)) | facts).rowcount == 1
+            return connection.execute(self.ledger.insert_once(_STEP), row).rowcount == 1
 
     def _again(self, key: StepKey) -> None:
         """Write that an unfinished step begins once more."""
@@ -145,7 +145,6 @@ _STEP = SQLModel.metadata.tables[str(StepRow.__tablename__)]
 _KEY = ("cycle", "trial", "stage", "round", "step", "position")
 _IS = and_(*(_STEP.c[name] == bindparam(f"at_{name}") for name in _KEY))
 _FIND = select(_STEP.c.mark, _STEP.c.digest, _STEP.c.body).where(_IS)
-_OPEN = insert(_STEP).on_conflict_do_nothing()
 _AGAIN = update(_STEP).where(_IS).values(runs=_STEP.c.runs + 1)
 _MADE: dict[str, Any] = {"digest": bindparam("made"), "body": bindparam("inside")}
 _CLOSE = update(_STEP).where(_IS).values(_MADE | {"counts": bindparam("counted"), "closed_at": bindparam("now")})

@@ -1,10 +1,9 @@
 """Open the ledger, and the only two ways to touch it: `read` and `write` (one short transaction each).
 
-SQLite in WAL mode with synchronous=FULL and one writer: the process that holds the home's lock. Anybody else
-opens it read-only.
+It is kept in a file of the home (`sqlite.py`) or in a PostgreSQL database (`postgres.py`); all that differs between
+them stands there. One writer: the process that holds the home's lock. Anybody else opens it read-only.
 """
 
-import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -12,16 +11,21 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, event
+from sqlalchemy import Connection, Engine, Insert, TableClause, inspect
 from sqlalchemy.exc import DatabaseError, OperationalError
-from sqlalchemy.pool import StaticPool
-from sqlmodel import Session, SQLModel, create_engine
+from sqlmodel import Session, SQLModel
 
-from metaevo.artifacts.store import sync
-from metaevo.errors import BadInput, StoreError, Unwritable, writing
-from metaevo.ledger.tables import VERSION, ConfigRow, EventRow, Meta
+from metaevo.errors import BadInput, StoreError, Unwritable
+from metaevo.ledger.postgres import Postgres
+from metaevo.ledger.sqlite import SqliteFile
+from metaevo.ledger.tables import OLDEST, VERSION, ConfigRow, EventRow, Meta
+
+Database = SqliteFile | Postgres
+
+
+class OldSchema(BadInput):
+    """The ledger was written by an older metaevo, and can be migrated (`migrate.py`)."""
 
 
 def utc_now() -> datetime:
@@ -32,7 +36,8 @@ def utc_now() -> datetime:
 class Ledger:
     """The home's database. Use as ``with ledger.write() as session``; every block is one transaction."""
 
-    def __init__(self, engine: Engine, now: Callable[[], datetime] = utc_now) -> None:
+    def __init__(self, database: Database, engine: Engine, now: Callable[[], datetime] = utc_now) -> None:
+        self._database = database
         self._engine = engine
         self._lock = threading.RLock()
         self._writing = False
@@ -43,7 +48,7 @@ class Ledger:
         """Yield a session whose changes are committed together, or not at all; on disk when the block ends.
 
         Raises:
-            Unwritable: The disk is full, or the file is read-only or locked.
+            Unwritable: The disk is full, the file is read-only or locked, or the database is away.
             StoreError: A row breaks a rule of its table, or the file is damaged.
         """
         with self.transaction() as connection, Session(connection, expire_on_commit=False) as session:
@@ -62,16 +67,13 @@ class Ledger:
             StoreError: As `write`.
         """
         with self._alone(writing=True), self._engine.connect() as connection:
-            driver: Any = connection.connection.driver_connection  # SQLAlchemy's own way costs as much as the commit
             try:
                 with connection.begin():
-                    driver.execute(f"PRAGMA synchronous={'FULL' if forced else 'NORMAL'}")
-                    driver.execute("BEGIN IMMEDIATE")
+                    self._database.begin(connection, forced=forced)
                     yield connection
             except (DatabaseError, sqlite3.Error) as error:
-                cause = error.orig if isinstance(error, DatabaseError) else error
-                kind = Unwritable if isinstance(cause, sqlite3.OperationalError) else StoreError
-                raise kind(f"the ledger cannot be written: {cause}; free space or fix the folder") from error
+                kind = Unwritable if isinstance(error, OperationalError | sqlite3.OperationalError) else StoreError
+                raise kind(f"the ledger cannot be written: {_cause(error)}; {self._database.way_out}") from error
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -81,9 +83,21 @@ class Ledger:
 
     @contextmanager
     def look(self) -> Iterator[Connection]:
-        """Yield a bare connection for reading: as `read`, without the ORM."""
-        with self._alone(writing=False), self._engine.connect() as connection:
-            yield connection
+        """Yield a bare connection for reading: as `read`, without the ORM.
+
+        Raises:
+            StoreError: The disk does not give it, or the database is away.
+        """
+        with self._alone(writing=False):
+            try:
+                with self._engine.connect() as connection:
+                    yield connection
+            except OperationalError as error:
+                raise StoreError(f"the ledger cannot be read: {_cause(error)}") from error
+
+    def insert_once(self, table: TableClause) -> Insert:
+        """Return an insert that does nothing where the row is there already; the databases say it alike, but apart."""
+        return self._database.insert_once(table)
 
     @contextmanager
     def _alone(self, *, writing: bool) -> Iterator[None]:
@@ -120,78 +134,108 @@ class Ledger:
                 session.add(ConfigRow(digest=digest, text=text, at=self.now()))
 
     def check(self) -> str:
-        """Return SQLite's own verdict on the file: ``ok`` or what is wrong with it."""
-        with self.read() as session:
-            return str(session.connection().exec_driver_sql("PRAGMA integrity_check").scalar())
+        """Return the database's own verdict on itself: ``ok`` or what is wrong with it."""
+        with self.look() as connection:
+            return self._database.check(connection)
 
     def close(self) -> None:
         """Close the connection, folding the WAL into the file."""
         self._engine.dispose()
 
 
-def open_ledger(path: Path, *, create: bool = False, read_only: bool = False) -> Ledger:
-    """Return the ledger in this file.
+def open_ledger(place: Path | Postgres, *, create: bool = False, read_only: bool = False) -> Ledger:
+    """Return the ledger in this file or database.
 
     Raises:
+        OldSchema: An older metaevo wrote it.
         BadInput: There is none (and ``create`` was not asked for), it is no ledger, or it is of another version.
+        Busy: Another process writes to the database.
+        Unwritable: The database does not answer.
     """
-    if not path.is_file() and not create:
-        raise BadInput(f"{path}: no ledger here; create a home with `metaevo init`, or name another one with --home")
-    if not path.is_file():
-        _born(path)
-    ledger = Ledger(_engine(path, read_only=read_only))
+    database, there = database_of(place), is_ledger(place)
+    if not there and not create:
+        way_out = "create a home with `metaevo init`, or name another one with --home"
+        raise BadInput(f"{database.name}: no ledger here; {way_out}")
+    if not there:
+        _born(database)
+    ledger = Ledger(database, database.engine(read_only=read_only))
     try:
         version = ledger.meta("schema")
-    except (OperationalError, DatabaseError, StoreError) as error:
-        raise BadInput(f"{path}: cannot be opened as a ledger ({error.__cause__ or error})") from error
+    except (DatabaseError, StoreError) as error:
+        ledger.close()
+        if isinstance(database, Postgres) and isinstance(error, StoreError):
+            raise _unreachable(database, error.__cause__ or error) from error
+        raise BadInput(f"{database.name}: cannot be opened as a ledger ({error.__cause__ or error})") from error
     if version != str(VERSION):
-        raise BadInput(f"{path}: schema {version}, this metaevo knows {VERSION}; use the metaevo that wrote this home")
+        ledger.close()
+        raise _other_version(database, version)
     return ledger
 
 
-def _born(path: Path) -> None:
-    """Make a new ledger beside the place and move it there: a file of that name is a whole ledger from the start.
+def database_of(place: Path | Postgres) -> Database:
+    """Return what keeps the ledger of a place."""
+    return SqliteFile(place) if isinstance(place, Path) else place
+
+
+def is_ledger(place: Path | Postgres) -> bool:
+    """Return whether there is a ledger in this file or database.
 
     Raises:
-        Unwritable: The disk is full or read-only.
+        Unwritable: The database does not answer.
     """
-    aside = path.with_name(f"{path.name}.new")
-    for old in path.parent.glob(f"{path.name}.new*"):
-        old.unlink()
-    with writing(path.parent):
-        aside.touch()
-    ledger = Ledger(_engine(aside, read_only=False))
-    with ledger.write() as session:
-        SQLModel.metadata.create_all(session.connection())
-        session.add(Meta(key="schema", value=str(VERSION)))
-    ledger.close()
-    with writing(path.parent):
-        aside.rename(path)
-        sync(path.parent)
+    database = database_of(place)
+    try:
+        return database.exists()
+    except OperationalError as error:
+        raise _unreachable(database, error) from error
 
 
-def _engine(path: Path, *, read_only: bool) -> Engine:
-    engine = create_engine("sqlite://", poolclass=StaticPool, creator=lambda: _connect(path, read_only=read_only))
-    event.listen(engine, "connect", _reader if read_only else _writer)
-    return engine
+def forget(place: Path | Postgres) -> None:
+    """Remove a ledger. For a home whose founding failed: it holds nothing yet."""
+    if isinstance(place, Path):
+        for path in place.parent.glob(f"{place.name}*"):
+            path.unlink()
+        return
+    engine = place.engine(alone=False)  # whoever founds the home holds the lock
+    with engine.begin() as connection:
+        SQLModel.metadata.drop_all(connection)
+    engine.dispose()
 
 
-def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
-    """Return a connection to the file whatever its name: an address would take ``%``, ``#`` and ``?`` for syntax.
+def _other_version(database: Database, version: str | None) -> BadInput:
+    found = f"{database.name}: schema {version}, this metaevo knows {VERSION}"
+    if version in {str(number) for number in range(OLDEST, VERSION)}:
+        return OldSchema(f"{found}; any command on its home migrates it while nothing else runs there")
+    return BadInput(f"{found}; use the metaevo that wrote this home")
 
-    In a folder that cannot be written SQLite could not make the files it shares with a writer; there is none then.
+
+def _born(database: Database) -> None:
+    """Make a new ledger, whole or not at all: a file gets its name at the end, a database commits once.
+
+    Raises:
+        BadInput: The database holds tables of ours but no ledger.
+        Unwritable: The disk is full or read-only, or the database refuses.
     """
-    frozen = not os.access(path.parent, os.W_OK) and not path.with_name(f"{path.name}-wal").exists()
-    target = f"file:{quote(str(path.absolute()))}?mode=ro{'&immutable=1' if frozen else ''}" if read_only else str(path)
-    return sqlite3.connect(target, uri=read_only, check_same_thread=False, timeout=5.0)
+    place = database.aside() if isinstance(database, SqliteFile) else database
+    ledger = Ledger(place, place.engine())
+    try:
+        with ledger.write() as session:
+            taken = set(inspect(session.connection()).get_table_names()) & set(SQLModel.metadata.tables)
+            if taken:
+                raise BadInput(f"{place.name}: holds a table {min(taken)} that is not metaevo's; name an empty schema")
+            SQLModel.metadata.create_all(session.connection())
+            session.add(Meta(key="schema", value=str(VERSION)))
+    finally:
+        ledger.close()
+    if isinstance(database, SqliteFile) and isinstance(place, SqliteFile):
+        database.take(place)
 
 
-def _writer(connection: sqlite3.Connection, _record: object) -> None:
-    connection.isolation_level = None  # transactions are begun by `write`, not by the driver
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "busy_timeout=5000"):
-        connection.execute(f"PRAGMA {pragma}")
+def _unreachable(database: Database, error: BaseException) -> Unwritable:
+    return Unwritable(f"{database.name}: cannot be reached: {_cause(error)}; start it, or fix ledger.url")
 
 
-def _reader(connection: sqlite3.Connection, _record: object) -> None:
-    connection.isolation_level = None
-    connection.execute("PRAGMA query_only=ON")
+def _cause(error: BaseException) -> str:
+    """Return what the driver said, in one line."""
+    said = error.orig if isinstance(error, DatabaseError) else error
+    return " ".join(str(said).split())[:400]

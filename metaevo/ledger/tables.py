@@ -8,19 +8,26 @@ without it the question would cost more with every cycle that went before.
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import JSON, CheckConstraint, Column, Index, Table, UniqueConstraint, text
+from sqlalchemy import JSON, BigInteger, CheckConstraint, Column, Index, Integer, Table, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
 STATUSES = ("champion", "retired", "candidate", "held", "rejected", "quarantined", "intermediate")
 OUTCOMES = ("open", "promote", "hold", "reject", "none", "void", "abandoned")
 VERSION = 3
-"""Version of this schema, kept in the table `meta`. A ledger of another one is refused."""
+"""Version of this schema, kept in the table `meta`. An older ledger is migrated, a newer one refused."""
+OLDEST = 2
+"""The oldest version that `migrations/` can start from."""
 
 JsonMap = dict[str, Any]
 
 
 def _json(**options: Any) -> Any:
     return Field(sa_column=Column(JSON, **options))
+
+
+def _many() -> Any:
+    """Return the column of a count that may pass two billion; an INTEGER of SQLite has eight bytes as it is."""
+    return Field(default=0, sa_column=Column(BigInteger().with_variant(Integer(), "sqlite"), nullable=False))
 
 
 def _one_of(column: str, choices: tuple[str, ...]) -> CheckConstraint:
@@ -63,7 +70,7 @@ class CycleRow(SQLModel, table=True):
     objective: JsonMap | None = _json(nullable=True)
     candidate: str | None = None
     verdict: JsonMap | None = _json(nullable=True)
-    tokens: int = 0
+    tokens: int = _many()
     opened_at: datetime
     closed_at: datetime | None = None
     wall_s: float = 0.0
@@ -212,7 +219,7 @@ class TrialRow(SQLModel, table=True):
     """The combination that `params` name, as a column: failures are counted by it."""
     score: float | None = None
     constraints: JsonMap = _json(nullable=False)
-    tokens: int = 0
+    tokens: int = _many()
     ending: str = "ok"
     """A `types.TrialEnd`."""
     failure: str = ""

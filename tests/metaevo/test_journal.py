@@ -1,6 +1,6 @@
 """The journal: a finished step is read and never run again; marks are checked; every step has its own stream."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from metaevo.artifacts.store import Store
 from metaevo.errors import CodeChanged, ModuleFailed, ReplayError, StoreError
 from metaevo.ledger.journal import At, Journal, StepKey, moved
 from metaevo.ledger.ledger import Ledger, open_ledger
+from metaevo.ledger.postgres import Postgres
 from metaevo.ledger.tables import StepRow
 from metaevo.types import TrainSpec
 
@@ -39,8 +40,10 @@ class Counter:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return open_ledger(tmp_path / "metaevo.db", create=True)
+def ledger(place: Path | Postgres) -> Iterator[Ledger]:
+    made = open_ledger(place, create=True)
+    yield made
+    made.close()
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Generations and aliases: ids for good, moves that can be refused, rollback as DESIGN section 7 says."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from sqlmodel import select
 from metaevo.errors import BadInput, Refused
 from metaevo.ledger.ledger import Ledger, open_ledger
 from metaevo.ledger.lineage import Lineage, move, promote, rollback
+from metaevo.ledger.postgres import Postgres
 from metaevo.ledger.tables import ConfirmationRow, GenerationRow, HoldRow
 from metaevo.types import Generation, StepSpec
 
@@ -58,8 +60,8 @@ class Family:
         return {row.id: row.status for row in self.lineage.rows(intermediate=True)}
 
 
-def founded(path: Path) -> Family:
-    family = Family(open_ledger(path / "metaevo.db", create=True))
+def founded(place: Path | Postgres) -> Family:
+    family = Family(open_ledger(place, create=True))
     base = family.born(None, "champion")
     for alias in ("champion", "reference"):
         family.moved(alias, None, base)
@@ -67,8 +69,10 @@ def founded(path: Path) -> Family:
 
 
 @pytest.fixture
-def family(tmp_path: Path) -> Family:
-    return founded(tmp_path)
+def family(place: Path | Postgres) -> Iterator[Family]:
+    made = founded(place)
+    yield made
+    made.ledger.close()
 
 
 def test_reserving_again_gives_the_same_ids_in_the_same_order(family: Family) -> None:
@@ -83,13 +87,14 @@ def test_reserving_again_gives_the_same_ids_in_the_same_order(family: Family) ->
 
 @settings(max_examples=15)
 @given(st.lists(st.tuples(st.integers(1, 4), st.integers(1, 3), st.integers(1, 3)), min_size=1, max_size=8))
-def test_ids_are_never_reused(tmp_path_factory: pytest.TempPathFactory, wanted: list[tuple[int, int, int]]) -> None:
-    lineage = Lineage(open_ledger(tmp_path_factory.mktemp("ids") / "metaevo.db", create=True))
+def test_ids_are_never_reused(places: Callable[[], Path | Postgres], wanted: list[tuple[int, int, int]]) -> None:
+    lineage = Lineage(open_ledger(places(), create=True))
     owner: dict[str, tuple[int, int, int]] = {}
-    for cycle, trial, places in wanted:
-        for place, id_ in enumerate(lineage.reserve(cycle, trial, places, None)):
+    for cycle, trial, several in wanted:
+        for place, id_ in enumerate(lineage.reserve(cycle, trial, several, None)):
             assert owner.setdefault(id_, (cycle, trial, place)) == (cycle, trial, place)
     assert sorted(owner) == [f"g{number:06d}" for number in range(len(owner))]
+    lineage.ledger.close()
 
 
 def test_a_reserved_id_is_no_generation_yet(family: Family) -> None:
@@ -269,9 +274,9 @@ def test_rollback_ends_holds_and_never_gives_back_error(family: Family) -> None:
 
 @given(st.lists(st.sampled_from(["promote", "back", "base"]), max_size=12))
 def test_any_order_of_promotions_and_rollbacks_keeps_the_lineage_sound(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[str]
+    places: Callable[[], Path | Postgres], steps: list[str]
 ) -> None:
-    family = founded(tmp_path_factory.mktemp("sound"))
+    family = founded(places())
     for step in steps:
         champion = family.lineage.alias("champion") or ""
         if step == "promote":
@@ -285,5 +290,6 @@ def test_any_order_of_promotions_and_rollbacks_keeps_the_lineage_sound(
         assert aliases["previous"] == (line[1] if len(line) > 1 else None)
         assert not {"quarantined"} & {statuses[id_] for id_ in line}
     with family.ledger.read() as session:
-        numbers = [row.number for row in session.exec(select(GenerationRow))]
+        numbers = sorted(row.number for row in session.exec(select(GenerationRow)))
     assert numbers == list(range(len(numbers)))
+    family.ledger.close()

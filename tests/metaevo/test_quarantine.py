@@ -1,5 +1,6 @@
 """Quarantine of what came of a module: the family, the champion's refuge, holds; and who used a module at all."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from metaevo.errors import BadInput, StoreError
 from metaevo.ledger.ledger import open_ledger
 from metaevo.ledger.lineage import Lineage, move, promote, quarantine
+from metaevo.ledger.postgres import Postgres
 from metaevo.ledger.provenance import users
 from metaevo.ledger.tables import GenerationRow, HoldRow, RecipeRow, StepRow, TrialRow
 from metaevo.types import Generation
@@ -18,8 +20,8 @@ MODULE = "refinement.syn_x"
 class Family:
     """A lineage in which every generation is the only one of its cycle."""
 
-    def __init__(self, path: Path) -> None:
-        self.ledger, self.cycle = open_ledger(path / "metaevo.db", create=True), 0
+    def __init__(self, place: Path | Postgres) -> None:
+        self.ledger, self.cycle = open_ledger(place, create=True), 0
         self.lineage = Lineage(self.ledger)
         base = self.born(None, "champion")
         for alias in ("champion", "reference"):
@@ -50,8 +52,10 @@ class Family:
 
 
 @pytest.fixture
-def family(tmp_path: Path) -> Family:
-    return Family(tmp_path)
+def family(place: Path | Postgres) -> Iterator[Family]:
+    made = Family(place)
+    yield made
+    made.ledger.close()
 
 
 def test_the_champion_s_nearest_clean_ancestor_takes_its_place(family: Family) -> None:

@@ -37,7 +37,6 @@ ASKED: dict[str, str] = {
     "notify": BASE + '[notify.ops]\nurl = { env = "HOOK" }\n',
     "retention": BASE + "[retention]\ngenerations = 20\n",
     "backup": BASE + '[backup]\nto = "/backup"\n',
-    "ledger": BASE + '[ledger]\nurl = { env = "DB" }\n',
     "store": BASE + '[store]\nurl = "s3://bucket"\n',
     "api": BASE + '[api]\nlisten = "127.0.0.1:8765"\n',
 }
@@ -48,7 +47,7 @@ WELCOME = (
     '[forbid]\nmethods = ["grpo"]\n[data]\nreplay = ["r.jsonl"]\n[budget.total]\ncycles = 3\nwall_clock = "2h"\n'
     'tokens = 9\n[rollouts]\nengine = "transformers"\n[training]\ngpus = 1\n[placement]\nuse = "process"\ntrials = 2\n'
     '[gate]\nalpha = 0.1\n[search]\ntrials = 2\n[diagnosis]\nitems = 8\n[objective]\nrule = "weakest_first"\n'
-    '[fixed]\nrecipe = "star"\n[proposer]\nuse = "champion"\n'
+    '[fixed]\nrecipe = "star"\n[proposer]\nuse = "champion"\n[ledger]\nurl = { env = "DB" }\n'
 )
 
 
@@ -123,7 +122,7 @@ def test_secrets_are_not_repeated_in_a_refusal() -> None:
     ("name", "keys"),
     [
         ("demo", set()),
-        ("cluster", {"model.base", "model.sha256", "ledger", "store", "placement.use", "api"}),
+        ("cluster", {"model.base", "model.sha256", "store", "placement.use", "api"}),
     ],
 )
 def test_the_examples_say_what_is_missing_for_them_today(name: str, keys: set[str]) -> None:
