@@ -153,14 +153,14 @@ def _called(operation: Operation, home: Path | None, given: dict[str, Any]) -> A
 
 
 def _print(operation: Operation, data: Any, as_json: bool) -> None:
-    if as_json:
+    from services.show import SHOWN
+
+    if as_json or operation.key not in SHOWN:
         from services.records import form
 
-        print(form.text(operation.result, data))
+        print(form.text(operation.result, data, indent=None if as_json else 2))
     else:
-        from services.show import text
-
-        print(text(operation.key, data))
+        print(SHOWN[operation.key](data))
     sys.stdout.flush()
 
 

@@ -9,6 +9,7 @@ from typing import Any, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from metaevo.errors import BadInput
+from services.records import JsonSchema
 from services.settings import Config
 
 NAME = "metaevo.toml"
@@ -122,11 +123,6 @@ def _table(kind: Any) -> Any:
     return next((found for inner in get_args(kind) if (found := _table(inner)) is not None), None)
 
 
-def schema() -> dict[str, Any]:
+def schema() -> JsonSchema:
     """Return the JSON Schema of metaevo.toml, for editors."""
     return Config.model_json_schema()
-
-
-def shown(config: Config) -> dict[str, Any]:
-    """Return the configuration with every default, secrets only as where they are found."""
-    return config.model_dump(mode="json", by_alias=True, exclude_none=True)

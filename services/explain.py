@@ -8,7 +8,8 @@ from dataclasses import asdict
 
 from metaevo.types import Cycle
 from services.records.generations import KeptFound, PursuedObjective
-from services.records.why import CycleCost, MethodUsed, RowsUsed, WeaknessFound, Why, WrittenModule
+from services.records.modules import WrittenModule
+from services.records.why import CycleCost, MethodUsed, RowsUsed, WeaknessFound, Why
 from services.words import per_cent, points, reason_words, signed, thousands, written_by
 
 LABEL = 11
@@ -73,7 +74,7 @@ def _method_line(method: MethodUsed | None) -> str:
 
 
 def _written_line(written: Sequence[WrittenModule]) -> str:
-    return _line("Written", "; ".join(written_by(asdict(made)) for made in written) + ".") if written else ""
+    return _line("Written", "; ".join(written_by(made) for made in written) + ".") if written else ""
 
 
 def _gain_line(why: Why) -> str:

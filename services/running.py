@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from metaevo.errors import BadInput
-from metaevo.evolve import Budget
+from metaevo.evolve import Budget, Evolution
 from metaevo.ledger.queries import spent
 from metaevo.types import Cycle
 from services.app import App, opened
 from services.home import Home
 from services.progress import Progress
+from services.records.evolution import CyclesRun, DecidedCycle
 
 EXAMPLES = (
     Path(__file__).resolve().parents[1] / "deploy" / "examples",
@@ -21,7 +22,7 @@ EXAMPLES = (
 )
 
 
-def demonstrated(home: Home, seed: int) -> dict[str, Any]:
+def demonstrated(home: Home, seed: int) -> CyclesRun:
     """Run the demo in its own home: `deploy/examples/demo.toml` and nothing else.
 
     Raises:
@@ -44,7 +45,7 @@ def demo_text(seed: int) -> str:
     raise BadInput("demo.toml is not installed; reinstall metaevo")
 
 
-def ran(home: Home, cycles: int | None) -> dict[str, Any]:
+def ran(home: Home, cycles: int | None) -> CyclesRun:
     """Run cycles until the budget is spent; return what was decided."""
     if cycles is not None and cycles < 1:
         raise BadInput(f"--cycles {cycles}: want at least 1")
@@ -53,12 +54,12 @@ def ran(home: Home, cycles: int | None) -> dict[str, Any]:
         budget = left(app, cycles)
         with driven(app, progress) as evolution:
             done = evolution.run(budget)
-        decided, champion = [summary(made) for made in done], app.host.lineage.alias("champion")
-        return {"home": str(home.path), "decided": decided, "champion": champion} | asdict(spent(app.ledger))
+        decided, champion = tuple(summary(made) for made in done), app.host.lineage.alias("champion")
+        return CyclesRun(home=str(home.path), decided=decided, champion=champion, **asdict(spent(app.ledger)))
 
 
 @contextmanager
-def driven(app: App, progress: Progress) -> Iterator[Any]:
+def driven(app: App, progress: Progress) -> Iterator[Evolution]:
     """Yield the home's evolution wired to a progress display; its helpers end with the block."""
     evolution = app.evolution()
     evolution.on_phase = progress.phase
@@ -87,21 +88,21 @@ def left(app: App, cycles: int | None) -> Budget:
     return Budget(wanted, wall, tokens)
 
 
-def summary(made: Cycle) -> dict[str, Any]:
+def summary(made: Cycle) -> DecidedCycle:
     """Return one cycle in a line's worth of data."""
-    return {
-        "cycle": made.number,
-        "outcome": made.outcome,
-        "candidate": made.candidate.id if made.candidate else None,
-        "objective": _cells(made),
-        "why": made.why,
-    }
+    return DecidedCycle(
+        cycle=made.number,
+        outcome=made.outcome,
+        candidate=made.candidate.id if made.candidate else None,
+        objective=_cells(made),
+        why=made.why,
+    )
 
 
-def _cells(made: Cycle) -> list[str] | None:
+def _cells(made: Cycle) -> tuple[str, ...] | None:
     if made.objective is not None:
-        return [str(cell) for cell in made.objective.cells]
-    return list(made.verdict.exam["cells"]) if made.verdict is not None else None
+        return tuple(str(cell) for cell in made.objective.cells)
+    return tuple(made.verdict.exam["cells"]) if made.verdict is not None else None
 
 
 def planned(home: Home) -> dict[str, Any]:

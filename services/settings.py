@@ -5,9 +5,9 @@ cluster parses on a laptop; `services.later` refuses those at start, by name. Un
 """
 
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, field_validator
 
 from objectives.goals import Forbidden, Goal, Goals, Protection
 from objectives.types import Direction
@@ -70,7 +70,7 @@ class EnvironmentTable(Table):
     """Score from which an answer passes; default: as the environment says, else 1."""
     levels: tuple[int, ...] | None = None
     """The levels in use; default: all it has."""
-    answer: Any = None
+    answer: str | int | None = None
     """Column of the answer (dataset), or how many tokens an answer may have (a number)."""
     path: str | None = None
     """The JSONL file of a dataset, from the home's folder."""
@@ -82,6 +82,13 @@ class EnvironmentTable(Table):
     """How a dataset's answers are graded: `exact` (the default), `numeric` or `regex`."""
     pattern: str | None = None
     """With `regex`: its first group is compared with the answer."""
+
+    @field_validator("answer", mode="before")
+    @classmethod
+    def _name_or_number(cls, value: object) -> object:
+        if value is not None and (isinstance(value, bool) or not isinstance(value, str | int)):
+            raise ValueError("want the name of a column, or a whole number of tokens")
+        return value
 
 
 class GoalTable(Table):

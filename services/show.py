@@ -8,22 +8,28 @@ from typing import Any
 from services.records import JsonSchema
 from services.records.configuration import ConfigCheck, NewHome
 from services.records.environments import EnvironmentAudit, EnvironmentName, UsedEnvironment
+from services.records.evolution import CyclesRun
 from services.records.generations import GenerationDetail, ListedGeneration, RolledBack
-from services.records.goals import Goals
+from services.records.goals import EditedGoal, Goals
 from services.records.health import Doctor, Fsck
+from services.records.models import ExportedModel, ModelAnswer, ModelScores
+from services.records.modules import (
+    AdoptedModule,
+    BrokenModule,
+    GeneratedDetail,
+    ModuleDetail,
+    ModuleLine,
+    PutAwayModule,
+    QuarantinedModule,
+)
+from services.records.recipes import BrokenRecipe, RecipeLine, RecipeRun
 from services.records.sandbox import PinnedImage, Tier
 from services.records.status import LastDecision, Status
 from services.records.verbs import Verb
 from services.records.why import Why, WhyBase
 from services.words import reason_words, signed, thousands, written_by
 
-Data = Any
 SPLITS = ("train", "probe", "dev", "gate", "anchor", "vault")
-
-
-def text(key: str, data: Data) -> str:
-    """Return the text of an operation's result."""
-    return SHOWN[key](data) if key in SHOWN else json.dumps(data, indent=2, ensure_ascii=False)
 
 
 def table(rows: Sequence[Mapping[str, Any]], columns: tuple[str, ...]) -> str:
@@ -169,18 +175,19 @@ def _environments(found: list[EnvironmentName | UsedEnvironment]) -> str:
     return aligned(("name", "from", "used", "ability", "levels"), rows)
 
 
-def _run(data: dict[str, Any]) -> str:
-    decided = data["decided"]
-    head = f"{len(decided)} cycle{'s' if len(decided) != 1 else ''}, champion {data['champion']}"
-    examined = [cycle["candidate"] for cycle in decided if cycle["candidate"]]
+def _run(done: CyclesRun) -> str:
+    decided = done.decided
+    head = f"{len(decided)} cycle{'s' if len(decided) != 1 else ''}, champion {done.champion}"
+    examined = [cycle.candidate for cycle in decided if cycle.candidate]
     follow = f"metaevo why {examined[-1]}" if examined else "metaevo plan"
-    rows = table(decided, ("cycle", "outcome", "candidate", "objective", "why"))
-    return f"{head}\n{rows}\nNext: {follow} --home {data['home']}"
+    rows = [(cycle.cycle, cycle.outcome, cycle.candidate, cycle.objective, cycle.why) for cycle in decided]
+    shown = aligned(("cycle", "outcome", "candidate", "objective", "why"), rows)
+    return f"{head}\n{shown}\nNext: {follow} --home {done.home}"
 
 
-def _demo(data: dict[str, Any]) -> str:
+def _demo(done: CyclesRun) -> str:
     more = ("generations --tree", "status", "ask PROMPT", 'rollback --reason "…"')
-    return "\n".join([_run(data), *(f"      metaevo {verb} --home {data['home']}" for verb in more)])
+    return "\n".join([_run(done), *(f"      metaevo {verb} --home {done.home}" for verb in more)])
 
 
 def _plan(data: dict[str, Any]) -> str:
@@ -220,9 +227,8 @@ def _show_generation(found: GenerationDetail) -> str:
     return "\n".join([*lines, cells])
 
 
-def _export(data: dict[str, Any]) -> str:
-    files = f"{len(data['files'])} files"
-    return f"{data['generation']} is in {data['folder']}: {files}. Serve it with: {data['serve']}"
+def _export(made: ExportedModel) -> str:
+    return f"{made.generation} is in {made.folder}: {len(made.files)} files. Serve it with: {made.serve}"
 
 
 def _config_check(found: ConfigCheck) -> str:
@@ -235,30 +241,51 @@ def _init(made: NewHome) -> str:
     return f"{made.home} is ready: {', '.join(made.environments)}. Next: {made.next}"
 
 
-def _recipe_run(data: dict[str, Any]) -> str:
-    about = f"{data['recipe']} on {', '.join(data['objective'])}"
-    if data["failure"]:
-        return f"{about}: failed: {data['failure']}"
-    gain = f"{signed(data['score'])} on dev items, losses elsewhere taken off; {thousands(data['tokens'])} tokens"
-    lost = [name.removeprefix("kept ") for name, value in data["constraints"].items() if value > 0]
+def _recipe_run(run: RecipeRun) -> str:
+    about = f"{run.recipe} on {', '.join(run.objective)}"
+    if run.failure:
+        return f"{about}: failed: {run.failure}"
+    gain = f"{signed(run.score)} on dev items, losses elsewhere taken off; {thousands(run.tokens)} tokens"
+    lost = [name.removeprefix("kept ") for name, value in run.constraints.items() if value > 0]
     harm = f"; loses too much of {', '.join(lost)}" if lost else ""
-    return f"{about}: {data['generation']}, {gain}{harm}. It is not served; `metaevo eval {data['generation']}`"
+    return f"{about}: {run.generation}, {gain}{harm}. It is not served; `metaevo eval {run.generation}`"
 
 
-def _module(data: dict[str, Any]) -> str:
-    knobs = table(data["knobs"], ("name", "default", "may be", "searched", "budget"))
-    effects = ", ".join(data["effects"]) or "nothing"
-    head = f"{data['slot']}.{data['name']} ({data['from']})"
-    body = [head, data["doc"].strip(), data["returns"], f"asks for: {effects}", knobs]
-    if "source" in data:
-        body += [written_by(data), data["source"].rstrip()]
+def _recipes(found: list[RecipeLine | BrokenRecipe]) -> str:
+    rows = [
+        (r.name, r.system, r.arxiv, r.observable) if isinstance(r, RecipeLine) else (r.name, r.system, None, None)
+        for r in found
+    ]
+    return aligned(("name", "system", "arxiv", "observable"), rows)
+
+
+def _modules(found: list[ModuleLine | BrokenModule | PutAwayModule]) -> str:
+    rows = [(m.slot, m.name, m.from_, *_of_module(m)) for m in found]
+    return aligned(("slot", "name", "from", "state", "knobs", "summary", "broken"), rows)
+
+
+def _of_module(line: ModuleLine | BrokenModule | PutAwayModule) -> tuple[object, ...]:
+    """Return a module's state, knobs, summary and what is wrong with it, None where nothing is known."""
+    if isinstance(line, ModuleLine):
+        return line.state, line.knobs, line.summary, line.broken
+    return (None, None, None, line.broken) if isinstance(line, BrokenModule) else (line.state, None, line.summary, None)
+
+
+def _module(found: ModuleDetail | GeneratedDetail) -> str:
+    rows = [(knob.name, knob.default, knob.may_be, knob.searched, knob.budget) for knob in found.knobs]
+    knobs = aligned(("name", "default", "may be", "searched", "budget"), rows)
+    effects = ", ".join(found.effects) or "nothing"
+    head = f"{found.slot}.{found.name} ({found.from_})"
+    body = [head, found.doc.strip(), found.returns, f"asks for: {effects}", knobs]
+    if isinstance(found, GeneratedDetail):
+        body += [written_by(found), found.source.rstrip()]
     return "\n\n".join(part for part in body if part)
 
 
-def _quarantine(data: dict[str, Any]) -> str:
-    marked = ", ".join(data["marked"]) or "no generation"
-    now = f"; {data['champion']} is champion again" if data["champion"] else ""
-    return f"{data['module']} is quarantined, and with it {marked}{now}"
+def _quarantine(done: QuarantinedModule) -> str:
+    marked = ", ".join(done.marked) or "no generation"
+    now = f"; {done.champion} is champion again" if done.champion else ""
+    return f"{done.module} is quarantined, and with it {marked}{now}"
 
 
 def _tiers(tiers: list[Tier]) -> str:
@@ -284,9 +311,30 @@ def _rolled_back(done: RolledBack) -> str:
     return f"{done.champion} is champion again; {done.left} and its descendants are quarantined"
 
 
-def _eval(data: dict[str, Any]) -> str:
-    rows = [{"what": name, **found} for part in ("abilities", "cells") for name, found in data[part].items()]
-    return f"{data['generation']}\n{table(rows, ('what', 'mean', 'low', 'high', 'n'))}"
+def _eval(found: ModelScores) -> str:
+    every = [*found.abilities.items(), *found.cells.items()]
+    rows = [(what, score.mean, score.low, score.high, score.n) for what, score in every]
+    return f"{found.generation}\n{aligned(('what', 'mean', 'low', 'high', 'n'), rows)}"
+
+
+def _ask(found: ModelAnswer) -> str:
+    return found.answer
+
+
+def _adopt(done: AdoptedModule) -> str:
+    return f"{done.module} is adopted"
+
+
+def _goal_added(done: EditedGoal) -> str:
+    return f"goals.{done.goal} is in {done.file}. Next: metaevo plan"
+
+
+def _goal_changed(done: EditedGoal) -> str:
+    return f"goals.{done.goal} is changed in {done.file}. Next: metaevo plan"
+
+
+def _goal_removed(done: EditedGoal) -> str:
+    return f"goals.{done.goal} is gone from {done.file}"
 
 
 SHOWN: dict[str, Callable[[Any], str]] = {
@@ -299,11 +347,11 @@ SHOWN: dict[str, Callable[[Any], str]] = {
     "doctor": _doctor,
     "environments_check": _audit,
     "environments_list": _environments,
-    "modules_list": lambda rows: table(rows, ("slot", "name", "from", "state", "knobs", "summary", "broken")),
+    "modules_list": _modules,
     "modules_show": _module,
-    "modules_adopt": lambda d: f"{d['module']} is adopted",
+    "modules_adopt": _adopt,
     "modules_quarantine": _quarantine,
-    "recipes_list": lambda rows: table(rows, ("name", "system", "arxiv", "observable")),
+    "recipes_list": _recipes,
     "sandbox_check": _tiers,
     "sandbox_build": _image,
     "schema": _schema,
@@ -311,11 +359,11 @@ SHOWN: dict[str, Callable[[Any], str]] = {
     "demo": _demo,
     "plan": _plan,
     "eval": _eval,
-    "ask": lambda d: str(d["answer"]),
     "rollback": _rolled_back,
-    "goals_add": lambda made: f"goals.{made.goal} is in {made.file}. Next: metaevo plan",
-    "goals_edit": lambda made: f"goals.{made.goal} is changed in {made.file}. Next: metaevo plan",
-    "goals_remove": lambda made: f"goals.{made.goal} is gone from {made.file}",
+    "ask": _ask,
+    "goals_add": _goal_added,
+    "goals_edit": _goal_changed,
+    "goals_remove": _goal_removed,
     "config_check": _config_check,
     "export": _export,
     "recipes_run": _recipe_run,

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from services.records.modules import GeneratedDetail, WrittenModule
+
 
 def signed(share: float | None) -> str:
     """Return a difference of shares in points: +9.4."""
@@ -60,11 +62,11 @@ WORDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
 """The gate's closed list of reasons; guards say their own numbers."""
 
 
-def written_by(made: Mapping[str, Any]) -> str:
+def written_by(made: WrittenModule | GeneratedDetail) -> str:
     """Return who wrote a generated module, from what, what admission found and what became of it."""
-    parents = f" from {', '.join(made['parents'])}" if made["parents"] else ""
-    when = f" in cycle {made['cycle']}" if made.get("cycle") is not None else ""
-    numbers = f" ({_facts(made['numbers'])})" if made["numbers"] else ""
-    who = f" {made['model']} (prompt {made['prompt']})" if made.get("model") else ""
-    since = f", now {made['state']}: {made['reason']}" if made["reason"] else f", {made['state']}"
-    return f"{made['module']} by {made['proposer']}{who}{parents}{when}, admitted on {made['tier']}{numbers}{since}"
+    parents = f" from {', '.join(made.parents)}" if made.parents else ""
+    when = f" in cycle {made.cycle}" if made.cycle is not None else ""
+    numbers = f" ({_facts(made.numbers)})" if made.numbers else ""
+    who = f" {made.model} (prompt {made.prompt})" if made.model else ""
+    since = f", now {made.state}: {made.reason}" if made.reason else f", {made.state}"
+    return f"{made.module} by {made.proposer}{who}{parents}{when}, admitted on {made.tier}{numbers}{since}"

@@ -1,12 +1,15 @@
 """The configuration: begin a home, check, show, print the schema."""
 
-from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from services.home import Home
 from services.operations import operation
 from services.parameters import Option
+from services.records import JsonSchema
 from services.records.configuration import ConfigCheck, NewHome
+
+if TYPE_CHECKING:
+    import services.settings  # pydantic's classes, hundreds of fields: named below, imported where they are used
 
 
 @operation("admin")
@@ -50,23 +53,18 @@ def check_(home: Home) -> ConfigCheck:
 
 
 @operation("read", "config", name="show")
-def show_(home: Home) -> dict[str, Any]:
+def show_(home: Home) -> "services.settings.Config":
     """Show the configuration with every default filled in."""
-    from services.config import shown
     from services.ready import answer_tokens
 
     config = home.config()
-    found = shown(config)
-    found["model"]["answer"] = answer_tokens(config)  # the one default that depends on another key
-    return found
+    answer = answer_tokens(config)  # the one default that depends on another key
+    return config.model_copy(update={"model": config.model.model_copy(update={"answer": answer})})
 
 
 @operation("read", "config", home=False)
-def schema() -> dict[str, Any]:
+def schema() -> JsonSchema:
     """Print the JSON Schema of metaevo.toml, for editors."""
     from services.config import schema as made
 
     return made()
-
-
-EXAMPLES = Path(__file__).resolve().parents[2] / "deploy" / "examples"

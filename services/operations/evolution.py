@@ -5,11 +5,12 @@ from typing import Annotated, Any
 from services.home import Home
 from services.operations import operation
 from services.parameters import Option
+from services.records.evolution import CyclesRun
 from services.records.status import Status
 
 
 @operation("operate")
-def demo(home: Home, *, seed: Annotated[int, Option("another run, repeatable")] = 1) -> dict[str, Any]:
+def demo(home: Home, *, seed: Annotated[int, Option("another run, repeatable")] = 1) -> CyclesRun:
     """Watch a small model find its own weaknesses and improve: no GPU, no key, no download, ten minutes."""
     from services.running import demonstrated
 
@@ -19,7 +20,7 @@ def demo(home: Home, *, seed: Annotated[int, Option("another run, repeatable")] 
 @operation("operate")
 def run(
     home: Home, *, cycles: Annotated[int | None, Option("how many at most (default: as the budget allows)")] = None
-) -> dict[str, Any]:
+) -> CyclesRun:
     """Run cycles in the foreground until the budget is spent or nothing is left to raise."""
     from services.running import ran
 

@@ -1,11 +1,12 @@
 """Use a generation: ask it, measure it, export it."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from services.home import Home
 from services.operations import operation
 from services.parameters import Argument, Option
+from services.records.models import ExportedModel, ModelAnswer, ModelScores
 
 Which = Annotated[str, Option("id or alias")]
 
@@ -17,7 +18,7 @@ def ask(
     *,
     generation: Which = "champion",
     refine: Annotated[int, Option("rounds of critique and revision")] = 0,
-) -> dict[str, Any]:
+) -> ModelAnswer:
     """Ask a generation, the way it answers when it is examined."""
     from services.views.models import asked
 
@@ -30,7 +31,7 @@ def eval_(
     generation: Annotated[str, Argument("id or alias")],
     *,
     items: Annotated[int, Option("probe items per cell")] = 32,
-) -> dict[str, Any]:
+) -> ModelScores:
     """Measure a generation on fresh probe items; nothing is recorded."""
     from services.views.models import evaluated
 
@@ -42,7 +43,7 @@ def export(
     home: Home,
     generation: Annotated[str, Argument("id or alias")],
     folder: Annotated[Path, Argument("an empty or new folder")],
-) -> dict[str, Any]:
+) -> ExportedModel:
     """Write a generation as a plain Hugging Face checkpoint with a model card and checksums."""
     from services.views.models import exported
 

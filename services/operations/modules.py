@@ -1,16 +1,25 @@
 """Modules: what a recipe can be made of."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from services.home import Home
 from services.operations import operation
 from services.parameters import Argument, Option
+from services.records.modules import (
+    AdoptedModule,
+    BrokenModule,
+    GeneratedDetail,
+    ModuleDetail,
+    ModuleLine,
+    PutAwayModule,
+    QuarantinedModule,
+)
 
 
 @operation("read", "modules", name="list", home=False)
 def list_(
     home: Home | None = None, *, slot: Annotated[str | None, Option("only this slot")] = None
-) -> list[dict[str, Any]]:
+) -> list[ModuleLine | BrokenModule | PutAwayModule]:
     """List every module of every slot: ours, the home's, installed packages'."""
     from services.views.modules import listed
 
@@ -18,7 +27,9 @@ def list_(
 
 
 @operation("read", "modules", home=False)
-def show(module: Annotated[str, Argument("slot.name, or the name alone")], home: Home | None = None) -> dict[str, Any]:
+def show(
+    module: Annotated[str, Argument("slot.name, or the name alone")], home: Home | None = None
+) -> ModuleDetail | GeneratedDetail:
     """Show one module: what it does, its paper, what it asks for, every knob with its range."""
     from services.views.modules import detail
 
@@ -28,7 +39,7 @@ def show(module: Annotated[str, Argument("slot.name, or the name alone")], home:
 @operation("operate", "modules")
 def adopt(
     home: Home, module: Annotated[str, Argument("a generated module: slot.name, or the name alone")]
-) -> dict[str, Any]:
+) -> AdoptedModule:
     """Take a generated module for good: forbidding its slot's generated modules no longer names it."""
     from services.views.quarantine import adopted
 
@@ -41,7 +52,7 @@ def quarantine(
     module: Annotated[str, Argument("a generated module: slot.name, or the name alone")],
     *,
     reason: Annotated[str, Option("why; it is kept and shown")],
-) -> dict[str, Any]:
+) -> QuarantinedModule:
     """Put a generated module away: nothing uses it again, and what came of it is quarantined with its descendants."""
     from services.views.quarantine import quarantined
 

@@ -1,14 +1,15 @@
 """Recipes: the presets, the home's, and running one."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from services.home import Home
 from services.operations import operation
 from services.parameters import Argument, Option
+from services.records.recipes import BrokenRecipe, RecipeDetail, RecipeLine, RecipeRun
 
 
 @operation("read", "recipes", name="list", home=False)
-def list_(home: Home | None = None) -> list[dict[str, Any]]:
+def list_(home: Home | None = None) -> list[RecipeLine | BrokenRecipe]:
     """List the recipes: system, paper, modules, what a reproduction must show."""
     from services.views.recipes import listed
 
@@ -16,7 +17,7 @@ def list_(home: Home | None = None) -> list[dict[str, Any]]:
 
 
 @operation("read", "recipes", home=False)
-def show(recipe: Annotated[str, Argument("a recipe's name or file")], home: Home | None = None) -> dict[str, Any]:
+def show(recipe: Annotated[str, Argument("a recipe's name or file")], home: Home | None = None) -> RecipeDetail:
     """Show one recipe, every knob filled in."""
     from services.views.recipes import detail
 
@@ -30,7 +31,7 @@ def run(
     *,
     cells: Annotated[str | None, Option("environment/level,… (default: the next objective's)")] = None,
     fidelity: Annotated[float, Option("share of the recipe's budget, up to 1")] = 1.0,
-) -> dict[str, Any]:
+) -> RecipeRun:
     """Run one recipe once on the champion and score it on dev items; what it makes is never served."""
     from services.views.recipes import ran
 

@@ -10,7 +10,7 @@ from services.records import JsonSchema
 T = TypeVar("T")
 
 
-def text(kind: type[T], result: T) -> str:
+def text(kind: type[T], result: T, *, indent: int | None = None) -> str:
     """Return a result as JSON; ``kind`` is the type its operation says it returns.
 
     Raises:
@@ -20,7 +20,7 @@ def text(kind: type[T], result: T) -> str:
     plain = TypeAdapter(kind).dump_python(
         result, mode="json", by_alias=True, exclude_none=file, exclude_defaults=not file, warnings="error"
     )
-    return json.dumps(plain, ensure_ascii=False)
+    return json.dumps(plain, ensure_ascii=False, indent=indent)
 
 
 def schema(kind: type[object]) -> JsonSchema:

@@ -1,9 +1,8 @@
 """Why a generation is what it is: every number that the sentences say."""
 
-from collections.abc import Mapping
-
 from services.records import Measured, record
 from services.records.generations import GainFound, GivenReason, KeptFound, PursuedObjective, ScreenFound
+from services.records.modules import WrittenModule
 
 
 @record
@@ -37,26 +36,6 @@ class MethodUsed:
     dev_gain: float | None
     second: str | None
     second_gain: float | None
-
-
-@record
-class WrittenModule:
-    """What is kept of a module that the program wrote itself."""
-
-    module: str
-    name: str
-    slot: str
-    kind: str
-    state: str
-    about: str
-    proposer: str
-    model: str
-    prompt: str
-    parents: tuple[str, ...]
-    cycle: int | None
-    tier: str
-    numbers: Mapping[str, float]
-    reason: str
 
 
 @record

@@ -18,6 +18,7 @@ from objectives.types import Split
 from services.explain import base_lines, lines_of
 from services.home import Home
 from services.records import Measured
+from services.records.modules import WrittenModule
 from services.records.why import (
     CycleCost,
     MethodUsed,
@@ -25,7 +26,6 @@ from services.records.why import (
     WeaknessFound,
     Why,
     WhyBase,
-    WrittenModule,
     WrongExample,
 )
 from services.reports.verdicts import gain_found, given, kept_found, pursued, screen_found

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from metaevo.errors import BadInput
 from metaevo.types import Generation, StepSpec
@@ -16,12 +15,14 @@ from objectives.splits import canonical, task_id
 from objectives.statistics import interval
 from objectives.types import Message, Split, Task
 from services.home import Home
+from services.records import Measured
 from services.records.generations import GenerationDetail
+from services.records.models import AnswerTurn, ExportedModel, ModelAnswer, ModelScores
 
 REFINE = ("self_critique", "revision")
 
 
-def asked(home: Home, prompt: str, which: str, refine: int) -> dict[str, Any]:
+def asked(home: Home, prompt: str, which: str, refine: int) -> ModelAnswer:
     """Return a generation's answer to a prompt, the way it answers when examined, or refined so many times."""
     from metaevo.line.answer import answer
     from services.app import opened
@@ -36,8 +37,9 @@ def asked(home: Home, prompt: str, which: str, refine: int) -> dict[str, Any]:
         name = next(iter(app.host.environments))
         task = Task(task_id("ask", canonical(messages)), name, 1, Split.PROBE, messages)
         attempts, tokens = answer(app.host, app.host.engine, generation, (task,))
-        turns = [{"role": turn.role, "text": turn.text} for turn in attempts[0].solution.turns]
-        return {"generation": generation.id, "answer": attempts[0].solution.text, "tokens": tokens, "turns": turns}
+        turns = tuple(AnswerTurn(role=turn.role, text=turn.text) for turn in attempts[0].solution.turns)
+        said = attempts[0].solution.text
+        return ModelAnswer(generation=generation.id, answer=said, tokens=tokens, turns=turns)
 
 
 def _procedure(rounds: int) -> tuple[StepSpec, ...]:
@@ -50,7 +52,7 @@ def _procedure(rounds: int) -> tuple[StepSpec, ...]:
     )
 
 
-def evaluated(home: Home, which: str, items: int) -> dict[str, Any]:
+def evaluated(home: Home, which: str, items: int) -> ModelScores:
     """Return a generation's scores on fresh probe items, per cell and ability; nothing is recorded."""
     import secrets
 
@@ -72,14 +74,14 @@ def evaluated(home: Home, which: str, items: int) -> dict[str, Any]:
             if outcome.score is not None:
                 by_cell[str(outcome.cell)].append(outcome.score)
                 by_ability[app.host.environments[outcome.cell.environment].ability].append(outcome.score)
-    return {
-        "generation": generation.id,
-        "abilities": {name: interval(scores)._asdict() for name, scores in sorted(by_ability.items())},
-        "cells": {name: interval(scores)._asdict() for name, scores in by_cell.items()},
-    }
+    return ModelScores(
+        generation=generation.id,
+        abilities={name: Measured(**interval(scores)._asdict()) for name, scores in sorted(by_ability.items())},
+        cells={name: Measured(**interval(scores)._asdict()) for name, scores in by_cell.items()},
+    )
 
 
-def exported(home: Home, which: str, folder: Path) -> dict[str, Any]:
+def exported(home: Home, which: str, folder: Path) -> ExportedModel:
     """Write a generation as a plain checkpoint with a model card.
 
     Raises:
@@ -102,7 +104,7 @@ def exported(home: Home, which: str, folder: Path) -> dict[str, Any]:
     files = {path.name: file_digest(path)[1] for path in sorted(folder.iterdir()) if path.is_file()}
     length = f" --max-model-len {context}" if context else ""
     serve = f"vllm serve {folder} --served-model-name {shlex.quote(name)}{length}"
-    return {"generation": generation.id, "folder": str(folder), "files": files, "serve": serve}
+    return ExportedModel(generation=generation.id, folder=str(folder), files=files, serve=serve)
 
 
 @contextmanager

@@ -1,7 +1,5 @@
 """What a person decides about a generated module: take it for good, or put it away with all that came of it."""
 
-from typing import Any
-
 from metaevo.errors import BadInput, Refused
 from metaevo.ledger.lineage import quarantine
 from metaevo.ledger.provenance import users
@@ -9,6 +7,7 @@ from metaevo.modules import generated_files
 from metaevo.modules.generated_files import Generated
 from metaevo.modules.slots import SLOTS
 from services.home import Home
+from services.records.modules import AdoptedModule, QuarantinedModule
 from services.views.generations import close_open_cycle, verified
 
 
@@ -31,7 +30,7 @@ def found(home: Home, which: str) -> Generated:
     return generated_files.peek(paths[0])
 
 
-def adopted(home: Home, which: str) -> dict[str, Any]:
+def adopted(home: Home, which: str) -> AdoptedModule:
     """Take a generated module for good: `forbid.methods = ["generated:SLOT"]` no longer names it.
 
     Raises:
@@ -49,10 +48,10 @@ def adopted(home: Home, which: str) -> dict[str, Any]:
                 ledger.event("module_adopted", f"{made.label} was adopted")
             finally:
                 ledger.close()
-    return {"module": made.label, "state": "adopted"}
+    return AdoptedModule(module=made.label, state="adopted")
 
 
-def quarantined(home: Home, which: str, reason: str) -> dict[str, Any]:
+def quarantined(home: Home, which: str, reason: str) -> QuarantinedModule:
     """Put a generated module away: nothing may use it, and what came of it is quarantined with its descendants.
 
     The file is written last: a command that is interrupted is simply given again.
@@ -66,7 +65,9 @@ def quarantined(home: Home, which: str, reason: str) -> dict[str, Any]:
         made = found(home, which)
         marked, champion = _line_marked(home, made, reason) if home.founded else ([], None)
         generated_files.save(home.path, made.model_copy(update={"state": "quarantined", "reason": reason}))
-    return {"module": made.label, "state": "quarantined", "reason": reason, "marked": marked, "champion": champion}
+    return QuarantinedModule(
+        module=made.label, state="quarantined", reason=reason, marked=tuple(marked), champion=champion
+    )
 
 
 def _line_marked(home: Home, made: Generated, reason: str) -> tuple[list[str], str | None]:

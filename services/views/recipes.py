@@ -1,6 +1,6 @@
 """Recipes as data, and one run of one."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -10,38 +10,71 @@ from metaevo.recipes import schema
 from metaevo.types import Trial
 from objectives.types import Cell, Direction, Environment, Objective
 from services.home import Home
+from services.records.recipes import BrokenRecipe, RecipeDetail, RecipeLine, RecipeRun, RecipeStage, RecipeStep
 
 
-def listed(home: Home | None) -> list[dict[str, Any]]:
+def listed(home: Home | None) -> list[RecipeLine | BrokenRecipe]:
     """Return a row for every recipe; one that is wrong says why."""
     registry = Registry(home.path if home else None)
-    rows: list[dict[str, Any]] = []
+    rows: list[RecipeLine | BrokenRecipe] = []
     for name in schema.names(registry.home):
         try:
             recipe = schema.load(name, registry)
         except MetaevoError as error:
-            rows.append({"name": name, "system": "", "broken": str(error)})
+            rows.append(BrokenRecipe(name=name, system="", broken=str(error)))
             continue
         rows.append(
-            {
-                "name": recipe.name,
-                "system": recipe.system,
-                "arxiv": recipe.arxiv,
-                "modules": list(recipe.modules),
-                "observable": recipe.observable,
-                "measured": None,
-            }
+            RecipeLine(
+                name=recipe.name,
+                system=recipe.system,
+                arxiv=recipe.arxiv,
+                modules=recipe.modules,
+                observable=recipe.observable,
+                measured=None,
+            )
         )
     return rows
 
 
-def detail(home: Home | None, name: str) -> dict[str, Any]:
+def detail(home: Home | None, name: str) -> RecipeDetail:
     """Return one recipe, complete."""
     recipe = schema.load(name, Registry(home.path if home else None))
-    return recipe.model_dump(mode="json") | {"hash": recipe.hash}
+    return RecipeDetail(
+        name=recipe.name,
+        doc=recipe.doc,
+        system=recipe.system,
+        arxiv=recipe.arxiv,
+        observable=recipe.observable,
+        faithful=recipe.faithful,
+        stage=tuple(_stage(stage) for stage in recipe.stage),
+        consolidation=_steps(recipe.consolidation),
+        hash=recipe.hash,
+    )
 
 
-def ran(home: Home, name: str, cells: str | None, fidelity: float) -> dict[str, Any]:
+def _stage(stage: schema.Stage) -> RecipeStage:
+    return RecipeStage(
+        rounds=stage.rounds,
+        start=stage.start,
+        combine=stage.combine,
+        tasks=_steps(stage.tasks),
+        solutions=_step(stage.solutions) if stage.solutions else None,
+        feedback=_steps(stage.feedback),
+        refinement=_steps(stage.refinement),
+        stability=_steps(stage.stability),
+        update=_step(stage.update),
+    )
+
+
+def _step(step: schema.Step) -> RecipeStep:
+    return RecipeStep(use=step.use, knobs=step.knobs)
+
+
+def _steps(steps: Iterable[schema.Step]) -> tuple[RecipeStep, ...]:
+    return tuple(_step(step) for step in steps)
+
+
+def ran(home: Home, name: str, cells: str | None, fidelity: float) -> RecipeRun:
     """Run a recipe once on the champion and score it on dev items.
 
     Raises:
@@ -62,16 +95,16 @@ def ran(home: Home, name: str, cells: str | None, fidelity: float) -> dict[str, 
     with opened(home, engines=1, on_ready=look) as app:
         recipe = schema.load(name, app.host.registry)
         made, objective = _run(app, recipe, asked[0] if asked else None, fidelity)
-    return {
-        "recipe": recipe.name,
-        "objective": [str(cell) for cell in objective.cells],
-        "generation": made.generation.id if made.generation else None,
-        "score": made.score,
-        "constraints": dict(made.constraints),
-        "tokens": made.tokens,
-        "counts": dict(made.counts),
-        "failure": made.failure or None,
-    }
+    return RecipeRun(
+        recipe=recipe.name,
+        objective=tuple(str(cell) for cell in objective.cells),
+        generation=made.generation.id if made.generation else None,
+        score=made.score,
+        constraints=dict(made.constraints),
+        tokens=made.tokens,
+        counts=dict(made.counts),
+        failure=made.failure or None,
+    )
 
 
 def _run(app: Any, recipe: schema.Recipe, asked: Objective | None, fidelity: float) -> tuple[Trial, Objective]:

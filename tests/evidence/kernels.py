@@ -64,7 +64,7 @@ def found(seed: int, folder: Path) -> dict[str, Any]:
         every = {made.label: made for made in generated_files.every(home.path)}
         return {
             "held out": HELD[seed],
-            "cycles": [one["outcome"] for one in done["decided"]],
+            "cycles": [one.outcome for one in done.decided],
             "admitted": len(every),
             "tried": {name: [worth.gain, worth.error] for name, worth in known.items()},
             "best": None if best is None else _label(best),

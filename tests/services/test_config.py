@@ -1,8 +1,10 @@
 """metaevo.toml: read whole with its defaults, and every fault is one line with place, value and way out."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,8 +14,9 @@ from metaevo.errors import BadInput
 from objectives.goals import Goal, Protection
 from objectives.types import Direction
 from services.app import processes
-from services.config import at, parse, read, schema, shown
+from services.config import at, parse, read, schema
 from services.home import Home
+from services.records import form
 from services.settings import Config
 
 settings.register_profile("metaevo", deadline=None, derandomize=True, max_examples=120)
@@ -58,6 +61,11 @@ def refused(text: str) -> str:
     assert "\n" not in said
     assert said.startswith("metaevo.toml")
     return said
+
+
+def shown(config: Config) -> Any:
+    """Return the configuration as `config show --json` prints it."""
+    return json.loads(form.text(Config, config))
 
 
 def test_a_file_of_one_line_has_every_default() -> None:

@@ -70,7 +70,7 @@ def app(home: Home, results: Runs) -> Iterator[App]:
 
 
 def made_by(app: App, results: Runs, name: str) -> Generation:
-    return app.host.lineage.get(results[name]["generation"])
+    return app.host.lineage.get(results[name].generation)
 
 
 def rows_of(app: App, id_: str) -> Experiences:
@@ -95,11 +95,11 @@ def items(app: App) -> list[Task]:
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_a_system_ends_in_a_generation(results: Runs, name: str) -> None:
     found = results[name]
-    assert found["objective"] == ["invoices/1"]
-    assert found["failure"] is None
-    assert found["generation"] is not None
-    assert found["score"] is not None
-    assert found["tokens"] > 0
+    assert found.objective == ("invoices/1",)
+    assert found.failure is None
+    assert found.generation is not None
+    assert found.score is not None
+    assert found.tokens > 0
 
 
 def test_a_cell_that_does_not_exist_is_refused_by_name_before_anything_runs(home: Home) -> None:
@@ -146,7 +146,7 @@ def test_self_refine_repairs_more_answers_than_it_breaks(app: App, results: Runs
 
 
 def test_self_rewarding_prefers_what_is_right_without_having_been_told(app: App, results: Runs) -> None:
-    pairs = rows_of(app, results["self_rewarding"]["generation"])
+    pairs = rows_of(app, results["self_rewarding"].generation)
     chosen, rejected = [row.attempt for row in pairs], [row.rejected for row in pairs if row.rejected]
     assert len(chosen) == len(rejected) > 0
     assert passed(app, chosen) > passed(app, rejected)
@@ -170,7 +170,7 @@ def test_generations_of_single_runs_are_never_served(app: App, results: Runs) ->
 
 @pytest.mark.parametrize("name", ["rft", "rest_em", "star"])
 def test_verified_systems_learned_answers_the_environment_passes(app: App, results: Runs, name: str) -> None:
-    rows = [row for row in rows_of(app, results[name]["generation"]) if "replayed" not in row.tags]
+    rows = [row for row in rows_of(app, results[name].generation) if "replayed" not in row.tags]
     assert rows
     assert passed(app, [row.attempt for row in rows]) == len(rows)
 
