@@ -13,8 +13,9 @@ from statistics import median
 from typing import Any
 
 from tests.evidence import record as proof
+from tests.evidence.claims import BENCHMARKS
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = proof.RESULTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,8 @@ def record(name: str, result: Result, *, folder: Path, took_s: float, load: Sequ
         "command": f"python -m tests.benchmarks {name}",
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": proof.commit(),
-        "code": proof.code(),
+        "code": proof.code(BENCHMARKS[name]),
+        "rests_on": list(BENCHMARKS[name]),
         "machine": {**proof.machine(), "filesystem": filesystem(folder)},
         "load_before_and_after": [round(value, 2) for value in load],
         "took_s": round(took_s, 1),

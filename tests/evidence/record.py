@@ -1,25 +1,32 @@
 """Evidence files: ``tests/evidence/<claim>.json``, one entry a part, each written as it ends.
 
-A part carries command, seeds, machine, numbers, commit and a fingerprint of the code it proves, so that
-``python -m tests.evidence.record`` (in ``make check``) can name the claims whose code has changed since. Pages name the
-code: a commit is rewritten when a branch is, what it held is not.
+A part carries command, seeds, machine, numbers, commit, the paths it rests on (`claims.py`) and a fingerprint of just
+those, so that ``python -m tests.evidence.record`` (in ``make check``) can name what is stale: evidence and benchmarks
+alike. Pages name the code: a commit is rewritten when a branch is, what it held is not. Results that were measured
+when the fingerprint was of the whole tree keep it; they are stale, for nobody can say which of its files mattered.
 """
 
 import fcntl
+import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from metaevo.artifacts.fingerprint import fingerprint
+from tests.evidence.claims import BENCHMARKS, CLAIMS
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-PROVES = ("metaevo", "objectives", "services")
+RESULTS = ROOT / "tests" / "benchmarks" / "results"
+PROVES = ("metaevo", "objectives", "sandbox", "services")
 
 
 def path(claim: str) -> Path:
@@ -41,7 +48,8 @@ def write(claim: str, part: str, command: str, seeds: list[int], numbers: dict[s
         "wall_s": round(wall_s, 1),
         "machine": machine(),
         "commit": commit(),
-        "code": code(),
+        "code": code(CLAIMS[claim]),
+        "rests_on": list(CLAIMS[claim]),
         "numbers": numbers,
     }
     with (HERE / ".lock").open("w") as lock:  # parts may run side by side
@@ -76,38 +84,97 @@ def commit() -> str:
     )
 
 
-def code() -> str:
-    """Return a fingerprint of all that ships: Python, TOML and the built-in weights' manifest."""
-    files = sorted(
-        file
-        for folder in PROVES
-        for file in (ROOT / folder).rglob("*")
-        if file.suffix in (".py", ".toml", ".json", ".jinja") and "__pycache__" not in file.parts
+def code(paths: Iterable[str], root: Path = ROOT) -> str:
+    """Return a fingerprint of the files that these globs name: their places and their bytes.
+
+    Raises:
+        ValueError: A glob names nothing: a file was moved, and what rests on it was not told.
+    """
+    files = set[Path]()
+    for glob in paths:
+        found = [path for path in root.glob(glob) if path.is_file() and "__pycache__" not in path.parts]
+        if not found:
+            raise ValueError(f"tests/evidence/claims.py: {glob}: there is no such file; say where it is now")
+        files.update(found)
+    return fingerprint([(path.relative_to(root).as_posix(), _digest(path)) for path in sorted(files)])
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One result on record: what it is called on pages, which code gave it, and which code its paths hold now."""
+
+    label: str
+    """``evidence:CLAIM`` or ``benchmark:NAME``."""
+    code: str
+    commit: str
+    whole: bool
+    """Whether ``code`` is of the whole tree, as it was before results named what they rest on."""
+    now: str
+    renew: str
+
+    @property
+    def stale(self) -> bool:
+        """Return whether the code it rests on has changed, or may have."""
+        return self.whole or self.code != self.now
+
+    @property
+    def sentence(self) -> str:
+        """Return what to say of a stale one."""
+        of = "of the whole tree; which files it rests on was not recorded" if self.whole else f"now {self.now}"
+        return f"{self.label}: stale, measured on code {self.code} ({of}); renew with {self.renew}"
+
+
+def on_record(root: Path = ROOT) -> Iterator[Measured]:
+    """Yield every part of every claim, and every benchmark, that has numbers."""
+    for claim, paths in CLAIMS.items():
+        file = root / "tests" / "evidence" / f"{claim}.json"
+        parts = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        for part in parts.values():
+            yield _measured(f"evidence:{claim}", part, code(paths, root), f"make evidence CLAIM={claim}")
+    for name, paths in BENCHMARKS.items():
+        file = root / "tests" / "benchmarks" / "results" / f"{name}.json"
+        if file.is_file():
+            result = json.loads(file.read_text(encoding="utf-8"))
+            yield _measured(f"benchmark:{name}", result, code(paths, root), f"make bench ARGS={name}")
+
+
+def _measured(label: str, entry: Mapping[str, Any], now: str, renew: str) -> Measured:
+    return Measured(label, entry["code"], entry["commit"].removesuffix("+"), "rests_on" not in entry, now, renew)
+
+
+def unnamed(text: str, stale: Iterable[Measured]) -> Iterator[str]:
+    """Yield which stale results a page shows without their code, or its commit, in the same section."""
+    for section in re.split(r"^#+ ", text, flags=re.MULTILINE):
+        for measured in stale:
+            shown = re.search(rf"{re.escape(measured.label)}\b", section)
+            if shown and measured.code not in section and measured.commit not in section:
+                yield f"shows {measured.label} without its code {measured.code}"
+
+
+def pages(root: Path = ROOT) -> list[Path]:
+    """Return what people read: the pages at the top, and those of the packages and tests."""
+    return sorted(
+        {*root.glob("*.md"), *(path for top in (*PROVES, "deploy", "tests") for path in (root / top).rglob("*.md"))}
     )
-    return fingerprint([(str(file.relative_to(ROOT)), file.read_text(encoding="utf-8")) for file in files])
 
 
-def main() -> int:
-    """Name the claims whose code has changed since; red only where a page shows such a number but not its code."""
-    now, pages = code(), [*ROOT.glob("*.md"), *ROOT.glob("*/**/*.md")]
-    red = 0
-    for file in sorted(HERE.glob("*.json")):
-        parts = json.loads(file.read_text())
-        old = sorted({part["code"] for part in parts.values()} - {now})
-        if not old:
-            continue
-        print(
-            f"evidence: {file.stem}: the code has changed since {', '.join(old)} (now {now}); "
-            f"renew with make evidence CLAIM={file.stem}"
-        )
-        for page in pages:
-            if ".venv" in page.parts or f"evidence:{file.stem}" not in (text := page.read_text(encoding="utf-8")):
-                continue
-            missing = [one for one in old if one not in text]
-            if missing:
-                red = 1
-                print(f"evidence: {page.relative_to(ROOT)} shows {file.stem} without its code {', '.join(missing)}")
-    return red
+def main(root: Path = ROOT) -> int:
+    """Name what is stale; red only where a page shows such a number but not its code."""
+    stale = [measured for measured in on_record(root) if measured.stale]
+    for sentence in dict.fromkeys(measured.sentence for measured in stale):
+        print(sentence)
+    wrong = [
+        f"{page.relative_to(root)} {said}"
+        for page in pages(root)
+        for said in dict.fromkeys(unnamed(page.read_text(encoding="utf-8"), stale))
+    ]
+    for line in wrong:
+        print(line)
+    return int(bool(wrong))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,123 @@
+"""Which files each claim and benchmark rests on: a change of one of them makes its numbers stale, nothing else does.
+
+A path is a glob from the root. Whoever moves a file edits its line here; a glob that finds nothing is an error.
+"""
+
+from collections.abc import Mapping
+
+MODEL = (
+    "metaevo/engines/*.py",
+    "metaevo/learning/*.py",
+    "metaevo/tiny/*.py",
+    "metaevo/tiny/**/*.json",
+    "metaevo/prompts/*",
+)
+"""What answers and trains."""
+EVOLUTION = (
+    "metaevo/autonomy.py",
+    "metaevo/cycle.py",
+    "metaevo/diagnose.py",
+    "metaevo/effects.py",
+    "metaevo/evolve.py",
+    "metaevo/fold.py",
+    "metaevo/founding.py",
+    "metaevo/history.py",
+    "metaevo/outlook.py",
+    "metaevo/preparation.py",
+    "metaevo/terms.py",
+    "metaevo/trial.py",
+    "metaevo/types.py",
+    "metaevo/artifacts/*.py",
+    "metaevo/gate/**/*.py",
+    "metaevo/ledger/*.py",
+    "metaevo/line/*.py",
+    "metaevo/modules/**/*.py",
+    "metaevo/recipes/*",
+    "metaevo/search/*.py",
+    "objectives/**/*.py",
+)
+"""What a cycle decides by."""
+KERNELS = (
+    "metaevo/kernels.py",
+    "metaevo/synthesis/*.py",
+    "metaevo/modules/generated.py",
+    "metaevo/modules/generated_files.py",
+    "metaevo/modules/generated_rows.py",
+    "sandbox/monty.py",
+    "sandbox/judge.py",
+)
+"""What writes, admits and runs kernels."""
+HOME = ("services/app.py", "services/settings.py", "services/running.py")
+"""What puts a home together and drives it."""
+
+CLAIMS: Mapping[str, tuple[str, ...]] = {
+    "demo": (
+        *MODEL,
+        *EVOLUTION,
+        *HOME,
+        "deploy/examples/demo.toml",
+        "tests/evidence/demo.py",
+        "tests/evidence/sealed.py",
+    ),
+    "null": (*MODEL, *EVOLUTION, *HOME, "tests/evidence/null.py"),
+    "planted": (*MODEL, *EVOLUTION, *HOME, "tests/evidence/planted.py"),
+    "writer": (
+        *MODEL,
+        *KERNELS,
+        "tests/evidence/writer.py",
+        "tests/stranger/writer.py",
+    ),
+    "kernels": (
+        *MODEL,
+        *EVOLUTION,
+        *KERNELS,
+        *HOME,
+        "tests/evidence/kernels.py",
+        "tests/evidence/sealed.py",
+    ),
+}
+"""The claims of `tests/evidence/<claim>.json`."""
+
+BENCHMARKS: Mapping[str, tuple[str, ...]] = {
+    "durable_step": (
+        "metaevo/artifacts/bodies.py",
+        "metaevo/artifacts/store.py",
+        "metaevo/ledger/journal.py",
+        "metaevo/ledger/ledger.py",
+        "metaevo/ledger/tables.py",
+        "tests/benchmarks/durable_step.py",
+        "tests/benchmarks/measure.py",
+    ),
+    "rollout": (
+        *MODEL,
+        "tests/benchmarks/rollout.py",
+        "tests/benchmarks/peer.py",
+        "tests/benchmarks/plain.py",
+        "tests/benchmarks/measure.py",
+    ),
+    "model_compute": (
+        *MODEL,
+        *EVOLUTION,
+        *HOME,
+        "tests/benchmarks/model_compute.py",
+        "tests/benchmarks/metered.py",
+        "tests/benchmarks/peer.py",
+        "tests/benchmarks/plain.py",
+        "tests/benchmarks/measure.py",
+    ),
+    "many_cycles": (
+        *EVOLUTION,
+        *HOME,
+        "metaevo/testing/*.py",
+        "tests/benchmarks/many_cycles.py",
+        "tests/benchmarks/metered.py",
+        "tests/benchmarks/measure.py",
+    ),
+    "sandbox_calls": (
+        "sandbox/*.py",
+        "metaevo/line/kernels.py",
+        "tests/benchmarks/sandbox_calls.py",
+        "tests/benchmarks/measure.py",
+    ),
+}
+"""The benchmarks of `tests/benchmarks/results/<benchmark>.json`."""
