@@ -1,10 +1,10 @@
 """The survey's autonomy level (arXiv:2404.14387, section 2.2), computed from what a run really had fixed."""
 
-from sqlmodel import col, select
-
+from metaevo.ledger.cycles import ever_pinned, objectives
 from metaevo.ledger.ledger import Ledger
-from metaevo.ledger.tables import CycleRow, GenerationRow, RecipeRow
+from metaevo.ledger.trials import promoted_other_than
 from metaevo.outlook import objective_of
+from objectives.types import Cell, Direction
 
 
 def autonomy(ledger: Ledger, presets: set[tuple[str, ...]]) -> str:
@@ -14,20 +14,20 @@ def autonomy(ledger: Ledger, presets: set[tuple[str, ...]]) -> str:
     reason and at least one promoted recipe is a combination of modules that no preset has. With the objective pinned
     the run is M, with the recipe pinned as well L. A run that has not yet shown H is called M.
     """
-    with ledger.read() as session:
-        rows = session.exec(select(CycleRow).order_by(col(CycleRow.number))).all()
-        pinned_objective = any((row.fixed or {}).get("objective") for row in rows)
-        pinned_recipe = any((row.fixed or {}).get("recipe") for row in rows)
-        objectives = [objective_of(row.objective) for row in rows if row.objective]
-        used = {
-            row.recipe
-            for row in session.exec(select(GenerationRow))
-            if row.recipe and row.status in ("champion", "retired")
-        }
-        modules = {tuple(r.modules) for r in session.exec(select(RecipeRow)) if r.hash in used}
-    if pinned_recipe:
+    pinned = ever_pinned(ledger)
+    if "recipe" in pinned:
         return "L"
-    changed = len({(o.ability, o.direction, o.cells) for o in objectives}) > 1
-    if not pinned_objective and changed and modules - presets:
+    if "objective" not in pinned and _changed(ledger) and promoted_other_than(ledger, presets):
         return "H"
     return "M"
+
+
+def _changed(ledger: Ledger) -> bool:
+    """Return whether two cycles pursued different objectives; the first ones usually tell."""
+    known = set[tuple[str, Direction, tuple[Cell, ...]]]()
+    for data in objectives(ledger):
+        objective = objective_of(data)
+        known.add((objective.ability, objective.direction, objective.cells))
+        if len(known) > 1:
+            return True
+    return False

@@ -15,13 +15,15 @@ from metaevo.errors import CodeChanged, EngineError, ModuleFailed
 from metaevo.gate.decision import Case, decide, resumed
 from metaevo.gate.exam import Void
 from metaevo.history import History
+from metaevo.ledger.holds import HoldRecord
 from metaevo.ledger.journal import At, StepKey
-from metaevo.ledger.tables import HoldRow
+from metaevo.ledger.scores import scores_of
+from metaevo.ledger.steps import StepName
 from metaevo.line.answer import measure, measure_mark
 from metaevo.line.steps import call
 from metaevo.modules.contracts import unlawful
 from metaevo.modules.slots import Module
-from metaevo.outlook import history, scores_of
+from metaevo.outlook import history
 from metaevo.preparation import prepare
 from metaevo.search.kernels import NewKernels, with_kernels
 from metaevo.search.run import Found, Search
@@ -93,7 +95,7 @@ def choose(tools: Tools, state: State, seen: History) -> Objective:
     said = unlawful(tools.host.registry).get(("objective", settings.rule))
     if said is not None:
         raise ModuleFailed(said)
-    key = At(state.number).key("objective")
+    key = At(state.number).key(StepName.OBJECTIVE)
     effects = _effects(tools, key, module)
     tier = [tools.host.run.identity] if Run in module.effects.values() else []
     mark = fingerprint(module.digest, seen, *tier)
@@ -207,7 +209,7 @@ def _examined(tools: Tools, state: State, objective: Objective, trials: tuple[Tr
     return Cycle(state.number, objective, trials, candidate, verdict, verdict.decision, _why(verdict), reports)
 
 
-def _held(tools: Tools, state: State, hold: HoldRow) -> Cycle:
+def _held(tools: Tools, state: State, hold: HoldRecord) -> Cycle:
     """Examine a held candidate again, with new items only; nothing is searched."""
     tools.on_phase("examine", f"{hold.candidate} again, held since cycle {hold.cycle}")
     candidate = tools.host.lineage.get(hold.candidate)
@@ -251,7 +253,7 @@ def anchored(tools: Tools, state: State, generation: Generation) -> Report:
     cells = [cell for environment in host.environments.values() for cell in environment.cells]
     items = probe_items(host, 1, tools.settings.anchor, cells, Split.ANCHOR)
     tasks = tuple(task for group in items.values() for task in group)
-    key = At(state.number).key("anchor", int(generation.id[1:]))
+    key = At(state.number).key(StepName.ANCHOR, int(generation.id[1:]))
     report: Report = tools.journal.step(
         key,
         measure_mark(host, generation, tasks),
@@ -264,7 +266,7 @@ def anchored(tools: Tools, state: State, generation: Generation) -> Report:
 
 def _unanchored(tools: Tools, state: State) -> tuple[Generation, ...]:
     """Return the champion where it was never measured on the anchor items in this epoch."""
-    known = scores_of(tools.host, state.champion.id, Split.ANCHOR, state.epoch)
+    known = scores_of(tools.host.ledger, state.champion.id, Split.ANCHOR, state.epoch)
     return () if known else (state.champion,)
 
 

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from metaevo.artifacts.fingerprint import fingerprint
 from metaevo.engines.protocol import Sampling
 from metaevo.ledger.journal import At, Journal
-from metaevo.ledger.tables import ScoreRow
+from metaevo.ledger.scores import pool_scores
+from metaevo.ledger.steps import StepName
 from metaevo.line.answer import examined, graded, measure_mark, sampled
 from metaevo.line.effects import with_system
 from metaevo.line.host import Host
 from metaevo.line.steps import retried
 from metaevo.types import Generation, Tasks
-from objectives.capability import MASTERED, agreement, latent
+from objectives.capability import MASTERED, Score, agreement, latent
 from objectives.diagnosis import Weakness, WrongAnswer, clustered
-from objectives.statistics import wilson
 from objectives.types import Cell, Report, Split
 
 
@@ -65,7 +65,7 @@ def probe_items(
 
 def diagnose(host: Host, journal: Journal, at: At, champion: Generation, rules: ProbeRules) -> Diagnosis:
     """Return the diagnosis of the champion, as one journalled step."""
-    key = at.key("diagnose")
+    key = at.key(StepName.DIAGNOSE)
     cells = [cell for environment in host.environments.values() for cell in environment.cells]
     items = probe_items(host, journal.stream_seed(key) % 2**31, rules.items, cells)
     tasks = tuple(task for group in items.values() for task in group)
@@ -144,30 +144,5 @@ def _wrong(host: Host, champion: Generation, tasks: Tasks, report: Report) -> li
 
 def record_scores(host: Host, found: Diagnosis, epoch: int, cycle: int) -> None:
     """Write the probe scores, pooled with what earlier cycles measured of the same generation."""
-    with host.ledger.write() as session:
-        for looked in found.cells:
-            if not looked.n:
-                continue
-            key = (found.generation, Split.PROBE.value, looked.cell.environment, looked.cell.level, epoch)
-            old = session.get(ScoreRow, key)
-            if old is not None and old.cycle == cycle:
-                continue
-            n, hits = looked.n, looked.mean * looked.n
-            if old is not None:
-                n, hits = n + old.n, hits + old.mean * old.n
-            bounds = wilson(hits, n)
-            session.merge(
-                ScoreRow(
-                    generation=found.generation,
-                    split=Split.PROBE.value,
-                    environment=looked.cell.environment,
-                    level=looked.cell.level,
-                    epoch=epoch,
-                    n=n,
-                    mean=bounds.mean,
-                    low=bounds.low,
-                    high=bounds.high,
-                    latent=looked.latent,
-                    cycle=cycle,
-                )
-            )
+    scores = [Score(found.generation, cell.cell, cell.n, cell.mean, cell.latent) for cell in found.cells]
+    pool_scores(host.ledger, Split.PROBE, epoch, cycle, scores)

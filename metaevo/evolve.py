@@ -7,18 +7,18 @@ A cycle that is killed is found open at the next start and goes on; one whose co
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from sqlmodel import col, select
-
 from metaevo import cycle as cycles
-from metaevo.errors import BadInput, CodeChanged, Refused
-from metaevo.fold import expire, settle, verdict_data, write_scores
+from metaevo.errors import CodeChanged, Refused
+from metaevo.fold import closing
 from metaevo.gate.exam import commitment
+from metaevo.ledger.cycles import CycleRecord, begin_cycle, close_cycle
+from metaevo.ledger.epochs import ensure_epoch
+from metaevo.ledger.holds import HoldRecord, due_hold
 from metaevo.ledger.journal import Journal
-from metaevo.ledger.tables import AliasRow, CycleRow, EpochRow, EventRow, HoldRow
 from metaevo.line.host import Host
-from metaevo.outlook import as_data
 from metaevo.search.proposals import Sampler
 from metaevo.synthesis.authors import Authors, nobody
 from metaevo.terms import Settings, State, Tools, module_digests
@@ -93,103 +93,48 @@ class Evolution:
 
     def advance(self, state: State, made: Cycle) -> None:
         """Fold a cycle into the ledger: one transaction moves aliases, statuses, holds, closes the row and tells it."""
-        ledger = self.host.ledger
         if made.candidate is not None and made.outcome == "promote":
             self._still(state)
-        with ledger.write() as session:
-            row = session.get(CycleRow, made.number)
-            if row is None or row.outcome != "open":
-                raise Refused(f"cycle {made.number} is not open: somebody else closed it")
-            row.outcome, row.why, row.closed_at = made.outcome, made.why[:500], ledger.now()
-            row.tokens = self._tokens(made)
-            row.candidate = made.candidate.id if made.candidate else None
-            row.objective = as_data(made.objective) if made.objective else row.objective
-            row.verdict = verdict_data(made)
-            session.add(row)
-            for report in made.reports:
-                write_scores(session, report, state.epoch, made.number)
-            if made.candidate is not None and made.verdict is not None:
-                settle(self.host, session, state, made, made.candidate)
-            elif state.hold is not None:
-                expire(session, state.hold.candidate)
-            session.add(self._told(made))
+        close_cycle(self.host.ledger, closing(self.host, state, made))
 
-    def state(self, row: CycleRow) -> State:
+    def state(self, row: CycleRecord) -> State:
         """Return what this cycle starts from."""
         lineage = self.host.lineage
         champion = lineage.get("champion")
-        base = lineage.get(lineage.ancestors(champion.id)[-1])
+        base = lineage.get("base")
         reference = lineage.get(lineage.alias("reference") or base.id)
         pinned = lineage.alias("pinned") == champion.id
         return State(row.number, champion, base, reference, row.epoch, pinned, self._due_hold(champion, row.epoch))
 
     def ensure_epoch(self) -> int:
         """Return the evaluator epoch, opening a new one where tasks, graders, decoding or libraries changed."""
-        evaluator, ledger = self.host.evaluator, self.host.ledger
-        with ledger.write() as session:
-            last = session.exec(select(EpochRow).order_by(col(EpochRow.number).desc()).limit(1)).first()
-            if last is not None and last.evaluator == evaluator:
-                return last.number
-            number = last.number + 1 if last else 1
-            why = "first" if last is None else "tasks, graders, decoding or libraries changed"
-            session.add(EpochRow(number=number, evaluator=evaluator, why=why, opened_at=ledger.now()))
-            for hold in session.exec(select(HoldRow).where(col(HoldRow.open))):
-                expire(session, hold.candidate)
-            for row in session.exec(select(CycleRow).where(CycleRow.outcome == "open")):
-                row.outcome, row.why, row.closed_at = "void", "evaluator changed", ledger.now()
-                session.add(row)
-        if number > 1:
-            self.host.ledger.event("epoch_opened", f"evaluator epoch {number} was opened: {why}; scores start anew")
-        return number
+        return ensure_epoch(self.host.ledger, self.host.evaluator)
 
-    def _open_row(self) -> CycleRow:
-        """Return the open cycle's row, or a new one; its exam is committed to before anything is trained."""
-        ledger = self.host.ledger
-        with ledger.write() as session:
-            row = session.exec(select(CycleRow).where(CycleRow.outcome == "open")).first()
-            if row is not None and row.runtime == self.runtime:
-                return row
-            if row is not None:
-                row.outcome, row.why, row.closed_at = "abandoned", "upgraded", ledger.now()
-                session.add(row)
-            last = session.exec(select(CycleRow.number).order_by(col(CycleRow.number).desc()).limit(1)).first()
-            number = (last or 0) + 1
-            epoch = session.exec(select(EpochRow.number).order_by(col(EpochRow.number).desc()).limit(1)).first()
-            champion = session.get(AliasRow, "champion")
-            if champion is None:
-                raise BadInput("this home has no generation yet; run `metaevo init` first")
-            row = CycleRow(
-                number=number,
-                parent=champion.generation,
-                epoch=epoch or 1,
-                seed=self.host.seed,
-                commitment=commitment(self.secret, number),
-                runtime=self.runtime,
-                fixed=self._fixed(),
-                opened_at=ledger.now(),
-            )
-            session.add(row)
-            return row
+    def _open_row(self) -> CycleRecord:
+        """Return the open cycle, or a new one; its exam is committed to before anything is trained."""
+        return begin_cycle(
+            self.host.ledger,
+            seed=self.host.seed,
+            runtime=self.runtime,
+            fixed=self._fixed(),
+            commitment=partial(commitment, self.secret),
+        )
 
     def _fixed(self) -> dict[str, Any]:
         """Return what the operator pinned for this run."""
         recipe, objective = self.settings.fixed_recipe, self.settings.fixed_objective
         return {"objective": list(objective) if objective else None, "recipe": recipe.name if recipe else None}
 
-    def _due_hold(self, champion: Generation, epoch: int) -> HoldRow | None:
+    def _due_hold(self, champion: Generation, epoch: int) -> HoldRecord | None:
         """Return the held candidate this cycle should examine again; others expire here."""
         rules = self.settings.gate
-        with self.host.ledger.write() as session:
-            due = None
-            for hold in session.exec(select(HoldRow).where(col(HoldRow.open)).order_by(col(HoldRow.cycle).desc())):
-                needed = hold.exam.get("needed")
-                fits = needed is not None and needed <= rules.max_items and not (hold.exam["finite"] and needed)
-                fresh = hold.parent == champion.id and hold.epoch == epoch and hold.tries < rules.hold_tries
-                if due is None and fresh and fits:
-                    due = hold
-                else:
-                    expire(session, hold.candidate)
-            return due
+
+        def due(hold: HoldRecord) -> bool:
+            needed = hold.exam.get("needed")
+            fits = needed is not None and needed <= rules.max_items and not (hold.exam["finite"] and needed)
+            return hold.parent == champion.id and hold.epoch == epoch and hold.tries < rules.hold_tries and fits
+
+        return due_hold(self.host.ledger, due)
 
     def _still(self, state: State) -> None:
         """Refuse to promote onto a line that moved while the cycle ran (a rollback, another actor)."""
@@ -197,13 +142,6 @@ class Evolution:
             raise Refused(
                 f"the champion is no longer {state.champion.id}: the candidate is not promoted onto another line"
             )
-
-    def _told(self, made: Cycle) -> EventRow:
-        """Return the event that tells of the decision: in its transaction, so that no crash parts the two."""
-        who = made.candidate.id if made.candidate else "no candidate"
-        text = f"cycle {made.number}: {made.outcome} ({who}){': ' + made.why if made.why else ''}"
-        data = {"outcome": made.outcome}
-        return EventRow(code="decided", sentence=text[:500], data=data, cycle=made.number, at=self.host.ledger.now())
 
     def _tokens(self, made: Cycle) -> int:
         return sum(trial.tokens for trial in made.trials)

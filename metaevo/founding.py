@@ -7,8 +7,6 @@ from math import isfinite
 from metaevo.artifacts.bodies import dump
 from metaevo.errors import BadInput, NotFinite
 from metaevo.ledger.ledger import Ledger
-from metaevo.ledger.lineage import move
-from metaevo.ledger.tables import GenerationRow
 from metaevo.line.host import Host
 from metaevo.types import Generation
 
@@ -51,11 +49,5 @@ def found(host: Host, base: str) -> Generation:
         "probes": probes,
     }
     lineage.publish(first, manifest=host.store.put(dump(manifest)))
-    with host.ledger.write() as session:
-        row = session.get(GenerationRow, id_)
-        if row is not None:
-            row.status = "champion"
-            session.add(row)
-        for alias in ("champion", "reference"):
-            move(session, host.ledger, alias, None, id_, who="metaevo", why="the base model")
+    lineage.crown(id_, who="metaevo", why="the base model")
     return first

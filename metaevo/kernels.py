@@ -20,8 +20,6 @@ WEIGHT_MOST = 4.0
 """The largest weight a row may be given; the least is 0."""
 CELLS_MOST = 4
 """How many cells an objective may have."""
-TRIED = "kernel.trial"
-"""The journal's step in which search says what a kernel's trial showed; synthesis reads it in later cycles."""
 
 
 class Field(StrEnum):

@@ -1,18 +1,16 @@
 """What an objective rule may see: every cell's standing now, and how former objectives went."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import func
-from sqlmodel import col, or_, select
-
 from metaevo.diagnose import Diagnosis
-from metaevo.gate.gain import confirmations
 from metaevo.gate.rules import GateRules
 from metaevo.history import CellState, History
+from metaevo.ledger.anchors import best_anchors
+from metaevo.ledger.confirmations import confirmed, served
+from metaevo.ledger.cycles import pursued
 from metaevo.ledger.ledger import Ledger
-from metaevo.ledger.lineage import Lineage, line_of
-from metaevo.ledger.tables import CycleRow, ScoreRow
+from metaevo.ledger.scores import scores_of, scores_of_each
 from metaevo.line.host import Host
 from objectives.capability import TREND, Score, drops, trend
 from objectives.goals import Goals
@@ -38,9 +36,9 @@ def history(host: Host, goals: Goals, found: Diagnosis, rules: GateRules, *, epo
     weights = goals.weights(host.environments)
     best, recent = anchored(host, epoch)
     lost = drops({cell: (best[cell], scores[-1]) for cell, scores in recent.items()})
-    spent = confirmations(host.ledger, epoch, cycle)
-    uses = Counter(cell for _, cells in spent for cell in cells)
-    pooled = scores_of(host, found.generation, Split.PROBE, epoch)
+    spent = confirmed(host.ledger, epoch, cycle)
+    uses = served(host.ledger, epoch, cycle, [str(looked.cell) for looked in found.cells])
+    pooled = scores_of(host.ledger, found.generation, Split.PROBE, epoch)
     trends = {cell: trend(scores) for cell, scores in recent.items()}
     cells = []
     for looked in found.cells:
@@ -68,7 +66,7 @@ def history(host: Host, goals: Goals, found: Diagnosis, rules: GateRules, *, epo
                 parked=_parked(rules.reuse - uses[str(looked.cell)], texts, vain, last, cycle),
                 weight=0.0 if environment.judged else weight,
                 target=target if target is not None else TARGET,
-                provable=provable(texts, rules, len(spent) + 1),
+                provable=provable(texts, rules, spent + 1),
             )
         )
     return History(tuple(cells), tuple((objective, outcome) for _, objective, outcome, _ in past))
@@ -91,28 +89,9 @@ def _parked(left: int, texts: int | None, vain: int, last: int | None, cycle: in
 
 
 def past_objectives(ledger: Ledger, before: int) -> list[PastObjective]:
-    """Return the objectives of the last `REMEMBERED` cycles on the champion's line, oldest first.
-
-    A rollback restores objectives too: what was pursued on the line it left, and what led there, no longer counts.
-    """
-    champion = Lineage(ledger).alias("champion")
-    if champion is None:
-        return []
-    line = select(line_of(champion, REMEMBERED + 1).c.id)
-    led_here = or_(col(CycleRow.outcome) != "promote", col(CycleRow.candidate).in_(line))
-    columns = (col(CycleRow.number), col(CycleRow.objective), col(CycleRow.outcome), col(CycleRow.verdict))
-    query = select(*columns).where(CycleRow.number < before, CycleRow.number >= before - REMEMBERED)
-    query = query.where(col(CycleRow.parent).in_(line), led_here)
-    with ledger.read() as session:
-        rows = session.exec(query.order_by(col(CycleRow.number))).all()
-    found = []
-    for number, objective, outcome, verdict in rows:
-        if objective is None or outcome in ("void", "abandoned", "open"):
-            continue
-        exam = (verdict or {}).get("exam") or {}
-        gain = exam.get("gain") or exam.get("screen")
-        found.append((number, objective_of(objective), outcome, gain["mean"] if gain else None))
-    return found
+    """Return the objectives of the last `REMEMBERED` cycles on the champion's line, oldest first."""
+    past = pursued(ledger, before, REMEMBERED)
+    return [(one.number, objective_of(one.objective), one.outcome, one.gain) for one in past]
 
 
 def objective_of(data: Mapping[str, object]) -> Objective:
@@ -146,35 +125,16 @@ def _tries(cell: Cell, past: Sequence[PastObjective]) -> tuple[int, int | None, 
 def anchored(host: Host, epoch: int) -> tuple[dict[Cell, Score], dict[Cell, list[Score]]]:
     """Return per cell the best anchor score on the champion's line, and its last ones, oldest first.
 
-    The items are the same for every generation. The best is found by the database, so that a long line costs little;
-    it stands on the fewest items that any generation of the line was measured on.
+    The items are the same for every generation. The best is a value the ledger keeps, so that a long line costs
+    nothing; it stands on the fewest items that any generation of the line was measured on.
     """
     champion = host.lineage.alias("champion")
     if champion is None:
         return {}, {}
-    line = line_of(champion)
-    mine = (ScoreRow.split == Split.ANCHOR.value, ScoreRow.epoch == epoch)
-    highest = (func.min(ScoreRow.n), func.max(ScoreRow.mean))
-    cell_of = (col(ScoreRow.environment), col(ScoreRow.level))
-    query = select(*cell_of, *highest).join(line, line.c.id == ScoreRow.generation)
-    with host.ledger.read() as session:
-        rows = session.exec(query.where(*mine).group_by(*cell_of)).all()
-    best = {Cell(name, level): Score(champion, Cell(name, level), n, mean) for name, level, n, mean in rows}
+    newest = host.lineage.ancestors(champion, TREND + 1)
+    scores = scores_of_each(host.ledger, newest, Split.ANCHOR, epoch)
     recent: dict[Cell, list[Score]] = defaultdict(list)
-    for id_ in reversed(host.lineage.ancestors(champion, TREND + 1)):
-        for cell, score in scores_of(host, id_, Split.ANCHOR, epoch).items():
+    for id_ in reversed(newest):
+        for cell, score in scores[id_].items():
             recent[cell].append(score)
-    return best, recent
-
-
-def scores_of(host: Host, generation: str, split: Split, epoch: int) -> dict[Cell, Score]:
-    """Return a generation's scores on one split."""
-    with host.ledger.read() as session:
-        query = select(ScoreRow).where(
-            ScoreRow.generation == generation, ScoreRow.split == split.value, ScoreRow.epoch == epoch
-        )
-        rows = session.exec(query).all()
-    return {
-        Cell(r.environment, r.level): Score(generation, Cell(r.environment, r.level), r.n, r.mean, r.latent)
-        for r in rows
-    }
+    return best_anchors(host.ledger, epoch), recent

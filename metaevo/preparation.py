@@ -8,6 +8,7 @@ from metaevo.artifacts.fingerprint import fingerprint
 from metaevo.diagnose import Diagnosis, probe_items
 from metaevo.engines.protocol import Sampling
 from metaevo.ledger.journal import At
+from metaevo.ledger.steps import StepName
 from metaevo.line.answer import answer, graded, measure_mark, sampled
 from metaevo.line.effects import CycleArchive, redacted
 from metaevo.line.host import Host
@@ -27,7 +28,7 @@ DRAWN = Sampling(2, temperature=1.0)
 def prepare(tools: Tools, state: State, objective: Objective, found: Diagnosis) -> Ground:
     """Return what the cycle's trials stand on."""
     host, settings, journal = tools.host, tools.settings, tools.journal
-    seed = journal.stream_seed(At(state.number).key("pool")) % 2**31
+    seed = journal.stream_seed(At(state.number).key(StepName.POOL)) % 2**31
     cells = list(objective.cells)
     seeds = probe_items(host, seed, -(-settings.pool // len(cells)), cells, Split.TRAIN)
     aimed = probe_items(host, seed, -(-settings.dev // len(cells)), cells, Split.DEV)
@@ -42,7 +43,7 @@ def prepare(tools: Tools, state: State, objective: Objective, found: Diagnosis) 
 
 def _archive(tools: Tools, state: State, objective: Objective, found: Diagnosis, seed: int) -> CycleArchive:
     """Return the rows that may be replayed: seed data, promoted generations' rows, rehearsed tasks of other cells."""
-    host, key = tools.host, At(state.number).key("archive")
+    host, key = tools.host, At(state.number).key(StepName.ARCHIVE)
     known = [looked.cell for looked in found.cells if looked.mean >= KNOWN and looked.cell not in objective.cells]
     each = -(-tools.settings.rehearsal // max(1, len(known)))
     items = probe_items(host, seed, each, known, Split.TRAIN)

@@ -7,8 +7,8 @@ from metaevo.diagnose import ProbeRules
 from metaevo.errors import ModuleFailed
 from metaevo.gate.exam import Exam
 from metaevo.gate.rules import GateRules
+from metaevo.ledger.holds import HoldRecord
 from metaevo.ledger.journal import At, Journal
-from metaevo.ledger.tables import HoldRow
 from metaevo.line.host import Host
 from metaevo.modules.contracts import unlawful
 from metaevo.modules.slots import SLOTS
@@ -56,7 +56,7 @@ class State:
     reference: Generation
     epoch: int
     pinned: bool = False
-    hold: HoldRow | None = None
+    hold: HoldRecord | None = None
 
 
 @dataclass(slots=True)

@@ -12,8 +12,9 @@ from metaevo.cycle import choose
 from metaevo.diagnose import Diagnosis, Looked, diagnose
 from metaevo.ledger.journal import At, Journal
 from metaevo.ledger.ledger import open_ledger
+from metaevo.ledger.scores import scores_of
 from metaevo.ledger.tables import CycleRow
-from metaevo.outlook import history, scores_of
+from metaevo.outlook import history
 from metaevo.search.proposals import study
 from metaevo.search.skeletons import skeletons
 from metaevo.terms import State, Tools
@@ -60,7 +61,7 @@ def plan(home: Home, *, make: MakeEngines | None = None) -> dict[str, Any]:
 
 def _known(app: App, champion: str, epoch: int) -> Diagnosis | None:
     """Return what the ledger already knows of the champion, None where it was not measured in this epoch."""
-    scores = scores_of(app.host, champion, Split.PROBE, epoch)
+    scores = scores_of(app.ledger, champion, Split.PROBE, epoch)
     if not scores:
         return None
     looked = tuple(Looked(cell, s.n, s.mean, s.latent, 0.0) for cell, s in sorted(scores.items()))

@@ -5,16 +5,18 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 from metaevo.gate.exam import Confirmed, Exam
-from metaevo.gate.gain import confirm, open_confirmation, screen
+from metaevo.gate.gain import confirm, screen
 from metaevo.gate.guards.cost import cost
 from metaevo.gate.guards.servable import servable
 from metaevo.gate.protection import harmed_cells, needed_items, protect
+from metaevo.ledger.confirmations import open_confirmation
 from metaevo.types import Decision, Generation, Reason, Verdict
 from objectives.goals import Rule
-from objectives.statistics import Interval, Wealth
+from objectives.statistics import Interval, Wealth, level
 from objectives.types import Cell
 
 
@@ -53,7 +55,14 @@ def decide(exam: Exam, case: Case) -> Verdict:
         numbers["screen"] = interval(found) | {"bar": exam.rules.screen_bar}
         if found.mean < exam.rules.screen_bar:
             return _verdict(exam, "reject", [Reason("screen failed", numbers["screen"])], numbers)
-    row = open_confirmation(exam.host.ledger, exam, case.epoch, case.candidate.id, case.cells)
+    row = open_confirmation(
+        exam.host.ledger,
+        epoch=case.epoch,
+        candidate=case.candidate.id,
+        cycle=exam.at.cycle,
+        cells=numbers["cells"],
+        level=partial(level, exam.rules.alpha),
+    )
     stream = exam.at.cycle if case.stream is None else case.stream
     gained = confirm(exam, case.candidate, case.parent, case.cells, row.level, cycle=stream, before=case.held)
     numbers["gain"] = gain_numbers(gained, row.k, row.level)

@@ -7,14 +7,9 @@ fixed sample, screened on dev items because its gate items are few.
 import math
 from collections.abc import Sequence
 
-from sqlalchemy import func
-from sqlmodel import col, select
-
 from metaevo.gate.exam import Confirmed, Exam
-from metaevo.ledger.ledger import Ledger
-from metaevo.ledger.tables import ConfirmationRow
 from metaevo.types import Generation
-from objectives.statistics import FRACTIONS, Interval, Wealth, exact_paired, level
+from objectives.statistics import FRACTIONS, Interval, Wealth, exact_paired
 from objectives.types import Cell
 
 
@@ -25,31 +20,6 @@ def screen(exam: Exam, candidate: Generation, parent: Generation, cells: Sequenc
     tasks = exam.items(cells, exam.at.cycle, exam.rules.screen_items)
     found = exam.pairs("screen", 0, candidate, parent, tasks)
     return Wealth().bet(found.differences).gain()
-
-
-def open_confirmation(ledger: Ledger, exam: Exam, epoch: int, candidate: str, cells: Sequence[Cell]) -> ConfirmationRow:
-    """Return the error-ledger row of this candidate's confirmation, written before its first item is looked at.
-
-    It is never refunded; a held candidate goes on with the row it has.
-    """
-    with ledger.write() as session:
-        mine = select(ConfirmationRow).where(ConfirmationRow.epoch == epoch, ConfirmationRow.candidate == candidate)
-        known = session.exec(mine).first()
-        if known is not None:
-            return known
-        of_epoch = select(func.count()).select_from(ConfirmationRow).where(ConfirmationRow.epoch == epoch)
-        k = session.exec(of_epoch).one() + 1
-        row = ConfirmationRow(
-            epoch=epoch,
-            k=k,
-            cycle=exam.at.cycle,
-            candidate=candidate,
-            level=level(exam.rules.alpha, k),
-            cells=[str(cell) for cell in cells],
-            at=ledger.now(),
-        )
-        session.add(row)
-        return row
 
 
 def confirm(
@@ -112,15 +82,3 @@ def _exact(exam: Exam, candidate: Generation, parent: Generation, cells: Sequenc
     wealth = Wealth().bet(found.differences)
     p = exact_paired(found.differences)
     return Confirmed(wealth, len(tasks), p <= error, p)
-
-
-def confirmations(ledger: Ledger, epoch: int, before: int) -> list[tuple[str, Sequence[str]]]:
-    """Return (candidate, cells) of the epoch's confirmations in earlier cycles, first one first.
-
-    What a cycle knows of them does not change while it runs.
-    """
-    with ledger.read() as session:
-        query = select(ConfirmationRow.candidate, ConfirmationRow.cells).where(
-            ConfirmationRow.epoch == epoch, ConfirmationRow.cycle < before
-        )
-        return [(candidate, cells) for candidate, cells in session.exec(query.order_by(col(ConfirmationRow.k)))]

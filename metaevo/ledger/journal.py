@@ -6,18 +6,18 @@ an undecided cycle as void (`CodeChanged`) and is a `ReplayError` in a decided o
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 from sqlalchemy import and_, bindparam, select, update
-from sqlmodel import SQLModel
 
 from metaevo.artifacts.bodies import Shelf, count, parse, small
 from metaevo.artifacts.store import Store
 from metaevo.errors import CodeChanged, ReplayError, StoreError
 from metaevo.ledger.ledger import Ledger
-from metaevo.ledger.tables import StepRow
+from metaevo.ledger.steps import StepName
+from metaevo.ledger.tables import STEP
 
 StepKey = tuple[int, int, int, int, str, int]
 """(cycle, trial, stage, round, step, position)."""
@@ -110,8 +110,8 @@ class Journal:
     def tokens(self, cycle: int, trial: int) -> int:
         """Return the tokens a trial's finished steps cost, measuring left out."""
         with self.ledger.look() as connection:
-            mine = (_STEP.c.cycle == cycle, _STEP.c.trial == trial, _STEP.c.step != "score")
-            rows = connection.execute(select(_STEP.c.counts).where(*mine))
+            mine = (STEP.c.cycle == cycle, STEP.c.trial == trial, STEP.c.step != StepName.SCORE)
+            rows = connection.execute(select(STEP.c.counts).where(*mine))
             return sum(int(counts.get("tokens", 0)) for (counts,) in rows)
 
     def _row(self, key: StepKey) -> Any:
@@ -127,7 +127,7 @@ class Journal:
         facts = {"mark": mark, "module": module, "counts": {}, "runs": 1, "opened_at": self.ledger.now()}
         row = dict(zip(_KEY, key, strict=True)) | facts
         with self.ledger.transaction(forced=False) as connection:
-            return connection.execute(self.ledger.insert_once(_STEP), row).rowcount == 1
+            return connection.execute(self.ledger.insert_once(STEP), row).rowcount == 1
 
     def _again(self, key: StepKey) -> None:
         """Write that an unfinished step begins once more."""
@@ -141,13 +141,12 @@ class Journal:
 
 
 # The statements of every step, built once: with the ORM a step that does nothing costs three times as much.
-_STEP = SQLModel.metadata.tables[str(StepRow.__tablename__)]
 _KEY = ("cycle", "trial", "stage", "round", "step", "position")
-_IS = and_(*(_STEP.c[name] == bindparam(f"at_{name}") for name in _KEY))
-_FIND = select(_STEP.c.mark, _STEP.c.digest, _STEP.c.body).where(_IS)
-_AGAIN = update(_STEP).where(_IS).values(runs=_STEP.c.runs + 1)
+_IS = and_(*(STEP.c[name] == bindparam(f"at_{name}") for name in _KEY))
+_FIND = select(STEP.c.mark, STEP.c.digest, STEP.c.body).where(_IS)
+_AGAIN = update(STEP).where(_IS).values(runs=STEP.c.runs + 1)
 _MADE: dict[str, Any] = {"digest": bindparam("made"), "body": bindparam("inside")}
-_CLOSE = update(_STEP).where(_IS).values(_MADE | {"counts": bindparam("counted"), "closed_at": bindparam("now")})
+_CLOSE = update(STEP).where(_IS).values(_MADE | {"counts": bindparam("counted"), "closed_at": bindparam("now")})
 
 
 def _at(key: StepKey) -> dict[str, Any]:
@@ -170,8 +169,3 @@ def body_of(row: Any, shelf: Shelf, kind: Any) -> Any:
 def sound(row: Any) -> bool:
     """Return whether the body that stands in a row is the one its digest names."""
     return bool(hashlib.sha256(row.body).hexdigest() == row.digest)
-
-
-def moved(at: At, **changes: int) -> At:
-    """Return the place with some of its parts changed."""
-    return replace(at, **changes)

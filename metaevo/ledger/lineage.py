@@ -1,22 +1,62 @@
 """Generations and aliases: ids are given here and never reused; every move of an alias is one append-only row.
 
 Aliases: ``champion`` (in use), ``previous`` (nearest ancestor that was champion), ``reference`` (the ancestor the
-gate compares with), ``pinned`` (a person's hold).
+gate compares with), ``base`` (generation 0; it never moves), ``pinned`` (a person's hold).
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Set
+from dataclasses import dataclass, fields
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CTE, literal
-from sqlmodel import Session, col, select
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from metaevo.errors import BadInput, Refused
+from metaevo.ledger import anchors, holds
 from metaevo.ledger.ledger import Ledger
-from metaevo.ledger.tables import AliasRow, GenerationRow, HoldRow, MoveRow
+from metaevo.ledger.line import CHUNK, earlier_champion, family_of, line_of, on_line
+from metaevo.ledger.tables import ALIAS, GENERATION, MOVE, JsonMap
+from metaevo.ledger.upsert import upsert
 from metaevo.types import Generation, StepSpec
 
 
-def generation(row: GenerationRow) -> Generation:
+@dataclass(frozen=True, slots=True)
+class GenerationRecord:
+    """One generation as the ledger has it; only a reserved id where ``manifest`` is None."""
+
+    id: str
+    number: int
+    parent: str | None
+    status: str
+    cycle: int
+    trial: int
+    place: int
+    parts: JsonMap | None
+    answer: list[JsonMap]
+    recipe: str | None
+    data: str | None
+    objective: JsonMap | None
+    manifest: str | None
+    epoch: int | None
+    verdict: JsonMap | None
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One move of an alias."""
+
+    seq: int
+    alias: str
+    before: str | None
+    after: str | None
+    who: str
+    why: str
+    evidence: JsonMap
+    at: datetime
+
+
+def generation(row: GenerationRecord) -> Generation:
     """Return the record of a published row.
 
     Raises:
@@ -36,17 +76,17 @@ class Lineage:
 
     def reserve(self, cycle: int, trial: int, places: int, parent: str | None) -> list[str]:
         """Return ids for what a trial will publish, in order; the same ones whenever it is asked again."""
-        with self.ledger.write() as session:
-            query = select(GenerationRow).where(GenerationRow.cycle == cycle, GenerationRow.trial == trial)
-            known = {row.place: row.id for row in session.exec(query)}
-            highest = select(GenerationRow.number).order_by(col(GenerationRow.number).desc()).limit(1)
-            last = session.exec(highest).first()
-            number = -1 if last is None else last
-            for place in range(places):
-                if place not in known:
-                    number += 1
-                    known[place] = f"g{number:06d}"
-                    session.add(_reserved(known[place], number, parent, cycle, trial, place, self.ledger))
+        mine = (GENERATION.c.cycle == cycle, GENERATION.c.trial == trial)
+        with self.ledger.transaction() as connection:
+            rows = connection.execute(select(GENERATION.c.place, GENERATION.c.id).where(*mine))
+            known = {row.place: row.id for row in rows}
+            last = connection.execute(select(func.max(GENERATION.c.number))).scalar()
+            new = [place for place in range(places) if place not in known]
+            for number, place in enumerate(new, 0 if last is None else last + 1):
+                known[place] = f"g{number:06d}"
+                row = {"id": known[place], "number": number, "parent": parent, "status": "intermediate"}
+                row |= {"cycle": cycle, "trial": trial, "place": place, "created_at": self.ledger.now()}
+                connection.execute(insert(GENERATION).values(row | {"answer": []}))
             return [known[place] for place in range(places)]
 
     def publish(self, made: Generation, *, manifest: str, recipe: str | None = None, **facts: Any) -> None:
@@ -55,15 +95,21 @@ class Lineage:
         Raises:
             Refused: Another artifact was already published under this id.
         """
-        with self.ledger.write() as session:
-            row = _need(session, made.id)
+        with self.ledger.transaction() as connection:
+            row = _need(connection, made.id)
             if row.manifest not in (None, manifest):
                 raise Refused(f"generation {made.id} already is {row.manifest}, cannot become {manifest}")
-            row.parent, row.parts, row.manifest, row.recipe = made.parent, dict(made.parts), manifest, recipe
-            row.answer = [{"slot": s.slot, "use": s.use, "knobs": dict(s.knobs)} for s in made.answer]
-            for name, value in facts.items():
-                setattr(row, name, value)
-            session.add(row)
+            answer = [{"slot": s.slot, "use": s.use, "knobs": dict(s.knobs)} for s in made.answer]
+            known = {"parent": made.parent, "parts": dict(made.parts), "manifest": manifest, "recipe": recipe}
+            _set(connection, made.id, known | {"answer": answer} | facts)
+
+    def crown(self, id_: str, *, who: str, why: str) -> None:
+        """Make generation 0 what every home begins with: champion, reference and base."""
+        with self.ledger.transaction() as connection:
+            _need(connection, id_)
+            _set(connection, id_, {"status": "champion"})
+            for alias in ("champion", "reference", "base"):
+                move(connection, self.ledger, alias, None, id_, who=who, why=why)
 
     def get(self, id_: str) -> Generation:
         """Return a published generation by id or alias.
@@ -73,39 +119,44 @@ class Lineage:
         """
         return generation(self.row(id_))
 
-    def row(self, id_: str) -> GenerationRow:
-        """Return a generation's row by id or alias; raises BadInput like `get`."""
-        with self.ledger.read() as session:
-            alias = session.get(AliasRow, id_)
-            return _need(session, alias.generation if alias else id_)
+    def row(self, id_: str) -> GenerationRecord:
+        """Return what the ledger has of a generation, by id or alias; raises BadInput like `get`."""
+        with self.ledger.look() as connection:
+            return _need(connection, alias_of(connection, id_) or id_)
 
-    def rows(self, *, intermediate: bool = False) -> list[GenerationRow]:
+    def rows(self, *, intermediate: bool = False) -> list[GenerationRecord]:
         """Return all published generations, oldest first."""
-        with self.ledger.read() as session:
-            query = select(GenerationRow).where(col(GenerationRow.manifest).is_not(None))
-            rows = session.exec(query.order_by(col(GenerationRow.number)))
-            return [row for row in rows if intermediate or row.status != "intermediate"]
+        query = _GENERATIONS.where(GENERATION.c.manifest.is_not(None))
+        if not intermediate:
+            query = query.where(GENERATION.c.status != "intermediate")
+        with self.ledger.look() as connection:
+            return [GenerationRecord(*row) for row in connection.execute(query.order_by(GENERATION.c.number))]
 
     def alias(self, name: str) -> str | None:
         """Return the id an alias points to, None where it is not set."""
-        with self.ledger.read() as session:
-            row = session.get(AliasRow, name)
-            return row.generation if row else None
+        with self.ledger.look() as connection:
+            return alias_of(connection, name)
 
     def ancestors(self, id_: str, most: int | None = None) -> list[str]:
         """Return the ids from this generation up to the base, itself first; at most ``most`` of them."""
-        with self.ledger.read() as session:
-            return _ancestors(session, id_, most)
+        with self.ledger.look() as connection:
+            return _ancestors(connection, id_, most)
 
-    def moves(self, alias: str | None = None) -> list[MoveRow]:
+    def moves(self, alias: str | None = None) -> list[Move]:
         """Return the moves of one alias, or of all, oldest first."""
-        with self.ledger.read() as session:
-            query = select(MoveRow).order_by(col(MoveRow.seq))
-            return [row for row in session.exec(query) if alias in (None, row.alias)]
+        query = select(*(MOVE.c[field.name] for field in fields(Move))).order_by(MOVE.c.seq)
+        with self.ledger.look() as connection:
+            rows = connection.execute(query if alias is None else query.where(MOVE.c.alias == alias))
+            return [Move(*row) for row in rows]
+
+
+def alias_of(connection: Connection, name: str) -> str | None:
+    """Return the id an alias points to, None where it is not set."""
+    return connection.execute(select(ALIAS.c.generation).where(ALIAS.c.name == name)).scalar()
 
 
 def move(
-    session: Session,
+    connection: Connection,
     ledger: Ledger,
     alias: str,
     before: str | None,
@@ -120,33 +171,41 @@ def move(
     Raises:
         Refused: It no longer points where the caller thinks.
     """
-    row = session.get(AliasRow, alias)
-    now = row.generation if row else None
+    now = alias_of(connection, alias)
     if now != before:
         raise Refused(f"{alias} points to {now}, not to {before}: somebody else moved it")
     if after is None:
-        session.delete(row) if row else None
+        connection.execute(delete(ALIAS).where(ALIAS.c.name == alias))
     else:
-        session.merge(AliasRow(name=alias, generation=after))
-    facts = dict(evidence or {})
-    session.add(MoveRow(alias=alias, before=before, after=after, who=who, why=why, evidence=facts, at=ledger.now()))
+        upsert(connection, ALIAS, [{"name": alias, "generation": after}])
+    facts = {"alias": alias, "before": before, "after": after, "who": who, "why": why, "evidence": dict(evidence or {})}
+    connection.execute(insert(MOVE).values(facts | {"at": ledger.now()}))
+    if alias == "champion":
+        anchors.follow(connection, before, after)
 
 
-def promote(session: Session, ledger: Ledger, id_: str, *, who: str, why: str, evidence: Mapping[str, Any]) -> None:
+def promote(
+    connection: Connection, ledger: Ledger, id_: str, *, who: str, why: str, evidence: Mapping[str, Any]
+) -> None:
     """Make a candidate the champion: three statuses and two aliases, in the caller's transaction."""
-    champion = session.get(AliasRow, "champion")
-    before = champion.generation if champion else None
-    previous = session.get(AliasRow, "previous")
-    row = _need(session, id_)
-    row.status = "champion"
-    session.add(row)
+    before, previous = alias_of(connection, "champion"), alias_of(connection, "previous")
+    _need(connection, id_)
+    _set(connection, id_, {"status": "champion"})
     if before is not None:
-        old = _need(session, before)
-        old.status = "retired"
-        session.add(old)
-        was = previous.generation if previous else None
-        move(session, ledger, "previous", was, before, who=who, why=why)
-    move(session, ledger, "champion", before, id_, who=who, why=why, evidence=evidence)
+        _need(connection, before)
+        _set(connection, before, {"status": "retired"})
+        move(connection, ledger, "previous", previous, before, who=who, why=why)
+    move(connection, ledger, "champion", before, id_, who=who, why=why, evidence=evidence)
+
+
+def judge(connection: Connection, id_: str, facts: Mapping[str, Any]) -> None:
+    """Write what a verdict says of a candidate, in the caller's transaction.
+
+    Raises:
+        Refused: It is not in the ledger.
+    """
+    if not _set(connection, id_, facts):
+        raise Refused(f"generation {id_} is not in the ledger")
 
 
 def rollback(ledger: Ledger, target: str | None, *, who: str, why: str) -> tuple[str, str]:
@@ -158,17 +217,15 @@ def rollback(ledger: Ledger, target: str | None, *, who: str, why: str) -> tuple
     Raises:
         BadInput: There is nothing to go back to, or the target is no ancestor of the champion.
     """
-    with ledger.write() as session:
-        champion = session.get(AliasRow, "champion")
-        previous = session.get(AliasRow, "previous")
-        left = champion.generation if champion else ""
-        goal = target or (previous.generation if previous else None)
+    with ledger.transaction() as connection:
+        left = alias_of(connection, "champion") or ""
+        goal = target or alias_of(connection, "previous")
         if goal is None:
             raise BadInput(f"{left} has no ancestor that was champion: nothing to roll back to")
-        _need(session, goal)
-        _refuse_stranger(goal, left, _ancestors(session, left))
-        _mark(session, {left, *_descendants(session, left)})
-        _go_back(session, ledger, left, goal, who=who, why=why)
+        _need(connection, goal)
+        _refuse_stranger(goal, left, _ancestors(connection, left))
+        _mark(connection, family_of(connection, [left]))
+        _go_back(connection, ledger, left, goal, who=who, why=why)
         return left, goal
 
 
@@ -178,7 +235,7 @@ def quarantine(
     *,
     who: str,
     why: str,
-    check: Callable[[GenerationRow], None] = lambda _row: None,
+    check: Callable[[GenerationRecord], None] = lambda _row: None,
 ) -> tuple[list[str], str | None]:
     """Quarantine generations and all their descendants; return (what was marked, the new champion if there is one).
 
@@ -188,59 +245,46 @@ def quarantine(
     Raises:
         BadInput: There is no such generation, or the base is among them.
     """
-    with ledger.write() as session:
-        family = set[str]()
-        for id_ in ids:
-            if _need(session, id_).parent is None:
-                raise BadInput(f"{id_} is the base model: there is nothing to go back to")
-            family |= {id_, *_descendants(session, id_)}
-        champion = session.get(AliasRow, "champion")
-        left = champion.generation if champion else ""
-        marked = _mark(session, family)
+    wanted = sorted(set(ids))
+    with ledger.transaction() as connection:
+        _refuse_base(connection, wanted)
+        family = family_of(connection, wanted)
+        left = alias_of(connection, "champion") or ""
+        marked = _mark(connection, family)
         if left not in family:
-            _close_holds(session, family)
+            holds.close_all(connection, family)
             return marked, None
-        goal = _earlier_champion(session, left)
+        goal = earlier_champion(connection, left)
         if goal is None:
             raise BadInput(f"{left} has no ancestor that was champion and is not quarantined")
-        check(_need(session, goal))
-        _go_back(session, ledger, left, goal, who=who, why=why)
+        check(_need(connection, goal))
+        _go_back(connection, ledger, left, goal, who=who, why=why)
         return marked, goal
 
 
-def _mark(session: Session, family: Set[str]) -> list[str]:
+def _mark(connection: Connection, family: Set[str]) -> list[str]:
     """Give every examined generation of a family the status quarantined; return those that had another."""
-    marked = []
-    for id_ in sorted(family):
-        row = _need(session, id_)
-        if row.status not in ("intermediate", "quarantined"):
-            row.status = "quarantined"
-            session.add(row)
-            marked.append(id_)
+    marked, every = list[str](), sorted(family)
+    for first in range(0, len(every), CHUNK):
+        mine = GENERATION.c.id.in_(every[first : first + CHUNK])
+        others = GENERATION.c.status.not_in(("intermediate", "quarantined"))
+        ids = connection.execute(select(GENERATION.c.id).where(mine, others).order_by(GENERATION.c.id)).scalars().all()
+        connection.execute(update(GENERATION).where(mine, others).values(status="quarantined"))
+        marked += ids
     return marked
 
 
-def _go_back(session: Session, ledger: Ledger, left: str, goal: str, *, who: str, why: str) -> None:
+def _go_back(connection: Connection, ledger: Ledger, left: str, goal: str, *, who: str, why: str) -> None:
     """Make an ancestor the champion: aliases move, and every hold is closed."""
-    row = _need(session, goal)
-    row.status = "champion"
-    session.add(row)
-    move(session, ledger, "champion", left, goal, who=who, why=why, evidence={"rollback": True})
-    previous, back = session.get(AliasRow, "previous"), _earlier_champion(session, goal)
-    if (previous.generation if previous else None) != back:
-        move(session, ledger, "previous", previous.generation if previous else None, back, who=who, why=why)
-    reference = session.get(AliasRow, "reference")
-    if reference is not None and reference.generation not in _ancestors(session, goal):
-        move(session, ledger, "reference", reference.generation, goal, who=who, why=why)
-    _close_holds(session)
-
-
-def _close_holds(session: Session, family: Set[str] | None = None) -> None:
-    """Close the holds of a family, or all."""
-    for hold in session.exec(select(HoldRow).where(col(HoldRow.open))):
-        if family is None or hold.candidate in family:
-            hold.open = False
-            session.add(hold)
+    _set(connection, goal, {"status": "champion"})
+    move(connection, ledger, "champion", left, goal, who=who, why=why, evidence={"rollback": True})
+    previous, back = alias_of(connection, "previous"), earlier_champion(connection, goal)
+    if previous != back:
+        move(connection, ledger, "previous", previous, back, who=who, why=why)
+    reference = alias_of(connection, "reference")
+    if reference is not None and not on_line(connection, reference, goal):
+        move(connection, ledger, "reference", reference, goal, who=who, why=why)
+    holds.close_all(connection)
 
 
 def _refuse_stranger(goal: str, left: str, line: list[str]) -> None:
@@ -251,50 +295,41 @@ def _refuse_stranger(goal: str, left: str, line: list[str]) -> None:
         raise BadInput(f"--to {goal}: not an ancestor of the champion {left}; ancestors: {known}")
 
 
-def _earlier_champion(session: Session, id_: str) -> str | None:
-    crowned = {row.after for row in session.exec(select(MoveRow).where(MoveRow.alias == "champion"))}
-    fine = [a for a in _ancestors(session, id_)[1:] if a in crowned and _need(session, a).status != "quarantined"]
-    return fine[0] if fine else None
+def _refuse_base(connection: Connection, wanted: list[str]) -> None:
+    """Refuse to quarantine what nothing comes before, or what is not there."""
+    for first in range(0, len(wanted), CHUNK):
+        some = wanted[first : first + CHUNK]
+        query = select(GENERATION.c.id, GENERATION.c.parent).where(GENERATION.c.id.in_(some))
+        parents = {row.id: row.parent for row in connection.execute(query)}
+        for id_ in some:
+            if id_ not in parents:
+                raise BadInput(_unknown(id_))
+            if parents[id_] is None:
+                raise BadInput(f"{id_} is the base model: there is nothing to go back to")
 
 
-def _reserved(
-    id_: str, number: int, parent: str | None, cycle: int, trial: int, place: int, ledger: Ledger
-) -> GenerationRow:
-    return GenerationRow(
-        id=id_, number=number, parent=parent, cycle=cycle, trial=trial, place=place, answer=[], created_at=ledger.now()
-    )
+def _set(connection: Connection, id_: str, facts: Mapping[str, Any]) -> bool:
+    """Write columns of a generation; return whether it is there."""
+    return connection.execute(update(GENERATION).where(GENERATION.c.id == id_).values(dict(facts))).rowcount == 1
 
 
-def _need(session: Session, id_: str) -> GenerationRow:
-    row = session.get(GenerationRow, id_)
+_GENERATIONS = select(*(GENERATION.c[field.name] for field in fields(GenerationRecord)))
+
+
+def _need(connection: Connection, id_: str) -> GenerationRecord:
+    row = connection.execute(_GENERATIONS.where(GENERATION.c.id == id_)).first()
     if row is None:
-        raise BadInput(f"no generation {id_[:40]!r}; `metaevo generations` lists them")
-    return row
+        raise BadInput(_unknown(id_))
+    return GenerationRecord(*row)
 
 
-def line_of(id_: str, most: int | None = None) -> CTE:
-    """Return the query of a generation's line: (id, parent, depth), itself at depth 0, at most ``most`` rows.
-
-    One query whatever the length of the line: a walk row by row would make every cycle dearer than the one before.
-    """
-    first = select(GenerationRow.id, GenerationRow.parent, literal(0).label("depth")).where(GenerationRow.id == id_)
-    line = first.cte("line", recursive=True)
-    up = select(GenerationRow.id, GenerationRow.parent, line.c.depth + 1).where(GenerationRow.id == line.c.parent)
-    return line.union_all(up if most is None else up.where(line.c.depth + 1 < most))
+def _unknown(id_: str) -> str:
+    return f"no generation {id_[:40]!r}; `metaevo generations` lists them"
 
 
-def _ancestors(session: Session, id_: str, most: int | None = None) -> list[str]:
+def _ancestors(connection: Connection, id_: str, most: int | None = None) -> list[str]:
     line = line_of(id_, most)
-    rows = session.execute(select(line.c.id, line.c.parent).order_by(line.c.depth)).all()
+    rows = connection.execute(select(line.c.id, line.c.parent).order_by(line.c.depth)).all()
     if not rows or (most is None and rows[-1].parent is not None):
-        _need(session, rows[-1].parent if rows else id_)
+        _need(connection, rows[-1].parent if rows else id_)
     return [row.id for row in rows]
-
-
-def _descendants(session: Session, id_: str) -> Sequence[str]:
-    rows = session.exec(select(GenerationRow).order_by(col(GenerationRow.number))).all()
-    family = {id_}
-    for row in rows:
-        if row.parent in family and row.parts is not None:
-            family.add(row.id)
-    return sorted(family - {id_})

@@ -1,9 +1,9 @@
 """What came of a module: the generations of every trial that used it."""
 
-from sqlmodel import col, select
+from sqlalchemy import Text, and_, cast, select
 
 from metaevo.ledger.ledger import Ledger
-from metaevo.ledger.tables import GenerationRow, RecipeRow, StepRow, TrialRow
+from metaevo.ledger.tables import GENERATION, RECIPE, STEP, TRIAL
 
 
 def users(ledger: Ledger, module: str) -> list[str]:
@@ -11,10 +11,18 @@ def users(ledger: Ledger, module: str) -> list[str]:
 
     That is every generation of a trial whose recipe names it, or in whose journal one of its steps was finished.
     """
-    with ledger.read() as session:
-        recipes = {row.hash for row in session.exec(select(RecipeRow)) if module in row.modules}
-        steps = select(StepRow.cycle, StepRow.trial).where(StepRow.module == module, col(StepRow.digest).is_not(None))
-        trials = select(TrialRow.cycle, TrialRow.number).where(col(TrialRow.recipe).in_(recipes))
-        where = {*session.exec(steps).all(), *session.exec(trials).all()}
-        rows = session.exec(select(GenerationRow).order_by(col(GenerationRow.number))).all()
-        return [row.id for row in rows if row.recipe in recipes or (row.cycle, row.trial) in where]
+    named = cast(RECIPE.c.modules, Text).contains(f'"{module}"', autoescape=True)
+    recipes = select(RECIPE.c.hash).where(named).cte("recipes")
+    ran = and_(STEP.c.module == module, STEP.c.digest.is_not(None))
+    trials = (
+        select(STEP.c.cycle, STEP.c.trial)
+        .where(ran)
+        .union(select(TRIAL.c.cycle, TRIAL.c.number).join(recipes, recipes.c.hash == TRIAL.c.recipe))
+        .cte("trials")
+    )
+    by_recipe = select(GENERATION.c.id, GENERATION.c.number).join(recipes, recipes.c.hash == GENERATION.c.recipe)
+    same = and_(trials.c.cycle == GENERATION.c.cycle, trials.c.trial == GENERATION.c.trial)
+    by_trial = select(GENERATION.c.id, GENERATION.c.number).join(trials, same)
+    found = by_recipe.union(by_trial).subquery()
+    with ledger.look() as connection:
+        return list(connection.execute(select(found.c.id).order_by(found.c.number)).scalars())

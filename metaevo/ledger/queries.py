@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Row, func, or_, select
 
 from metaevo.ledger.ledger import Ledger
-from metaevo.ledger.lineage import line_of
+from metaevo.ledger.line import line_of
 from metaevo.ledger.tables import ALIAS, CYCLE, EVENT, RECIPE, STEP, TRIAL
 from objectives.types import Cell, Direction, Objective
 

@@ -11,8 +11,8 @@ from functools import partial
 from typing import Any
 
 from metaevo.artifacts.fingerprint import fingerprint
-from metaevo.kernels import TRIED
 from metaevo.ledger.journal import At, Journal, StepKey
+from metaevo.ledger.steps import StepName
 from metaevo.line.host import Host
 from metaevo.modules import generated_files
 from metaevo.modules.registry import Registry
@@ -122,7 +122,7 @@ class NewKernels:
             reports = [report(trial) for trial in (new, old) if trial.generation is not None]
             pair = _pair(module, new, old, reports, aimed)
             journal.step(
-                At(cycle).key(TRIED, number),
+                At(cycle).key(StepName.KERNEL_TRIAL, number),
                 fingerprint(asdict(pair)),
                 partial(_kept, host, pair),
                 kind=Pair,

@@ -13,13 +13,11 @@ from random import Random
 from statistics import fmean
 from typing import Any
 
-from sqlmodel import col, select
-
 from metaevo.artifacts.fingerprint import fingerprint
 from metaevo.engines.process import Child
 from metaevo.errors import KINDS, EngineError
 from metaevo.ledger.ledger import Ledger
-from metaevo.ledger.tables import TrialRow
+from metaevo.ledger.trials import TrialRecord, often_failed, study_rows
 from metaevo.modules.registry import Registry
 from metaevo.recipes.schema import Recipe
 from metaevo.search.score import feasible
@@ -28,6 +26,8 @@ from metaevo.search.space import default_params, space
 from objectives.statistics import rank_correlation
 
 WINDOW = 128
+FAILURES = 2
+"""Failed trials of a study after which a combination is left out."""
 ENQUEUED = 2
 STARTUP = 4
 PAIRS = 12
@@ -171,17 +171,13 @@ def _affordable(skeleton: Skeleton) -> bool:
 
 def study(ledger: Ledger, name: str, choices: Mapping[str, Skeleton], registry: Registry, before: int) -> Study:
     """Return the study of this ability and direction from the trials of earlier cycles, newest `WINDOW` rows."""
-    with ledger.read() as session:
-        mine = (TrialRow.study == name, TrialRow.cycle < before)
-        newest = select(TrialRow).where(*mine).order_by(col(TrialRow.cycle).desc(), col(TrialRow.number).desc())
-        rows = list(reversed(session.exec(newest.limit(WINDOW)).all()))
-        failed = session.exec(select(TrialRow.params).where(*mine, TrialRow.failure != "")).all()
-    failures = Counter(params.get("skeleton") for params in failed)
-    kept = {id_: s for id_, s in choices.items() if failures[id_] < 2}
+    rows = study_rows(ledger, name, before, WINDOW)
+    failed = often_failed(ledger, name, before, FAILURES)
+    kept = {id_: s for id_, s in choices.items() if id_ not in failed}
     return Study(name, kept or dict(choices), tuple(evidence(row) for row in rows), registry)
 
 
-def evidence(row: TrialRow) -> dict[str, Any]:
+def evidence(row: TrialRecord) -> dict[str, Any]:
     """Return a trial as Optuna sees it."""
     return {"params": row.params, "score": row.score, "constraints": row.constraints, "fidelity": row.fidelity}
 

@@ -16,6 +16,7 @@ from metaevo.artifacts.fingerprint import fingerprint
 from metaevo.engines.protocol import Engine
 from metaevo.errors import EngineError, ModuleFailed
 from metaevo.ledger.journal import At, Journal
+from metaevo.ledger.steps import StepName
 from metaevo.line.answer import examined, measure_mark
 from metaevo.line.host import Host
 from metaevo.recipes.schema import Recipe
@@ -136,7 +137,7 @@ class Search:
         self, evidence: Study, number: int, count: int, asked: Mapping[int, dict[str, Any]]
     ) -> dict[str, Any]:
         """Return a proposal as a journalled step: what Optuna said once stays said. A new kernel's trial is its own."""
-        key = At(self.cycle).key("search.ask", number)
+        key = At(self.cycle).key(StepName.SEARCH_ASK, number)
         seed = self.journal.stream_seed(key)
         own = self.kernels.proposal(number, count, asked, self._every())
         more = [] if own is None else [own]
@@ -217,7 +218,7 @@ class Search:
 
     def _dev(self, generation: Generation, number: int, engine: Engine, place: int = 99) -> Report:
         """Return the report on the cycle's dev items, journalled with the trial (what was before it under trial 0)."""
-        key = At(self.cycle, number, stage=place).key("score")
+        key = At(self.cycle, number, stage=place).key(StepName.SCORE)
         mark = measure_mark(self.host, generation, self.ground.dev)
         report: Report = self.journal.step(
             key,
@@ -258,7 +259,7 @@ class Search:
         if own and len(finals) > 1 and not any(t in own for t in finals):
             finals[-1] = self._shortest(own, {t.number: len(self._recipe(params[t.number]).modules) for t in own})
         if self.cycle % 4 == 0 and len(finals) > 1 and (rest := [t.number for t in ranked[self.rules.finals :]]):
-            number = drawn_at_random(self.journal.stream_seed(At(self.cycle).key("search.random")), rest)
+            number = drawn_at_random(self.journal.stream_seed(At(self.cycle).key(StepName.SEARCH_RANDOM)), rest)
             finals[-1] = next(t for t in ranked if t.number == number)
         return finals
 

@@ -1,6 +1,6 @@
 """What the ledger knows of the kernels of earlier cycles: which were proposed, what their trials showed.
 
-A kernel's proposal is a journal row (`PROPOSED`), the trial beside the same recipe without it another (`TRIED`). The
+A kernel's proposal is a journal row, the trial beside the same recipe without it another. The
 archive is rebuilt from both, so that nothing but the ledger and the home's files is the truth.
 """
 
@@ -9,21 +9,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlmodel import col, select
-
 from metaevo.artifacts.bodies import Shelf
 from metaevo.artifacts.store import Store
-from metaevo.kernels import TRIED
 from metaevo.ledger.journal import body_of
 from metaevo.ledger.ledger import Ledger
-from metaevo.ledger.tables import StepRow
+from metaevo.ledger.proposed import StepRecord, measured_kernels, proposals_counted, proposals_of
 from metaevo.modules import generated_files
 from metaevo.modules.registry import Registry
 from metaevo.synthesis.archive import Archive, Candidate
 from metaevo.synthesis.authors import Spent
 from metaevo.synthesis.proposals import INFRASTRUCTURE, Cost, Refusal
 
-PROPOSED = "kernel"
 UNAVAILABLE = "sandbox unavailable"
 """The reason that is none: nothing was learnt about the proposal."""
 WINDOW = 64
@@ -122,32 +118,30 @@ class Worth:
 
 def known_ids(ledger: Ledger, before: int) -> frozenset[str]:
     """Return the ids of all candidates that earlier cycles judged, refused ones too."""
-    with ledger.read() as session:
-        mine = (StepRow.step == PROPOSED, StepRow.cycle < before)
-        rows = session.exec(select(StepRow.counts).where(*mine)).all()
+    rows = proposals_counted(ledger, before)
     return frozenset(row["id"] for row in rows if "id" in row and row["reason"] != UNAVAILABLE)
 
 
 def worths(ledger: Ledger, before: int) -> dict[str, Worth]:
     """Return what was measured of each kernel in earlier cycles, by ``slot.name``, the newest `WINDOW`."""
-    with ledger.read() as session:
-        mine = (StepRow.step == TRIED, StepRow.cycle < before, col(StepRow.digest).is_not(None))
-        newest = select(StepRow).where(*mine).order_by(col(StepRow.cycle).desc(), col(StepRow.position))
-        rows = session.exec(newest.limit(WINDOW)).all()
-    return {row.module: Worth(row.counts["gain"], row.counts["error"]) for row in reversed(rows)}
+    return {row.module: _worth(row) for row in measured_kernels(ledger, before, WINDOW)}
+
+
+def _worth(row: StepRecord) -> Worth:
+    return Worth(row.counts["gain"], row.counts["error"])
 
 
 def archive_of(ledger: Ledger, store: Store, registry: Registry, before: int) -> Archive:
-    """Return the archive of the kernels that were measured in earlier cycles and may still be used."""
-    known = worths(ledger, before)
-    with ledger.read() as session:
-        mine = (StepRow.step == PROPOSED, StepRow.cycle < before, col(StepRow.digest).is_not(None))
-        rows = session.exec(select(StepRow).where(*mine).order_by(col(StepRow.cycle), col(StepRow.position))).all()
-    usable = {
-        f"{slot}.{name}" for slot in {label.partition(".")[0] for label in known} for name in registry.names(slot)
-    }
+    """Return the archive of the kernels that were measured in earlier cycles and may still be used.
+
+    A kernel is tried in the cycle that proposed it, so the proposals of the cycles in the window are all there are.
+    """
+    measured = measured_kernels(ledger, before, WINDOW)
+    known = {row.module: _worth(row) for row in measured}
+    slots = {label.partition(".")[0] for label in known}
+    usable = {f"{slot}.{name}" for slot in slots for name in registry.names(slot)}
     archive = Archive()
-    for row in rows:
+    for row in proposals_of(ledger, {row.cycle for row in measured}):
         label = row.counts.get("module")
         worth = known.get(label) if label in usable else None
         if worth is None or worth.gain is None:

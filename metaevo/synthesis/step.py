@@ -17,6 +17,7 @@ from metaevo.engines.protocol import Sampling
 from metaevo.errors import BadInput, ModuleFailed, SandboxUnavailable
 from metaevo.kernels import CONTRACTS, TASK
 from metaevo.ledger.journal import At, Journal
+from metaevo.ledger.steps import StepName
 from metaevo.line.answer import graded, measure_mark, sampled
 from metaevo.line.effects import redacted
 from metaevo.line.host import Host
@@ -29,7 +30,7 @@ from metaevo.synthesis.authors import Authors, nobody
 from metaevo.synthesis.inputs import Samples
 from metaevo.synthesis.proposals import Cost, Proposer, Request, in_turn
 from metaevo.synthesis.proposer import Grammar
-from metaevo.synthesis.record import PROPOSED, UNAVAILABLE, Proposal, archive_of, failures, known_ids, spent, told
+from metaevo.synthesis.record import UNAVAILABLE, Proposal, archive_of, failures, known_ids, spent, told
 from metaevo.synthesis.refusals import Refusal as Why
 from metaevo.synthesis.samples import described, fixed
 from metaevo.synthesis.tree import from_json
@@ -97,7 +98,7 @@ class Synthesis:
         self, position: int, kind: str, archive: Archive, known: frozenset[str], samples: Samples | None
     ) -> Proposal:
         """Return one proposal with what became of it."""
-        key = At(self.cycle).key(PROPOSED, position)
+        key = At(self.cycle).key(StepName.KERNEL, position)
         rng = self.journal.stream(key)
         parents = archive.ask(rng, kind)
         before = frozenset(one.candidate.id for one in self.done if one.candidate is not None)
@@ -170,7 +171,7 @@ class Synthesis:
             return tuple(made.label for made in self.done if made.accepted)
 
         labels: tuple[str, ...] = self.journal.step(
-            At(self.cycle).key("kernels"),
+            At(self.cycle).key(StepName.KERNELS),
             fingerprint([made.label for made in self.done]),
             write,
             kind=tuple[str, ...],
@@ -195,7 +196,7 @@ class Synthesis:
         """
         seeds, champion = self.ground.seeds, self.ground.parent
         tasks = seeds[:: max(1, len(seeds) // TASKS)][:TASKS]
-        key = At(self.cycle).key("kernel.rows")
+        key = At(self.cycle).key(StepName.KERNEL_ROWS)
         how = replace(DRAWN, seed=self.journal.stream_seed(key) % 2**31)
 
         def judged() -> Experiences:

@@ -54,9 +54,11 @@ def rollback(
     to: Annotated[str | None, Option("the ancestor to go back to (default: the previous champion)")] = None,
 ) -> RolledBack:
     """Make an ancestor the champion again: weights, memory, prompts and objectives together."""
+    from metaevo.ledger.cycles import close_open_cycle
     from metaevo.ledger.lineage import Lineage
     from metaevo.ledger.lineage import rollback as roll_back
-    from services.views.generations import close_open_cycle, verified
+    from metaevo.types import CycleEnd
+    from services.views.generations import verified
 
     with home.held():
         ledger = home.ledger(read_only=False)
@@ -67,7 +69,7 @@ def rollback(
                 verified(home, row)
                 target = row.id
             left, goal = roll_back(ledger, target, who="operator", why=reason)
-            close_open_cycle(ledger, f"rolled back to {goal}")
+            close_open_cycle(ledger, "void", CycleEnd.ROLLED_BACK, f"rolled back to {goal}")
             ledger.event("rolled_back", f"rolled back from {left} to {goal}: {reason}")
         finally:
             ledger.close()

@@ -1,7 +1,5 @@
 """Generations as data: a page of a list, everything about one, and the checks a rollback needs."""
 
-from sqlmodel import select
-
 from metaevo.errors import BadInput
 from metaevo.gate.evidence import Verdict
 from metaevo.ledger import queries
@@ -14,8 +12,7 @@ from metaevo.ledger.generation_queries import (
     origin,
 )
 from metaevo.ledger.ledger import Ledger
-from metaevo.ledger.lineage import Lineage
-from metaevo.ledger.tables import CycleRow, GenerationRow
+from metaevo.ledger.lineage import GenerationRecord, Lineage
 from services.home import Home
 from services.records.generations import AnswerStep, CellMean, GenerationDetail, ListedGeneration, ShortVerdict
 from services.reports.verdicts import full, kept_reason, pursued
@@ -94,7 +91,7 @@ def _detail(ledger: Ledger, found: GenerationFacts, made: GenerationOrigin) -> G
     )
 
 
-def verified(home: Home, row: GenerationRow) -> None:
+def verified(home: Home, row: GenerationRecord) -> None:
     """Check that a generation can be gone back to: every file of its parts is there and unchanged.
 
     Raises:
@@ -109,11 +106,3 @@ def verified(home: Home, row: GenerationRow) -> None:
         below = store.manifest(digest)["meta"].get("base")
         if below is not None:
             store.tree(below)
-
-
-def close_open_cycle(ledger: Ledger, why: str) -> None:
-    """Close a running cycle that stands on the generation that was left."""
-    with ledger.write() as session:
-        for row in session.exec(select(CycleRow).where(CycleRow.outcome == "open")):
-            row.outcome, row.why, row.closed_at = "void", why, ledger.now()
-            session.add(row)

@@ -1,14 +1,16 @@
 """What a person decides about a generated module: take it for good, or put it away with all that came of it."""
 
 from metaevo.errors import BadInput, Refused
+from metaevo.ledger.cycles import close_open_cycle
 from metaevo.ledger.lineage import quarantine
 from metaevo.ledger.provenance import users
 from metaevo.modules import generated_files
 from metaevo.modules.generated_files import Generated
 from metaevo.modules.slots import SLOTS
+from metaevo.types import CycleEnd
 from services.home import Home
 from services.records.modules import AdoptedModule, QuarantinedModule
-from services.views.generations import close_open_cycle, verified
+from services.views.generations import verified
 
 
 def found(home: Home, which: str) -> Generated:
@@ -77,7 +79,7 @@ def _line_marked(home: Home, made: Generated, reason: str) -> tuple[list[str], s
         why = f"{made.label} is quarantined: {reason}"
         ids = users(ledger, made.label)
         marked, champion = quarantine(ledger, ids, who="operator", why=why, check=lambda row: verified(home, row))
-        close_open_cycle(ledger, why)
+        close_open_cycle(ledger, "void", CycleEnd.QUARANTINED, why)
         ledger.event("module_quarantined", f"{why}; {len(marked)} generations with it")
     finally:
         ledger.close()

@@ -86,8 +86,8 @@ def train(app: App, id_: str, level: int, spec: TrainSpec, answer: tuple[StepSpe
     objective = {"ability": "other", "direction": "performance", "cells": [f"sorting/{level}"], "reason": id_}
     manifest = host.store.put(json.dumps({"id": id_, "parts": parts}).encode())
     host.lineage.publish(made, manifest=manifest, objective=objective | {"rule": "by hand"})
-    with host.ledger.write() as session:
-        promote(session, host.ledger, id_, who="test", why="made by hand", evidence={})
+    with host.ledger.transaction() as connection:
+        promote(connection, host.ledger, id_, who="test", why="made by hand", evidence={})
 
 
 @dataclass(frozen=True)

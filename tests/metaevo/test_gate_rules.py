@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -10,16 +11,19 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlmodel import select
 
 from metaevo.artifacts.bodies import dump
 from metaevo.artifacts.store import Store
 from metaevo.gate.decision import Case, decide, gain_numbers, resumed
 from metaevo.gate.exam import Confirmed, Pairs
-from metaevo.gate.gain import confirm, confirmations, hopeless, open_confirmation, screen
+from metaevo.gate.gain import confirm, hopeless, screen
 from metaevo.gate.protection import harmed_cells, needed_items
 from metaevo.gate.rules import GateRules
+from metaevo.ledger.confirmations import Confirmation, confirmed, open_confirmation, served
 from metaevo.ledger.journal import At
 from metaevo.ledger.ledger import Ledger, open_ledger
+from metaevo.ledger.tables import ConfirmationRow
 from metaevo.types import Completion, Generation, Verdict
 from objectives.goals import Rule
 from objectives.statistics import Wealth, level
@@ -196,16 +200,27 @@ def ground(tmp_path: Path) -> Ground:
 
 
 def test_the_kth_confirmation_of_an_epoch_has_its_level_and_its_row_for_good(ground: Ground) -> None:
-    exam: Any = SimulatedExam(Random(1), at=At(7))
-    rows = [open_confirmation(ground.ledger, exam, 1, f"g{i:06d}", (AIM, SMALL)) for i in (3, 4, 5)]
+    def opened(epoch: int, candidate: str, cells: tuple[Cell, ...]) -> Confirmation:
+        about = {"cycle": 7, "cells": [str(cell) for cell in cells], "level": partial(level, GateRules().alpha)}
+        return open_confirmation(ground.ledger, epoch=epoch, candidate=candidate, **about)  # type: ignore[arg-type]
+
+    rows = [opened(1, f"g{i:06d}", (AIM, SMALL)) for i in (3, 4, 5)]
     assert [(row.k, row.level) for row in rows] == [(k, 0.05 / (k * (k + 1))) for k in (1, 2, 3)]
-    again = open_confirmation(ground.ledger, exam, 1, "g000004", (AIM,))
+    again = opened(1, "g000004", (AIM,))
     assert (again.k, again.level) == (2, rows[1].level)
-    assert open_confirmation(ground.ledger, exam, 2, "g000009", (AIM,)).k == 1
-    known = confirmations(ground.ledger, 1, before=8)
-    assert [candidate for candidate, _ in known] == ["g000003", "g000004", "g000005"]
-    assert known[0][1] == ["addition/5", "sorting/1"]
-    assert confirmations(ground.ledger, 1, before=7) == []
+    assert opened(2, "g000009", (AIM,)).k == 1
+    with ground.ledger.read() as session:
+        known = session.exec(select(ConfirmationRow).where(ConfirmationRow.epoch == 1)).all()
+    assert [row.candidate for row in known] == ["g000003", "g000004", "g000005"]
+    assert known[0].cells == ["addition/5", "sorting/1"]
+    assert confirmed(ground.ledger, 1, before=8) == 3
+    assert served(ground.ledger, 1, 8, ["addition/5", "sorting/1", "other/1"]) == {
+        "addition/5": 3,
+        "sorting/1": 3,
+        "other/1": 0,
+    }
+    assert confirmed(ground.ledger, 1, before=7) == 0
+    assert served(ground.ledger, 1, 7, ["addition/5"]) == {"addition/5": 0}
 
 
 def verdict(ground: Ground, exam: SimulatedExam, manifest: Any = None, **case: Any) -> Verdict:
@@ -275,7 +290,7 @@ def test_every_verdict_has_its_reason_and_its_numbers(ground: Ground, name: str)
         assert r.numbers
         assert reason_words({"code": r.code, "numbers": dict(r.numbers)}).startswith(f"{r.code}: ")
         assert r.code in WORDS or r.code.startswith("guard ")
-    assert bool(confirmations(ground.ledger, 1, before=99)) == (reason != "screen failed")
+    assert bool(confirmed(ground.ledger, 1, before=99)) == (reason != "screen failed")
 
 
 def test_protection_is_looked_at_only_after_a_proven_gain(ground: Ground) -> None:

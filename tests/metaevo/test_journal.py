@@ -12,7 +12,7 @@ from metaevo import testing
 from metaevo.artifacts.bodies import SMALL
 from metaevo.artifacts.store import Store
 from metaevo.errors import CodeChanged, ModuleFailed, ReplayError, StoreError
-from metaevo.ledger.journal import At, Journal, StepKey, moved
+from metaevo.ledger.journal import At, Journal, StepKey
 from metaevo.ledger.ledger import Ledger, open_ledger
 from metaevo.ledger.postgres import Postgres
 from metaevo.ledger.tables import StepRow
@@ -215,5 +215,4 @@ def test_another_seed_is_another_stream(key: StepKey) -> None:
 def test_places() -> None:
     at = At(9, 2, 1, 3)
     assert at.key("update", 4) == (9, 2, 1, 3, "update", 4)
-    assert moved(at, round=0, trial=5) == At(9, 5, 1, 0)
     assert at == At(9, 2, 1, 3)

@@ -42,13 +42,13 @@ class Family:
     def promoted(self, parent: str) -> str:
         """Publish a child of the champion and promote it."""
         id_ = self.born(parent, "candidate")
-        with self.ledger.write() as session:
-            promote(session, self.ledger, id_, who="metaevo", why="gain proven", evidence={"cycle": self.cycle})
+        with self.ledger.transaction() as connection:
+            promote(connection, self.ledger, id_, who="metaevo", why="gain proven", evidence={"cycle": self.cycle})
         return id_
 
     def moved(self, alias: str, before: str | None, after: str | None) -> None:
-        with self.ledger.write() as session:
-            move(session, self.ledger, alias, before, after, who="test", why="because")
+        with self.ledger.transaction() as connection:
+            move(connection, self.ledger, alias, before, after, who="test", why="because")
 
     def back(self, target: str | None = None) -> tuple[str, str]:
         return rollback(self.ledger, target, who="operator", why="it got worse")
@@ -155,9 +155,9 @@ def test_a_refused_move_undoes_the_whole_transaction(family: Family) -> None:
     one = family.born("g000000", "candidate")
 
     def overtaken() -> None:
-        with family.ledger.write() as session:
-            promote(session, family.ledger, one, who="metaevo", why="x", evidence={})
-            move(session, family.ledger, "reference", one, "g000000", who="metaevo", why="x")
+        with family.ledger.transaction() as connection:
+            promote(connection, family.ledger, one, who="metaevo", why="x", evidence={})
+            move(connection, family.ledger, "reference", one, "g000000", who="metaevo", why="x")
 
     with pytest.raises(Refused):
         overtaken()

@@ -25,8 +25,8 @@ class Family:
         self.lineage = Lineage(self.ledger)
         base = self.born(None, "champion")
         for alias in ("champion", "reference"):
-            with self.ledger.write() as session:
-                move(session, self.ledger, alias, None, base, who="test", why="base")
+            with self.ledger.transaction() as connection:
+                move(connection, self.ledger, alias, None, base, who="test", why="base")
 
     def born(self, parent: str | None, status: str = "candidate") -> str:
         (id_,) = self.lineage.reserve(self.cycle, 1, 1, parent)
@@ -36,8 +36,8 @@ class Family:
 
     def promoted(self, parent: str) -> str:
         id_ = self.born(parent)
-        with self.ledger.write() as session:
-            promote(session, self.ledger, id_, who="test", why="gain", evidence={})
+        with self.ledger.transaction() as connection:
+            promote(connection, self.ledger, id_, who="test", why="gain", evidence={})
         return id_
 
     def away(self, *ids: str, **more: Any) -> tuple[list[str], str | None]:
@@ -74,8 +74,8 @@ def test_the_champion_s_nearest_clean_ancestor_takes_its_place(family: Family) -
 def test_several_are_put_away_at_once_and_the_base_takes_over(family: Family) -> None:
     one = family.promoted("g000000")
     two = family.promoted(one)
-    with family.ledger.write() as session:
-        move(session, family.ledger, "reference", "g000000", one, who="test", why="fifth")
+    with family.ledger.transaction() as connection:
+        move(connection, family.ledger, "reference", "g000000", one, who="test", why="fifth")
     assert family.away(two, one) == ([one, two], "g000000")
     assert (family.alias("champion"), family.alias("previous"), family.alias("reference")) == (
         "g000000",

@@ -227,7 +227,8 @@ def test_a_study_is_the_newest_rows_of_earlier_cycles_without_what_failed_twice(
 
     def trial(cycle: int, number: int, **facts: Any) -> TrialRow:
         common = {"study": "x", "recipe": "r", "fidelity": 1.0, "constraints": {}, "params": {"skeleton": ids[0]}}
-        return TrialRow(cycle=cycle, number=number, **(common | {"score": 0.1} | facts))
+        made: dict[str, Any] = common | {"score": 0.1} | facts
+        return TrialRow(cycle=cycle, number=number, skeleton=made["params"]["skeleton"], **made)
 
     with ledger.write() as session:
         session.add_all([trial(1, i) for i in range(WINDOW + 5)])
