@@ -21,6 +21,7 @@ from metaevo.effects import (
     Weights,
 )
 from metaevo.history import History
+from metaevo.traits import Trait
 from metaevo.types import (
     Attempt,
     Attempts,
@@ -72,6 +73,7 @@ __all__ = [
     "Task",
     "Tasks",
     "TrainSpec",
+    "Trait",
     "Turn",
     "Weights",
     "answered",

@@ -20,7 +20,8 @@ FeedbackSource: TypeAlias = Literal["environment", "model", "human"]
 class Knob:
     """A searched number: Optuna looks in [low, high], a recipe may go as far as [least, most] (default: the same).
 
-    ``budget`` marks a knob that costs in proportion: a trial at low fidelity gets that share of it.
+    ``budget`` marks a knob that costs in proportion: a trial at low fidelity gets that share of it. ``mark``
+    marks a score from which on rows are kept: beside a kernel that scores it is lowered, for such scores are rarely 1.
     """
 
     low: float
@@ -29,6 +30,7 @@ class Knob:
     least: float | None = None
     most: float | None = None
     budget: bool = False
+    mark: bool = False
 
 
 @dataclass(frozen=True, slots=True)

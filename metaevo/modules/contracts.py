@@ -8,7 +8,7 @@ that ask for `Run`: admission tries them with a sandbox (`given`), and what it a
 import ast
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import partial
@@ -35,6 +35,7 @@ from metaevo.history import CellState, History
 from metaevo.modules.registry import Registry
 from metaevo.modules.slots import SLOTS, Module
 from metaevo.prompts import load as load_dialect
+from metaevo.traits import Trait
 from metaevo.types import Generation, Knob, TrainSpec
 from objectives.types import Cell, Direction, Report, Split
 
@@ -178,7 +179,7 @@ def reaches_for_nothing(module: Module) -> str | None:
     """A module gets what it needs through its signature: of our packages it may import only the vocabulary."""
     if module.path.suffix != ".py":  # a kernel's source runs in the sandbox, and nowhere else
         return None
-    allowed = ("metaevo", "metaevo.types", "metaevo.history", "metaevo.errors", "objectives.types")
+    allowed = ("metaevo", "metaevo.types", "metaevo.traits", "metaevo.history", "metaevo.errors", "objectives.types")
     trains = module.slot in ("update", "consolidation")
     for node in ast.walk(ast.parse(module.path.read_text(encoding="utf-8"))):
         names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
@@ -191,16 +192,53 @@ def reaches_for_nothing(module: Module) -> str | None:
     return None
 
 
+ASKS: Mapping[Trait, frozenset[type]] = {
+    Trait.GIVES_VERDICT: frozenset({Reward}),
+    Trait.NEEDS_ROUNDS: frozenset({Past}),
+    Trait.REPLAYS: frozenset({Archive, Past}),
+}
+"""What a module must ask for, one of them, to do what the trait says."""
+
+
+def traits_fit_its_slot(module: Module) -> str | None:
+    """A module declares only what a module of its slot and signature can do."""
+    for trait in sorted(module.traits):
+        if module.slot not in trait.slots:
+            return f"it declares {trait}, which is said in {' or '.join(trait.slots)}"
+        if trait in ASKS and not ASKS[trait] & set(module.effects.values()):
+            asked = " or ".join(sorted(kind.__name__ for kind in ASKS[trait]))
+            return f"it declares {trait} without asking for {asked}"
+    if Trait.TAKES_PAIRS in module.traits and module.online:
+        return f"it declares {Trait.TAKES_PAIRS} and takes tasks"
+    return None
+
+
+def does_what_it_declares(module: Module) -> str | None:
+    """A module that gives pairs says so, for they fit few updates; one that chooses makes no rows of its own."""
+    if module.slot != "refinement":
+        return None
+    batch = batch_for("refinement")
+    made = _runs(module, batch)
+    if Trait.GIVES_PAIRS not in module.traits and any(row.rejected is not None for row in made):
+        return f"it gives rows with a rejected attempt: add TRAITS = (Trait.{Trait.GIVES_PAIRS.name},)"
+    known = [row.attempt for row in batch]
+    if Trait.CHOOSES in module.traits and any(row.attempt not in known for row in made):
+        return f"it declares {Trait.CHOOSES} and makes rows"
+    return None
+
+
 LAWS: tuple[Law, ...] = (
     Law("reaches for nothing", reaches_for_nothing),
+    Law("traits fit its slot", traits_fit_its_slot),
     Law("leaves its batch alone", is_pure),
     Law("repeats itself", repeats_itself),
     Law("takes an empty batch", takes_an_empty_batch),
     Law("knobs survive JSON", knobs_round_trip),
     Law("search space is legal", search_space_is_legal),
     Law("groups may be permuted", groups_may_be_permuted),
+    Law("does what it declares", does_what_it_declares),
 )
-ON_SIGNATURE = frozenset({"reaches for nothing", "knobs survive JSON", "search space is legal"})
+ON_SIGNATURE = frozenset({"reaches for nothing", "traits fit its slot", "knobs survive JSON", "search space is legal"})
 
 
 def cites_its_source(module: Module) -> str | None:

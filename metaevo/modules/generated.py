@@ -32,6 +32,7 @@ from metaevo.modules.generated_rows import (
     wrong,
 )
 from metaevo.modules.slots import Module, read
+from metaevo.traits import Trait
 from metaevo.types import Attempts, Experience, Experiences, Feedback, Knob, Tasks, Turn, solved
 from objectives.types import Json, Message, Objective, Task
 from sandbox.types import Kernel, Row
@@ -271,18 +272,23 @@ def _posed(tasks: Tasks, said_P: Sequence[Mapping[str, Any]], keep_parents: bool
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """One kind of kernel in one slot: its functions, in the order in which they run, and the module around them."""
+    """One kind of kernel in one slot: its functions, in the order in which they run, and the module around them.
+
+    What a kernel keeps, weighs or writes is not known to be right, so a kind has only the traits that its host side
+    guarantees.
+    """
 
     functions: tuple[str, ...]
     wrap: Callable[[Code], Callable[..., Any]]
+    traits: tuple[Trait, ...] = ()
 
 
 FORMS: Mapping[tuple[str, str], Form] = {
     ("tasks", "rewrite"): Form(("rewrite",), _pose),
     ("tasks", "order"): Form(("order",), _order),
     ("tasks", "ask"): Form(("ask", "use"), _ask_pose),
-    ("feedback", "score"): Form(("score",), _score),
-    ("feedback", "ask"): Form(("ask", "use"), _ask_score),
+    ("feedback", "score"): Form(("score",), _score, (Trait.GIVES_SCORE,)),
+    ("feedback", "ask"): Form(("ask", "use"), _ask_score, (Trait.GIVES_SCORE,)),
     ("refinement", "keep"): Form(("keep",), _keep),
     ("refinement", "weight"): Form(("weight",), _weight),
     ("refinement", "rewrite"): Form(("rewrite",), _rewrite),
@@ -295,5 +301,5 @@ FORMS: Mapping[tuple[str, str], Form] = {
 
 def build(code: Code, path: Path, digest: str, doc: str) -> Module:
     """Return the module that a kernel is."""
-    call = FORMS[code.slot, code.kind].wrap(code)
-    return replace(read(code.slot, code.name, call, path, digest), doc=doc)
+    form = FORMS[code.slot, code.kind]
+    return replace(read(code.slot, code.name, form.wrap(code), path, digest, form.traits), doc=doc)

@@ -148,7 +148,7 @@ def _function(slot: str, name: str, module: ModuleType, path: Path, digest: str)
     call = getattr(module, name, None)
     if not inspect.isfunction(call):
         raise ModuleFailed(f"{path}: must define a function {name!r}, like the file's name")
-    return read(slot, name, call, path, digest)
+    return read(slot, name, call, path, digest, getattr(module, "TRAITS", ()))
 
 
 def code_digest(path: Path) -> str:

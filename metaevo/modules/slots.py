@@ -17,16 +17,17 @@ The signature is the configuration, the search space, the documentation row and 
 
 import difflib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
-from metaevo.effects import EFFECTS
+from metaevo.effects import EFFECTS, Weights
 from metaevo.errors import BadInput, ModuleFailed
 from metaevo.history import History
+from metaevo.traits import Trait
 from metaevo.types import Attempts, Experiences, Generation, Knob, Tasks, TrainSpec
 from objectives.types import Objective, Report
 
@@ -54,7 +55,8 @@ GIVES: Mapping[str, Any] = {
 }
 SLOTS: tuple[str, ...] = tuple(TAKES)
 RECIPE_SLOTS: tuple[str, ...] = SLOTS[:7]
-CHAINED = frozenset({"tasks", "feedback", "refinement", "stability", "consolidation"})
+STAGE_SLOTS: tuple[str, ...] = RECIPE_SLOTS[:6]
+"""Those of one stage, in the order in which they run; consolidation comes after the last one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,12 @@ class Module:
     digest: str
     doc: str
     online: bool = False
+    traits: frozenset[Trait] = frozenset()
+
+    @property
+    def procedure(self) -> bool:
+        """Return whether it is an update that changes how the model answers and trains nothing."""
+        return self.slot == "update" and not self.online and Weights not in self.effects.values()
 
     def fill(self, given: Mapping[str, Any], place: str) -> dict[str, Any]:
         """Return all knobs, given ones checked and the rest at their defaults.
@@ -84,11 +92,11 @@ class Module:
             raise BadInput(_why(self, given, error, place)) from error
 
 
-def read(slot: str, name: str, call: Callable[..., Any], path: Path, digest: str) -> Module:
-    """Return the module that ``call`` is.
+def read(slot: str, name: str, call: Callable[..., Any], path: Path, digest: str, said: Iterable[str] = ()) -> Module:
+    """Return the module that ``call`` is; ``said`` are the traits its file declares.
 
     Raises:
-        ModuleFailed: The signature breaks the slot's contract; the sentence says how.
+        ModuleFailed: The signature breaks the slot's contract, or a trait is unknown; the sentence says how.
     """
     at = f"{slot}.{name}"
     try:
@@ -119,7 +127,20 @@ def read(slot: str, name: str, call: Callable[..., Any], path: Path, digest: str
         raise ModuleFailed(f"{at}: its knobs are no fields: {' '.join(str(error).split())[:200]}") from error
     doc = inspect.getdoc(inspect.getmodule(call)) or inspect.getdoc(call) or ""
     online = slot == "update" and takes == Tasks
-    return Module(slot, name, call, effects, knobs, space, path, digest, doc, online)
+    return Module(slot, name, call, effects, knobs, space, path, digest, doc, online, _traits(at, said))
+
+
+def _traits(at: str, said: object) -> frozenset[Trait]:
+    if isinstance(said, str) or not isinstance(said, Iterable):
+        raise ModuleFailed(f"{at}: TRAITS = {said!r:.60}: want a tuple of traits, like (Trait.CHOOSES,)")
+    known = {str(trait): trait for trait in Trait}
+    names = [str(name) for name in said]
+    for name in names:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f"did you mean Trait.{known[close[0]].name}?" if close else f"known: {', '.join(known)}"
+            raise ModuleFailed(f"{at}: TRAITS: unknown trait {name!r:.60}; {hint}")
+    return frozenset(known[name] for name in names)
 
 
 def _knob(at: str, parameter: inspect.Parameter, hint: Any) -> tuple[Any, Knob | tuple[Any, ...]]:

@@ -17,7 +17,8 @@
     [[consolidation]]
     use = "adaptive_model_averaging"
 
-Nothing here can say a threshold, a seed, an item count of an examination or what is protected.
+``prior`` (0 to 9) says which untried recipe a search starts with, lower ones first; like the prose it is no part of the
+hash. Nothing here can say a threshold, a seed, an item count of an examination or what is protected.
 """
 
 import difflib
@@ -34,7 +35,7 @@ from metaevo.errors import BadInput, MetaevoError
 from metaevo.modules.registry import Registry
 from metaevo.modules.slots import RECIPE_SLOTS
 
-PROSE = frozenset({"name", "doc", "system", "arxiv", "observable", "faithful"})
+PROSE = frozenset({"name", "doc", "system", "arxiv", "observable", "faithful", "prior"})
 FOLDER = Path(__file__).parent
 
 
@@ -85,6 +86,8 @@ class Recipe(BaseModel):
     arxiv: str = ""
     observable: str = ""
     faithful: bool = False
+    prior: int = Field(default=9, ge=0, le=9)
+    """Which untried preset search starts with, lower ones first."""
     stage: tuple[Stage, ...] = Field(min_length=1)
     consolidation: tuple[Step, ...] = ()
 

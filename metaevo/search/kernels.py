@@ -16,20 +16,19 @@ from metaevo.ledger.steps import StepName
 from metaevo.line.host import Host
 from metaevo.modules import generated_files
 from metaevo.modules.registry import Registry
+from metaevo.modules.slots import Module
 from metaevo.recipes.schema import Recipe, Step
+from metaevo.search.installed import Installed, Modules, has
 from metaevo.search.rules import broken
 from metaevo.search.skeletons import Skeleton, identify, placed
-from metaevo.types import Trial, TrialEnd
+from metaevo.traits import Trait
+from metaevo.types import Knob, Trial, TrialEnd
 from objectives.statistics import difference, z
 from objectives.types import Cell, Report
 
 PLACES = ("tasks", "feedback", "refinement")
-FILTER = "metric_filter"
-MARK = f"refinement.{FILTER}.at_least"
 HALF = 0.5
-"""The filter's mark beside a kernel that scores: a right answer passes from this score on, a wrong one never."""
-MAKERS = ("rationalization", "revision", "preference_pairs")
-"""Refinements that make rows; the others choose among them."""
+"""A filter's mark beside a kernel that scores: a right answer passes from this score on, a wrong one never."""
 CONFIDENCE = 0.95
 """Of the bounds from which the standard error is taken."""
 
@@ -57,6 +56,8 @@ class NewKernels:
     """By module: a skeleton's id to the same with the kernel."""
     pairs: dict[int, tuple[str, int]] = field(default_factory=dict)
     """By trial number: its module and the trial it is compared with."""
+    marks: frozenset[str] = frozenset()
+    """The parameters that are a filter's mark, lowered beside a kernel that scores."""
 
     @property
     def skeletons(self) -> dict[str, Skeleton]:
@@ -82,7 +83,7 @@ class NewKernels:
         twin = min(possible, key=lambda trial: (choices[asked[trial]["skeleton"]].preset is None, trial))
         self.pairs[number + 1] = (module, twin)
         params = {**asked[twin], "skeleton": fits[asked[twin]["skeleton"]].id}
-        return params | ({MARK: HALF} if module.startswith("feedback.") and MARK in params else {})
+        return params | dict.fromkeys(self.marks & params.keys() if module.startswith("feedback.") else (), HALF)
 
     def alike(self, number: int, recipe: Recipe) -> Callable[[StepKey], StepKey]:
         """Return which key's random stream a step of trial ``number`` has: in a pair, that of its twin's same step."""
@@ -169,25 +170,33 @@ def beside(skeleton: Skeleton, module: str, registry: Registry) -> Skeleton | No
         return None
     of_rows = slot == "refinement" and registry.where(slot, name) == "generated"
     new = Step(use=name)
-    made: dict[str, Any] = {slot: _before_filters(steps, new) if of_rows else placed(slot, steps, new)}
+    made: dict[str, object] = {}
+    made[slot] = _before_filters(steps, new, registry) if of_rows else placed(slot, steps, new, registry)
     if slot == "feedback":
         made["combine"] = "product"
-        made["refinement"] = tuple(_lowered(step) for step in stage.refinement)
+        made["refinement"] = tuple(_lowered(step, registry) for step in stage.refinement)
     recipe = skeleton.recipe.model_copy(update={"stage": (stage.model_copy(update=made),)})
     recipe = recipe.model_copy(update={"name": f"near_{skeleton.recipe.name}"})
     return Skeleton(identify(recipe), recipe)
 
 
-def _before_filters(steps: tuple[Step, ...], kernel: Step) -> tuple[Step, ...]:
+def _before_filters(steps: tuple[Step, ...], kernel: Step, modules: Modules) -> tuple[Step, ...]:
     """Return the steps with a kernel of rows: after the filters every row is right and no two say the same, and what
     it could go by, scores and agreement among samples, is gone.
     """
-    at = 1 + max((i for i, step in enumerate(steps) if step.use in MAKERS), default=-1)
+    made = [has(modules, "refinement", step, Trait.MAKES_ROWS, Trait.GIVES_PAIRS) for step in steps]
+    at = 1 + max((i for i, makes in enumerate(made) if makes), default=-1)
     return (*steps[:at], kernel, *steps[at:])
 
 
-def _lowered(step: Step) -> Step:
-    return step.model_copy(update={"knobs": {**step.knobs, "at_least": HALF}}) if step.use == FILTER else step
+def _lowered(step: Step, modules: Modules) -> Step:
+    marks = _marks(modules.get("refinement", step.use))
+    return step.model_copy(update={"knobs": {**step.knobs, **dict.fromkeys(marks, HALF)}}) if marks else step
+
+
+def _marks(module: Module) -> list[str]:
+    """Return the knobs that are a score from which on rows are kept."""
+    return [name for name, knob in module.space.items() if isinstance(knob, Knob) and knob.mark]
 
 
 def with_kernels(
@@ -204,9 +213,10 @@ def with_kernels(
     names = [(slot, name) for slot in PLACES for name in registry.names(slot) if name not in forbidden]
     usable = [f"{slot}.{name}" for slot, name in names if registry.where(slot, name) == "generated"]
     fits: dict[str, dict[str, Skeleton]] = {}
+    installed = Installed.of(registry)
     for module in usable:
         made = {id_: beside(skeleton, module, registry) for id_, skeleton in choices.items()}
-        legal = {id_: s for id_, s in made.items() if s and not broken(s.recipe, registry, references=references)}
+        legal = {id_: s for id_, s in made.items() if s and not broken(s.recipe, installed, references=references)}
         fits[module] = legal
     presets = {
         skeleton.id: skeleton
@@ -214,4 +224,6 @@ def with_kernels(
         for id_, skeleton in legal.items()
         if choices[id_].preset is not None
     }
-    return {**choices, **presets}, NewKernels({module: fits[module] for module in fresh if fits.get(module)})
+    filters = [installed.get("refinement", name) for name in installed.names("refinement")]
+    marks = frozenset(f"refinement.{one.name}.{knob}" for one in filters for knob in _marks(one))
+    return {**choices, **presets}, NewKernels({name: fits[name] for name in fresh if fits.get(name)}, marks=marks)

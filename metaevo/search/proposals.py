@@ -20,6 +20,7 @@ from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.trials import TrialRecord, often_failed, study_rows
 from metaevo.modules.registry import Registry
 from metaevo.recipes.schema import Recipe
+from metaevo.search.installed import procedure
 from metaevo.search.score import feasible
 from metaevo.search.skeletons import Skeleton
 from metaevo.search.space import default_params, space
@@ -143,17 +144,18 @@ class Study:
     def ranked_presets(self) -> list[Skeleton]:
         """Return the presets, best mean record in this study first, untried ones in a fixed order of promise."""
         record = self._record()
-        presets = [s for s in self.choices.values() if s.preset is not None and _affordable(s)]
+        presets = [s for s in self.choices.values() if s.preset is not None and self._affordable(s)]
 
         def key(s: Skeleton) -> tuple[float, int, str]:
             known = record.get(s.id)
-            return (-fmean(known) if known else -UNTRIED, _PRIOR.get(s.preset or "", 9), s.id)
+            return (-fmean(known) if known else -UNTRIED, s.recipe.prior, s.id)
 
         return sorted(presets, key=key)
 
-
-_PRIOR = {"rft": 0, "star": 1, "rest_em": 2, "grpo": 3}
-"""Which untried preset first: the ones that read the environment's verdict, cheapest first."""
+    def _affordable(self, skeleton: Skeleton) -> bool:
+        """Return whether a preset is one to start with: several stages are for a search that found nothing shorter."""
+        stages = skeleton.recipe.stage
+        return len(stages) == 1 and not procedure(self.registry, stages[0].update)
 
 
 def _one_less(recipe: Recipe, whole: Recipe) -> bool:
@@ -162,11 +164,6 @@ def _one_less(recipe: Recipe, whole: Recipe) -> bool:
         return False
     fewer, more = Counter(recipe.modules), Counter(whole.modules)
     return fewer < more and fewer.total() == more.total() - 1
-
-
-def _affordable(skeleton: Skeleton) -> bool:
-    """Return whether a preset is one to start with: several stages are for a search that found nothing shorter."""
-    return len(skeleton.recipe.stage) == 1 and skeleton.recipe.stage[0].update.use != "adopt"
 
 
 def study(ledger: Ledger, name: str, choices: Mapping[str, Skeleton], registry: Registry, before: int) -> Study:

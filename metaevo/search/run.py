@@ -277,7 +277,7 @@ class Search:
 
     def _recipe(self, params: Mapping[str, Any]) -> Recipe:
         skeleton = self._every()[params["skeleton"]]
-        made = with_knobs(skeleton.recipe, params).filled(self.host.registry)
+        made = with_knobs(skeleton.recipe, params, self.host.registry).filled(self.host.registry)
         return made if skeleton.preset else made.model_copy(update={"name": f"proposed_{made.hash[:6]}"})
 
     def _evidence(self, made: Trial, params: dict[str, Any]) -> dict[str, Any] | None:

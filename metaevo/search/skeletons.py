@@ -2,7 +2,8 @@
 
 A skeleton is a recipe with every knob at its default. New modules (an operator's, a package's) take part without a
 word anywhere else: whatever a slot lists may be added to it; where a stage has one module for a slot (how it answers,
-how it learns), or its feedback, what no preset uses is tried in its place, and what presets use is recombined.
+how it learns), or its feedback, what no preset uses is tried in its place, and what presets use is recombined. What
+goes where, and which data an update can take, the modules say themselves, by their traits.
 """
 
 import hashlib
@@ -13,12 +14,14 @@ from metaevo.errors import MetaevoError
 from metaevo.modules import generated_files
 from metaevo.modules.contracts import unlawful
 from metaevo.modules.registry import Registry
+from metaevo.modules.slots import STAGE_SLOTS
 from metaevo.recipes.schema import Recipe, Stage, Step, load, names
+from metaevo.search.installed import Installed, Modules, has, procedure
 from metaevo.search.rules import broken
+from metaevo.traits import Trait
 
 MOST = 64
 """Skeletons in one study: more would only thin the evidence."""
-LEVERS = ("low_rank_adaptation",)
 REPLACEABLE = ("tasks", "refinement", "stability")
 
 
@@ -44,17 +47,17 @@ def skeletons(
     ``resting`` are modules that no proposal uses; presets that name them stay.
     """
     found: dict[str, Skeleton] = {}
+    installed = Installed.of(registry)
     forbidden = unwanted(registry, forbidden)
     presets = [recipe for recipe in _presets(registry) if not _forbidden(recipe, forbidden)]
     for recipe in presets:
         found[identify(recipe)] = Skeleton(identify(recipe), recipe, recipe.name)
     proposed: dict[str, Skeleton] = {}
-    for recipe in [*_mutations(presets, registry), *_recombinations(presets)]:
+    for recipe in [*_mutations(presets, installed), *_recombinations(presets, installed)]:
         id_ = identify(recipe)
-        fine = (
-            not _forbidden(recipe, (*forbidden, *resting)) and broken(recipe, registry, references=references) is None
-        )
-        if id_ not in found and fine:
+        if id_ in found or _forbidden(recipe, (*forbidden, *resting)):
+            continue
+        if broken(recipe, installed, references=references) is None:
             proposed[id_] = Skeleton(id_, recipe)
     ordered = sorted(proposed, key=lambda id_: (len(proposed[id_].recipe.modules), _order(id_)))
     chosen = _covering(_spread(ordered, most - len(found)), [proposed[id_] for id_ in ordered], list(found.values()))
@@ -101,54 +104,55 @@ def _generated(registry: Registry, forbidden: Sequence[str]) -> list[str]:
     return [made.name for made in every if f"generated:{made.slot}" in forbidden and made.state != "adopted"]
 
 
-def _mutations(presets: Sequence[Recipe], registry: Registry) -> Iterator[Recipe]:
+def _mutations(presets: Sequence[Recipe], installed: Installed) -> Iterator[Recipe]:
     """Yield every recipe one step away from a single-stage preset."""
     known = {module for preset in presets for module in preset.modules}
     for preset in presets:
-        if len(preset.stage) != 1 or preset.stage[0].update.use == "adopt":
+        if len(preset.stage) != 1 or procedure(installed, preset.stage[0].update):
             continue
         stage = preset.stage[0]
-        online = registry.get("update", stage.update.use).online
-        swapped = _swapped(stage, registry, online, known)
-        for changed in [*_added(stage, registry, online), *_removed(stage), *_other(stage), *swapped]:
+        online = installed.get("update", stage.update.use).online
+        swapped = _swapped(stage, installed, online, known)
+        for changed in [*_added(stage, installed, online), *_removed(stage), *_other(stage), *swapped]:
             yield _named(preset, changed)
-        for merge in registry.names("consolidation"):
+        for merge in installed.names("consolidation"):
             yield _named(preset, stage, (Step(use=merge),))
 
 
-def _added(stage: Stage, registry: Registry, online: bool) -> Iterator[Stage]:
+def _added(stage: Stage, installed: Installed, online: bool) -> Iterator[Stage]:
     """Yield the stage with one module more."""
     for slot in REPLACEABLE:
         if online and slot == "refinement":
             continue
         present = [step.use for step in getattr(stage, slot)]
-        for name in registry.names(slot):
+        for name in installed.names(slot):
             if name not in present:
-                yield stage.model_copy(update={slot: placed(slot, getattr(stage, slot), Step(use=name))})
+                yield stage.model_copy(update={slot: placed(slot, getattr(stage, slot), Step(use=name), installed)})
 
 
-def _swapped(stage: Stage, registry: Registry, online: bool, known: Set[str]) -> Iterator[Stage]:
+def _swapped(stage: Stage, installed: Installed, online: bool, known: Set[str]) -> Iterator[Stage]:
     """Yield the stage with a module that no preset uses as its solutions or update, or beside its feedback."""
-    broken_ones = unlawful(registry)
-    for slot in ("solutions", "feedback", "update"):
-        for name in registry.names(slot):
-            if f"{slot}.{name}" in known or (slot, name) in broken_ones:
-                continue
-            if slot == "solutions" and stage.solutions is None:
-                continue
-            if slot == "update" and registry.get(slot, name).online != online:
-                continue
-            step = Step(use=name)
-            yield stage.model_copy(update={slot: (*stage.feedback, step) if slot == "feedback" else step})
+    new = {slot: [name for name in installed.names(slot) if f"{slot}.{name}" not in known] for slot in STAGE_SLOTS}
+    for name in new["solutions"]:
+        if stage.solutions is not None:
+            yield stage.model_copy(update={"solutions": Step(use=name)})
+    for name in new["feedback"]:
+        yield stage.model_copy(update={"feedback": (*stage.feedback, Step(use=name))})
+    for name in new["update"]:
+        if installed.get("update", name).online == online:
+            update = Step(use=name)
+            kept = tuple(step for step in stage.refinement if has(installed, "refinement", step, Trait.REPLAYS))
+            for body in _data_for(update, stage, installed):
+                yield stage.model_copy(update={"refinement": (*body, *kept), "update": update})
 
 
-def placed(slot: str, steps: tuple[Step, ...], new: Step) -> tuple[Step, ...]:
+def placed(slot: str, steps: tuple[Step, ...], new: Step, modules: Modules) -> tuple[Step, ...]:
     """Return the steps with a new one where it makes sense: replay last, corrections first, filters in between."""
-    if slot != "refinement" or new.use.endswith("_replay") or new.use == "only_answers":
+    if slot != "refinement" or has(modules, slot, new, Trait.REPLAYS, Trait.SHORTENS):
         return (*steps, new)
-    if new.use in ("rationalization", "revision"):
+    if has(modules, slot, new, Trait.MAKES_ROWS):
         return (new, *steps)
-    last = [i for i, step in enumerate(steps) if step.use.endswith("_replay")]
+    last = [i for i, step in enumerate(steps) if has(modules, slot, step, Trait.REPLAYS)]
     at = last[0] if last else len(steps)
     return (*steps[:at], new, *steps[at:])
 
@@ -171,9 +175,14 @@ def _other(stage: Stage) -> Iterator[Stage]:
             yield stage.model_copy(update={"start": start})
 
 
-def _recombinations(presets: Sequence[Recipe]) -> Iterator[Recipe]:
+def _recombinations(presets: Sequence[Recipe], installed: Installed) -> Iterator[Recipe]:
     """Yield how one single-stage preset gets its data, with how another one learns."""
     single = [recipe for recipe in presets if len(recipe.stage) == 1]
+    replays = [
+        (step,)
+        for step in installed.having("refinement", Trait.REPLAYS)
+        if not has(installed, "refinement", step, Trait.NEEDS_ROUNDS)
+    ]
     for a in single:
         for b in single:
             if a.name == b.name:
@@ -181,30 +190,23 @@ def _recombinations(presets: Sequence[Recipe]) -> Iterator[Recipe]:
             first, second = a.stage[0], b.stage[0]
             if (first.solutions is None) != (second.solutions is None):
                 continue
-            tail = tuple(step for step in second.refinement if step.use.endswith("_replay"))
-            made = first.model_copy(
-                update={
-                    "refinement": (*_data_for(second, first), *tail),
-                    "stability": second.stability,
-                    "update": second.update,
-                }
-            )
-            yield _named(a, made)
-            if not tail:
-                yield _named(
-                    a, made.model_copy(update={"refinement": (*made.refinement, Step(use="experience_replay"))})
-                )
+            tail = tuple(step for step in second.refinement if has(installed, "refinement", step, Trait.REPLAYS))
+            learned = first.model_copy(update={"stability": second.stability, "update": second.update})
+            for body in _data_for(second.update, first, installed):
+                for end in [tail] if tail else [(), *replays]:
+                    yield _named(a, learned.model_copy(update={"refinement": (*body, *end)}))
 
 
-def _data_for(learner: Stage, source: Stage) -> tuple[Step, ...]:
-    """Return the source's refinement in the form the learner's update takes: pairs for preferences, rows otherwise."""
-    body = tuple(step for step in source.refinement if not step.use.endswith("_replay"))
-    pairs = [step for step in body if step.use == "preference_pairs"]
-    if learner.update.use == "preference_optimization" and not pairs:
-        return (Step(use="preference_pairs"),)
-    if learner.update.use != "preference_optimization" and pairs:
-        return (Step(use="metric_filter"),)
-    return body
+def _data_for(update: Step, source: Stage, installed: Installed) -> list[tuple[Step, ...]]:
+    """Return the source's refinement, without replay, in every form that an update takes: pairs, or rows otherwise."""
+    body = tuple(step for step in source.refinement if not has(installed, "refinement", step, Trait.REPLAYS))
+    pairs = any(has(installed, "refinement", step, Trait.GIVES_PAIRS) for step in body)
+    wanted = has(installed, "update", update, Trait.TAKES_PAIRS)
+    if wanted == pairs:
+        return [body]
+    if wanted:
+        return [(step,) for step in installed.having("refinement", Trait.GIVES_PAIRS)]
+    return [(step,) for step in installed.having("refinement", Trait.CHOOSES, Trait.NEEDS_SCORE)]
 
 
 def _named(preset: Recipe, stage: Stage, merges: tuple[Step, ...] | None = None) -> Recipe:

@@ -6,6 +6,7 @@ from typing import Any
 from metaevo.modules.registry import Registry
 from metaevo.modules.slots import RECIPE_SLOTS
 from metaevo.recipes.schema import Recipe, Stage, Step
+from metaevo.search.installed import procedure
 from metaevo.types import Knob
 
 Space = dict[str, dict[str, Any]]
@@ -18,7 +19,7 @@ def space(recipe: Recipe, registry: Registry) -> Space:
     """
     found: Space = {}
     for stage in recipe.stage:
-        if stage.update.use == "adopt":
+        if procedure(registry, stage.update):
             continue
         for slot, _, step in stage.steps():
             found |= _knobs(slot, step, registry)
@@ -48,7 +49,7 @@ def _knobs(slot: str, step: Step, registry: Registry) -> Space:
     return found
 
 
-def with_knobs(recipe: Recipe, params: Mapping[str, Any]) -> Recipe:
+def with_knobs(recipe: Recipe, params: Mapping[str, Any], registry: Registry) -> Recipe:
     """Return the recipe with these knobs set; every step of a module gets the same ones, answering procedures none."""
 
     def turned(slot: str, step: Step) -> Step:
@@ -58,7 +59,7 @@ def with_knobs(recipe: Recipe, params: Mapping[str, Any]) -> Recipe:
 
     def stage_turned(stage: Stage) -> Stage:
         done: dict[str, Any] = {}
-        if stage.update.use == "adopt":
+        if procedure(registry, stage.update):
             return stage
         for slot in RECIPE_SLOTS[:6]:
             value = getattr(stage, slot)

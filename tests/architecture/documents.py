@@ -15,7 +15,12 @@ from tests.architecture import lists, reference, tables, tree
 Block = Callable[[], str]
 DOCUMENTS: Mapping[str, Mapping[str, Block]] = {
     "metaevo/README.md": {"layers": lists.layers},
-    "metaevo/modules/README.md": {"slots": tables.slots, "effects": tables.effects, "modules": tables.modules},
+    "metaevo/modules/README.md": {
+        "slots": tables.slots,
+        "effects": tables.effects,
+        "traits": tables.traits,
+        "modules": tables.modules,
+    },
     "metaevo/recipes/README.md": {"presets": tables.presets},
     "objectives/README.md": {"files": lists.files_of("objectives"), "adapters": lists.files_of("objectives/adapters")},
     "objectives/environments/README.md": {"environments": tables.environments, "examples": tables.examples},

@@ -11,6 +11,7 @@ from metaevo.engines.grader import GraderPool
 from metaevo.modules.registry import Registry
 from metaevo.modules.slots import GIVES, SLOTS, TAKES, Module, limits
 from metaevo.recipes import schema
+from metaevo.traits import Trait
 from metaevo.types import Attempts, Experiences, Knob, Tasks
 from objectives.environment import own_answer
 from objectives.finder import Source, built_in
@@ -49,6 +50,15 @@ def effects() -> str:
         own = (inspect.getdoc(effect) or "").split("\n\n")[0]
         rows.append((f"`{effect.__name__}`", "The step's own random stream." if effect.__name__ == "Random" else own))
     return table(("effect", "what it is"), [(name, " ".join(text.split())) for name, text in rows])
+
+
+def traits() -> str:
+    """Return what a module may say of itself, and who says it."""
+    rows = []
+    for trait in Trait:
+        who = ", ".join(f"`{module.name}`" for module in ours() if trait in module.traits)
+        rows.append((f"`{trait.name}`", ", ".join(trait.slots), f"The module {trait.about}.", who))
+    return table(("trait", "slots", "what it says", "said by"), rows)
 
 
 def knob(module: Module, name: str) -> str:

@@ -116,7 +116,7 @@ def test_a_lawless_kernel_breaks_its_law_once_a_sandbox_is_given(run: KernelRun)
     made = module("refinement", "keep", source)
     assert list(problems(made)) == []
     assert [said for said in problems(given(made, run)) if "groups may be permuted" in said]
-    assert len(LAWS) == 7
+    assert len(LAWS) == 9
 
 
 class Down:

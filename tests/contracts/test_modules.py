@@ -43,6 +43,18 @@ LAWLESS: dict[str, tuple[str, str, str]] = {
         ROWS + "    return tuple(row for row in rows if row.attempt.task.id == rows[0].attempt.task.id)\n",
         "its result depends on the order of the groups",
     ),
+    "traits fit its slot": (
+        "refinement",
+        "TRAITS = (Trait.TAKES_PAIRS,)\n\n\n" + ROWS + "    return rows\n",
+        "it declares takes_pairs, which is said in update",
+    ),
+    "does what it declares": (
+        "refinement",
+        "from dataclasses import replace\n\n\n"
+        + ROWS
+        + "    return tuple(replace(row, rejected=row.attempt) for row in rows)\n",
+        "it gives rows with a rejected attempt: add TRAITS = (Trait.GIVES_PAIRS,)",
+    ),
 }
 UNTIDY: dict[str, tuple[str, str]] = {
     "cites its source": (ROWS + '    """Return the rows."""\n    return rows\n', "its docstring cites no paper"),

@@ -6,7 +6,8 @@ import pytest
 
 from metaevo.modules.registry import Registry
 from metaevo.recipes.schema import FOLDER, Recipe, from_data, load
-from metaevo.search.rules import RULES, broken
+from metaevo.search.rules import RULES, Said, broken
+from metaevo.search.rules import said as seen
 
 REGISTRY = Registry()
 STABLE = "a weight update needs a lever of stability: replay, an adapter or averaging"
@@ -98,23 +99,23 @@ def test_carrying_over_tasks_needs_rounds_too() -> None:
     assert said(recipe(tasks=tasks, rounds=2)) is None
 
 
-def stage_of(**changes: Any) -> Any:
+def stage_of(**changes: Any) -> Said:
     """Return a stage that the recipe's own rules would not let through, to look at one rule alone."""
-    made = recipe().stage[0]
-    return made.model_copy(update=changes)
+    return seen(recipe().stage[0].model_copy(update=changes), REGISTRY)
 
 
 def test_the_rules_that_a_recipe_s_own_checks_already_cover_hold_alone() -> None:
     rules = dict(RULES)
     gradient = recipe(**GRADIENT).stage[0]
-    assert rules["a policy gradient needs a reward"](gradient)
-    assert not rules["a policy gradient needs a reward"](gradient.model_copy(update={"feedback": ()}))
+    assert rules["a policy gradient needs a reward"](seen(gradient, REGISTRY))
+    assert not rules["a policy gradient needs a reward"](seen(gradient.model_copy(update={"feedback": ()}), REGISTRY))
     assert rules["a filter by score needs a score"](stage_of())
     assert not rules["a filter by score needs a score"](stage_of(feedback=()))
 
 
 def test_every_rule_has_its_example() -> None:
-    covered = {*EXAMPLES, "a policy gradient needs a reward", "a filter by score needs a score"}
+    alone = {"a policy gradient needs a reward", "a filter by score needs a score"}
+    covered = {*EXAMPLES, *alone, "pairs are made once"}
     assert {name for name, _ in RULES} == covered
 
 

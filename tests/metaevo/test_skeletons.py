@@ -156,7 +156,7 @@ def test_knobs_are_named_by_module_and_defaults_lie_inside(id_: str) -> None:
         value = default_params(recipe, REGISTRY)[key]
         inside = value in entry["choices"] if entry["kind"] == "choice" else entry["low"] <= value <= entry["high"]
         assert inside, key
-    assert with_knobs(recipe, default_params(recipe, REGISTRY)).filled(REGISTRY).modules == recipe.modules
+    assert with_knobs(recipe, default_params(recipe, REGISTRY), REGISTRY).filled(REGISTRY).modules == recipe.modules
 
 
 @given(st.sampled_from(sorted(ALL)), st.randoms())
@@ -166,7 +166,7 @@ def test_any_point_of_the_space_is_a_recipe_with_those_knobs(id_: str, rng: obje
     for key, entry in space(recipe, REGISTRY).items():
         choices = entry["choices"] if entry["kind"] == "choice" else [entry["low"], entry["high"]]
         params[key] = rng.choice(choices)  # type: ignore[attr-defined]
-    made = with_knobs(recipe, params).filled(REGISTRY)
+    made = with_knobs(recipe, params, REGISTRY).filled(REGISTRY)
     for stage in made.stage:
         if stage.update.use == "adopt":
             continue
@@ -180,7 +180,8 @@ def test_any_point_of_the_space_is_a_recipe_with_those_knobs(id_: str, rng: obje
 def test_an_answering_procedure_keeps_its_own_knobs(preset: str) -> None:
     """Four samples a task would break its promise of one attempt: the trial would fail whatever it tried."""
     recipe = next(s.recipe for s in ALL.values() if s.preset == preset).filled(REGISTRY)
-    made = with_knobs(recipe, {"solutions.direct_sampling.k": 4, "solutions.direct_sampling.temperature": 0.9})
+    knobs = {"solutions.direct_sampling.k": 4, "solutions.direct_sampling.temperature": 0.9}
+    made = with_knobs(recipe, knobs, REGISTRY)
     assert made.stage[-1] == recipe.stage[-1]
     assert [stage.solutions.knobs["k"] for stage in made.stage[:-1] if stage.solutions] == [4] * (len(made.stage) - 1)
     assert bool(space(recipe, REGISTRY)) is (preset == "self")

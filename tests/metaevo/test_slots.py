@@ -24,7 +24,7 @@ from metaevo import (
     Weights,
 )
 from metaevo.errors import BadInput, ModuleFailed
-from metaevo.modules.slots import CHAINED, GIVES, RECIPE_SLOTS, SLOTS, TAKES, Module, limits, read
+from metaevo.modules.slots import GIVES, RECIPE_SLOTS, SLOTS, STAGE_SLOTS, TAKES, Module, limits, read
 
 settings.register_profile("metaevo", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("metaevo")
@@ -236,7 +236,7 @@ def test_limits_as_a_person_reads_them() -> None:
 def test_the_slots_are_the_survey_s_and_two_are_never_in_a_recipe() -> None:
     assert len(SLOTS) == 9
     assert set(SLOTS) - set(RECIPE_SLOTS) == {"evaluation", "objective"}
-    assert set(RECIPE_SLOTS) - CHAINED == {"solutions", "update"}
+    assert set(RECIPE_SLOTS) - set(STAGE_SLOTS) == {"consolidation"}
     assert (GIVES["objective"], TAKES["objective"], GIVES["evaluation"]) == (Objective, (History,), Report)
 
 

@@ -5,7 +5,9 @@ Singh et al. 2023, ReST-EM, arXiv:2312.06585: the reward is binary, partial cred
 
 from dataclasses import replace
 
-from metaevo import Attempts, Experience, Experiences, Reward
+from metaevo import Attempts, Experience, Experiences, Reward, Trait
+
+TRAITS = (Trait.GIVES_SCORE, Trait.GIVES_VERDICT)
 
 
 def answer_check(attempts_R: Attempts, *, reward: Reward, partial: bool = False) -> Experiences:

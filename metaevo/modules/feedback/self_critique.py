@@ -6,7 +6,9 @@ A critique that cannot be read gives a score of None: "cannot say", never "wrong
 
 from typing import Annotated
 
-from metaevo import Attempts, Experience, Experiences, Feedback, Knob, Policy, Prompts, passing
+from metaevo import Attempts, Experience, Experiences, Feedback, Knob, Policy, Prompts, Trait, passing
+
+TRAITS = (Trait.GIVES_SCORE, Trait.GIVES_CRITIQUE)
 
 
 def self_critique(

@@ -7,7 +7,9 @@ Kadavath et al. 2022, arXiv:2207.05221 (``likelihood``: the geometric mean proba
 import math
 from typing import Annotated, Literal
 
-from metaevo import Attempts, Experience, Experiences, Feedback, Knob, Policy, Prompts
+from metaevo import Attempts, Experience, Experiences, Feedback, Knob, Policy, Prompts, Trait
+
+TRAITS = (Trait.GIVES_SCORE,)
 
 
 def self_judge_score(

@@ -8,7 +8,9 @@ than a few that the same number of steps goes over again and again. Where nothin
 from dataclasses import replace
 from typing import Annotated
 
-from metaevo import Archive, Experiences, Knob, Random
+from metaevo import Archive, Experiences, Knob, Random, Trait
+
+TRAITS = (Trait.REPLAYS,)
 
 
 def experience_replay(

@@ -9,7 +9,22 @@ import json
 from collections.abc import Iterator
 from typing import Annotated
 
-from metaevo import Attempt, Experience, Experiences, Knob, Messages, Prompts, Random, Reference, Task, Turn, solved
+from metaevo import (
+    Attempt,
+    Experience,
+    Experiences,
+    Knob,
+    Messages,
+    Prompts,
+    Random,
+    Reference,
+    Task,
+    Trait,
+    Turn,
+    solved,
+)
+
+TRAITS = (Trait.MAKES_ROWS, Trait.NEEDS_UNFILTERED)
 
 
 def meta_skill_rows(

@@ -7,13 +7,15 @@ A score of None is no score: such rows are dropped.
 from collections import Counter
 from typing import Annotated
 
-from metaevo import Experiences, Knob
+from metaevo import Experiences, Knob, Trait
+
+TRAITS = (Trait.CHOOSES, Trait.NEEDS_SCORE)
 
 
 def metric_filter(
     experiences_R: Experiences,
     *,
-    at_least: Annotated[float, Knob(0.5, 1.0, least=0.0, most=1.0)] = 1.0,
+    at_least: Annotated[float, Knob(0.5, 1.0, least=0.0, most=1.0, mark=True)] = 1.0,
     cap: Annotated[int, Knob(1, 16, log=True, least=1, most=1024)] = 4,
 ) -> Experiences:
     """Return the rows that scored ``at_least``, at most ``cap`` a task, in order."""

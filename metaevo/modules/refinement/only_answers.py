@@ -6,7 +6,9 @@ revised answer at once, without the critique it took to find it.
 
 from dataclasses import replace
 
-from metaevo import Experiences, Turn, solved
+from metaevo import Experiences, Trait, Turn, solved
+
+TRAITS = (Trait.SHORTENS,)
 
 
 def only_answers(experiences_R: Experiences, *, rejected_too: bool = True) -> Experiences:

@@ -6,7 +6,9 @@ meta-skill rows mixed in so that the critic survives. ``share`` bounds what the 
 
 from typing import Annotated, Literal
 
-from metaevo import Experience, Experiences, Knob, Past, Random
+from metaevo import Experience, Experiences, Knob, Past, Random, Trait
+
+TRAITS = (Trait.REPLAYS, Trait.NEEDS_ROUNDS)
 
 
 def past_replay(

@@ -8,7 +8,9 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import Annotated, Literal
 
-from metaevo import Attempt, Experience, Experiences, Knob, Reference, Turn, solved
+from metaevo import Attempt, Experience, Experiences, Knob, Reference, Trait, Turn, solved
+
+TRAITS = (Trait.GIVES_PAIRS,)
 
 
 def preference_pairs(

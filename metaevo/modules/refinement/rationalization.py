@@ -9,7 +9,9 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import Annotated
 
-from metaevo import Attempt, Experience, Experiences, Knob, Policy, Prompts, Reference, Reward, Task, answered
+from metaevo import Attempt, Experience, Experiences, Knob, Policy, Prompts, Reference, Reward, Task, Trait, answered
+
+TRAITS = (Trait.MAKES_ROWS,)
 
 
 def rationalization(

@@ -7,7 +7,9 @@ calls it right is not touched. ``keep_best`` compares by the critique's score, s
 from dataclasses import replace
 from typing import Annotated
 
-from metaevo import Experience, Experiences, Feedback, Knob, Policy, Prompts, Turn, passing, solved
+from metaevo import Experience, Experiences, Feedback, Knob, Policy, Prompts, Trait, Turn, passing, solved
+
+TRAITS = (Trait.MAKES_ROWS, Trait.NEEDS_CRITIQUE, Trait.REVISES)
 
 
 def revision(

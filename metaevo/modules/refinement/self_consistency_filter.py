@@ -8,7 +8,9 @@ from collections import Counter, defaultdict
 from dataclasses import replace
 from typing import Annotated
 
-from metaevo import Experience, Experiences, Knob
+from metaevo import Experience, Experiences, Knob, Trait
+
+TRAITS = (Trait.CHOOSES,)
 
 
 def self_consistency_filter(

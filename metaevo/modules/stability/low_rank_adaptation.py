@@ -6,7 +6,9 @@ Hu et al. 2021, LoRA, arXiv:2106.09685. An adapter of the same shape is continue
 from dataclasses import replace
 from typing import Annotated
 
-from metaevo import Knob, Lora, TrainSpec
+from metaevo import Knob, Lora, TrainSpec, Trait
+
+TRAITS = (Trait.STEADIES,)
 
 
 def low_rank_adaptation(

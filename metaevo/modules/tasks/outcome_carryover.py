@@ -7,7 +7,9 @@ Hosseini et al. 2024, V-STaR, arXiv:2402.06457 (solved tasks go on); Lee et al. 
 from collections import defaultdict
 from typing import Annotated, Literal
 
-from metaevo import Knob, Past, Tasks
+from metaevo import Knob, Past, Tasks, Trait
+
+TRAITS = (Trait.NEEDS_ROUNDS,)
 
 
 def outcome_carryover(

@@ -7,7 +7,9 @@ Rows without a rejected attempt (replayed ones) are learned afterwards by superv
 
 from typing import Annotated, Any
 
-from metaevo import Experiences, Generation, Knob, Random, TrainSpec, Weights
+from metaevo import Experiences, Generation, Knob, Random, TrainSpec, Trait, Weights
+
+TRAITS = (Trait.TAKES_PAIRS,)
 
 
 def preference_optimization(

@@ -6,7 +6,9 @@ model of width 128 and falls with the width: by its square root with LoRA, in pr
 
 from typing import Annotated, Any
 
-from metaevo import Experiences, Generation, Knob, Random, TrainSpec, Weights
+from metaevo import Experiences, Generation, Knob, Random, TrainSpec, Trait, Weights
+
+TRAITS = (Trait.NEEDS_REPLAY,)
 
 
 def supervised_finetune(
