@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from services.cli import main
+from tests.journeys.schemas import must_fit
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -48,6 +49,8 @@ def metaevo(*words: object, home: Path | None = None, code: int | None = 0) -> S
 
 def _checked(words: tuple[object, ...], said: Said, code: int | None) -> Said:
     assert code in (None, said.code), f"metaevo {' '.join(map(str, words))}: exit {said.code}\n{said.out}\n{said.err}"
+    if "--json" in words and said.out:
+        must_fit(words, said.out)
     return said
 
 
