@@ -11,11 +11,11 @@ from typing import Any
 from metaevo.artifacts.fingerprint import fingerprint
 from metaevo.diagnose import Diagnosis, diagnose, probe_items, record_scores
 from metaevo.effects import Run
-from metaevo.errors import CodeChanged, EngineError, ModuleFailed
+from metaevo.errors import EngineError, ModuleFailed
 from metaevo.gate.decision import Case, decide, resumed
+from metaevo.gate.evidence import Hold
 from metaevo.gate.exam import Void
 from metaevo.history import History
-from metaevo.ledger.holds import HoldRecord
 from metaevo.ledger.journal import At, StepKey
 from metaevo.ledger.scores import scores_of
 from metaevo.ledger.steps import StepName
@@ -23,6 +23,7 @@ from metaevo.line.answer import measure, measure_mark
 from metaevo.line.steps import call
 from metaevo.modules.contracts import unlawful
 from metaevo.modules.slots import Module
+from metaevo.outcome import Cycle
 from metaevo.outlook import history
 from metaevo.preparation import prepare
 from metaevo.search.kernels import NewKernels, with_kernels
@@ -32,7 +33,7 @@ from metaevo.synthesis.record import resting
 from metaevo.synthesis.step import Synthesis
 from metaevo.terms import State, Tools
 from metaevo.trial import Ground
-from metaevo.types import Cycle, Generation, Trial, TrialEnd, Verdict
+from metaevo.types import CycleEnd, Generation, TrialEnd
 from objectives.types import Cell, Objective, Report, Split
 
 
@@ -44,39 +45,56 @@ def run(tools: Tools, state: State) -> Cycle:
     """
     try:
         if state.hold is not None:
-            return _held(tools, state, state.hold)
-        return _fresh(tools, state)
+            return _examine_again(tools, state, state.hold)
+        return _evolve(tools, state)
     except Void as error:
-        return Cycle(state.number, None, (), None, None, "void", str(error))
-    except CodeChanged:
-        raise
+        return Cycle.void(state.number, CycleEnd.NOT_GRADED, str(error))
     except ModuleFailed as error:
-        return Cycle(state.number, None, (), None, None, "void", str(error)[:300])
+        return Cycle.void(state.number, CycleEnd.MODULE_FAILED, str(error)[:300])
     except EngineError as error:
-        return Cycle(state.number, None, (), None, None, "none", f"infrastructure: {error}")
+        return Cycle.nothing(state.number, CycleEnd.INFRASTRUCTURE, str(error))
 
 
-def _fresh(tools: Tools, state: State) -> Cycle:
+def _evolve(tools: Tools, state: State) -> Cycle:
+    """Run a cycle from its diagnosis to the verdict on what its search found."""
     host, settings, number = tools.host, tools.settings, state.number
     tools.on_phase("diagnose", f"measuring {state.champion.id}")
     found = diagnose(host, tools.journal, At(number), state.champion, settings.probe)
     record_scores(host, found, state.epoch, number)
     seen = history(host, settings.goals, found, settings.gate, epoch=state.epoch, cycle=number)
     if settings.observe:
-        return Cycle(number, None, (), None, None, "none", "converged: mode is observe, nothing is trained")
+        return Cycle.nothing(number, CycleEnd.CONVERGED, "mode is observe, nothing is trained")
+
     tools.on_phase("objective", f"{len(found.weaknesses)} weaknesses named")
     try:
         objective = choose(tools, state, seen)
     except LookupError as error:
-        return Cycle(number, None, (), None, None, "none", f"converged: {error.args[0]}")
+        return Cycle.nothing(number, CycleEnd.CONVERGED, str(error.args[0]))
+
     tools.on_phase("search", f"{objective.ability}: {', '.join(map(str, objective.cells))}")
     ground = prepare(tools, state, objective, found)
-    fresh = _synthesised(tools, state, ground)
-    outcome = _search(tools, state, objective, ground, fresh)
-    if outcome.best is None or outcome.best.generation is None:
-        return Cycle(number, objective, outcome.trials, None, None, "none", _why_none(outcome, found, objective))
-    tools.on_phase("examine", f"{outcome.best.generation.id} by {outcome.recipe.name if outcome.recipe else '?'}")
-    return _examined(tools, state, objective, outcome.trials, outcome.best)
+    result = _search(tools, state, objective, ground, _write_kernels(tools, state, ground))
+    best = result.best
+    if best is None or best.generation is None:
+        ending, why = _fruitless(result, found, objective)
+        return Cycle.nothing(number, ending, why, objective=objective, trials=result.trials)
+
+    candidate = best.generation
+    tools.on_phase("examine", f"{candidate.id} by {result.recipe.name if result.recipe else '?'}")
+    verdict = decide(tools.exam(number), _case(tools, state, candidate, objective.cells, best.score or 0.0))
+    known = scores_of(host.ledger, state.champion.id, Split.ANCHOR, state.epoch)
+    unmeasured = (candidate,) if known else (state.champion, candidate)
+    reports = tuple(anchored(tools, state, generation) for generation in unmeasured)
+    return Cycle.decided(number, candidate, verdict, objective=objective, trials=result.trials, reports=reports)
+
+
+def _examine_again(tools: Tools, state: State, hold: Hold) -> Cycle:
+    """Examine a held candidate again, with new items only; nothing is searched."""
+    tools.on_phase("examine", f"{hold.candidate} again, held since cycle {hold.cycle}")
+    candidate = tools.host.lineage.get(hold.candidate)
+    cells = tuple(Cell.parse(cell) for cell in hold.evidence.cells)
+    case = _case(tools, state, candidate, cells, 0.0, hold)
+    return Cycle.decided(state.number, candidate, decide(tools.exam(state.number), case))
 
 
 def choose(tools: Tools, state: State, seen: History) -> Objective:
@@ -105,7 +123,7 @@ def choose(tools: Tools, state: State, seen: History) -> Objective:
         own = replace(seen, cells=deepcopy(seen.cells))  # its own copy: it cannot open a cell
         return checked(call(module, own, effects, knobs), seen)
 
-    made: Objective = tools.journal.step(
+    made = tools.journal.step(
         key,
         mark,
         decide_on,
@@ -150,7 +168,7 @@ def checked(objective: Objective, seen: History) -> Objective:
     return objective
 
 
-def _synthesised(tools: Tools, state: State, ground: Ground) -> tuple[str, ...]:
+def _write_kernels(tools: Tools, state: State, ground: Ground) -> tuple[str, ...]:
     """Return the modules that this cycle wrote, as ``slot.name``; none where a search would not use them."""
     settings, forbidden = tools.settings, tools.settings.goals.forbidden.methods
     if settings.synthesis.kernels == 0 or settings.fixed_recipe is not None:
@@ -171,53 +189,32 @@ def _search(tools: Tools, state: State, objective: Objective, ground: Ground, fr
         never = (*unwanted(host.registry, forbidden), *rest)
         choices, kernels = with_kernels(choices, host.registry, fresh, never, references)
     search = Search(
-        host,
-        tools.journal,
-        tools.sampler,
-        settings.search,
-        ground,
-        choices,
-        state.number,
-        objective.ability,
-        objective.direction,
-        settings.fixed_recipe,
-        tools.on_count,
-        kernels,
+        host=host,
+        journal=tools.journal,
+        sampler=tools.sampler,
+        rules=settings.search,
+        ground=ground,
+        choices=choices,
+        cycle=state.number,
+        ability=objective.ability,
+        direction=objective.direction,
+        pinned=settings.fixed_recipe,
+        on_trial=tools.on_count,
+        kernels=kernels,
     )
     return search.run()
 
 
-def _why_none(outcome: Found, found: Diagnosis, objective: Objective) -> str:
-    """Return why a search found nothing to examine, from the closed list of reasons."""
+def _fruitless(result: Found, found: Diagnosis, objective: Objective) -> tuple[CycleEnd, str]:
+    """Return why a search found nothing to examine, as a code and as a sentence."""
+    if result.failed is TrialEnd.INFRASTRUCTURE:
+        return CycleEnd.INFRASTRUCTURE, result.why
+    if result.failed is TrialEnd.NOTHING_TO_LEARN:
+        return CycleEnd.LIMIT_OF_DATA, result.why
     hopes = [looked.latent or 0.0 for looked in found.cells if looked.cell in objective.cells]
-    if outcome.failed is TrialEnd.INFRASTRUCTURE:
-        return f"infrastructure: {outcome.why}"
-    if outcome.failed is TrialEnd.NOTHING_TO_LEARN:
-        return f"limit of data: {outcome.why}"
     if hopes and max(hopes) == 0.0:
-        return f"limit of model: no sample solves any task there; {outcome.why}"
-    return f"limit of recipe: {outcome.why}"
-
-
-def _examined(tools: Tools, state: State, objective: Objective, trials: tuple[Trial, ...], best: Trial) -> Cycle:
-    candidate = best.generation
-    if candidate is None:
-        raise ValueError("an examination needs a candidate")
-    case = _case(tools, state, candidate, objective.cells, best.score or 0.0)
-    verdict = decide(tools.exam(state.number), case)
-    reports = tuple(anchored(tools, state, g) for g in (*_unanchored(tools, state), candidate))
-    return Cycle(state.number, objective, trials, candidate, verdict, verdict.decision, _why(verdict), reports)
-
-
-def _held(tools: Tools, state: State, hold: HoldRecord) -> Cycle:
-    """Examine a held candidate again, with new items only; nothing is searched."""
-    tools.on_phase("examine", f"{hold.candidate} again, held since cycle {hold.cycle}")
-    candidate = tools.host.lineage.get(hold.candidate)
-    exam = hold.exam
-    cells = tuple(Cell.parse(cell) for cell in exam["cells"])
-    case = _case(tools, state, candidate, cells, 0.0, held=exam)
-    verdict = decide(tools.exam(state.number), case)
-    return Cycle(state.number, None, (), candidate, verdict, verdict.decision, _why(verdict))
+        return CycleEnd.LIMIT_OF_MODEL, f"no sample solves any task there; {result.why}"
+    return CycleEnd.LIMIT_OF_RECIPE, result.why
 
 
 def _case(
@@ -226,8 +223,9 @@ def _case(
     candidate: Generation,
     cells: tuple[Cell, ...],
     dev_gain: float,
-    held: dict[str, Any] | None = None,
+    hold: Hold | None = None,
 ) -> Case:
+    """Return what the gate is asked; a held candidate goes on where its examination stopped."""
     settings, host = tools.settings, tools.host
     return Case(
         candidate=candidate,
@@ -239,9 +237,9 @@ def _case(
         epoch=state.epoch,
         manifest=host.lineage.row(candidate.id).manifest or "",
         answer_tokens=settings.goals.answer_tokens,
-        held=resumed(held) if held is not None else None,
-        stream=int(held["stream"]) if held is not None else None,
-        protection_items=round(1.3 * held["protection"]) if held is not None else 0,
+        held=resumed(hold.evidence.gain) if hold is not None and hold.evidence.gain is not None else None,
+        stream=hold.evidence.stream if hold is not None else None,
+        protection_items=round(1.3 * hold.protection) if hold is not None else 0,
         pinned=state.pinned,
         approval=settings.approval,
     )
@@ -254,25 +252,10 @@ def anchored(tools: Tools, state: State, generation: Generation) -> Report:
     items = probe_items(host, 1, tools.settings.anchor, cells, Split.ANCHOR)
     tasks = tuple(task for group in items.values() for task in group)
     key = At(state.number).key(StepName.ANCHOR, int(generation.id[1:]))
-    report: Report = tools.journal.step(
+    return tools.journal.step(
         key,
         measure_mark(host, generation, tasks),
         lambda: measure(host, host.together, generation, tasks, Split.ANCHOR),
         kind=Report,
         counts=lambda r: {"items": len(r.outcomes)},
     )
-    return report
-
-
-def _unanchored(tools: Tools, state: State) -> tuple[Generation, ...]:
-    """Return the champion where it was never measured on the anchor items in this epoch."""
-    known = scores_of(tools.host.ledger, state.champion.id, Split.ANCHOR, state.epoch)
-    return () if known else (state.champion,)
-
-
-def _why(verdict: Verdict) -> str:
-    """Return why a verdict promoted nothing, from the closed list; empty for a promotion."""
-    if verdict.decision == "promote":
-        return ""
-    codes = ", ".join(reason.code for reason in verdict.reasons)
-    return f"inconclusive: {codes}" if verdict.decision == "hold" else f"limit of recipe: {codes}"

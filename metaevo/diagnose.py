@@ -85,8 +85,7 @@ def diagnose(host: Host, journal: Journal, at: At, champion: Generation, rules: 
     def counts(made: Diagnosis) -> dict[str, int]:
         return {"items": len(tasks), "tokens": made.tokens}
 
-    found: Diagnosis = retried(lambda: journal.step(key, mark, run, kind=Diagnosis, counts=counts))
-    return found
+    return retried(lambda: journal.step(key, mark, run, kind=Diagnosis, counts=counts))
 
 
 def _by_cell(report: Report) -> dict[Cell, list[float]]:

@@ -6,23 +6,24 @@ A cycle that is killed is found open at the next start and goes on; one whose co
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import Any
 
 from metaevo import cycle as cycles
 from metaevo.errors import CodeChanged, Refused
 from metaevo.fold import closing
+from metaevo.gate.evidence import Hold
 from metaevo.gate.exam import commitment
 from metaevo.ledger.cycles import CycleRecord, begin_cycle, close_cycle
 from metaevo.ledger.epochs import ensure_epoch
 from metaevo.ledger.holds import HoldRecord, due_hold
-from metaevo.ledger.journal import Journal
+from metaevo.ledger.journal import Journal, StepKey
 from metaevo.line.host import Host
+from metaevo.outcome import Cycle
 from metaevo.search.proposals import Sampler
 from metaevo.synthesis.authors import Authors, nobody
 from metaevo.terms import Settings, State, Tools, module_digests
-from metaevo.types import Cycle, Generation
+from metaevo.types import CycleEnd, Generation
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Evolution:
     on_phase: Callable[[int, str, str], None] = lambda _cycle, _phase, _detail: None
     on_count: Callable[[int, int], None] = lambda _done, _most: None
     on_cycle: Callable[[Cycle], None] = lambda _cycle: None
-    on_step: Any = None
+    on_step: Callable[[StepKey, bool], None] = lambda _key, _done: None
     runtime: str = ""
 
     def run(self, budget: Budget, clock: Callable[[], float] = time.monotonic) -> list[Cycle]:
@@ -62,7 +63,7 @@ class Evolution:
             started = clock()
             done.append(self.one())
             longest = max(longest * 0.5, clock() - started)
-            if done[-1].why.startswith("converged"):
+            if done[-1].ending is CycleEnd.CONVERGED:
                 break
         return done
 
@@ -72,8 +73,7 @@ class Evolution:
         row = self._open_row()
         state = self.state(row)
         journal = Journal(self.host.ledger, self.host.store, row.seed)
-        if self.on_step is not None:
-            journal.on_step = self.on_step
+        journal.on_step = self.on_step
         tools = self.tools(journal)
         tools.authors = self.authors
         tools.on_phase = lambda phase, detail: self.on_phase(row.number, phase, detail)
@@ -81,7 +81,7 @@ class Evolution:
         try:
             made = cycles.run(tools, state)
         except CodeChanged as error:
-            made = Cycle(row.number, None, (), None, None, "void", f"code changed: {error}")
+            made = Cycle.void(row.number, CycleEnd.CODE_CHANGED, f"code changed: {error}")
         self.on_phase(row.number, "decide", made.outcome)
         self.advance(state, made)
         self.on_cycle(made)
@@ -120,21 +120,22 @@ class Evolution:
             commitment=partial(commitment, self.secret),
         )
 
-    def _fixed(self) -> dict[str, Any]:
+    def _fixed(self) -> dict[str, list[str] | str | None]:
         """Return what the operator pinned for this run."""
         recipe, objective = self.settings.fixed_recipe, self.settings.fixed_objective
         return {"objective": list(objective) if objective else None, "recipe": recipe.name if recipe else None}
 
-    def _due_hold(self, champion: Generation, epoch: int) -> HoldRecord | None:
+    def _due_hold(self, champion: Generation, epoch: int) -> Hold | None:
         """Return the held candidate this cycle should examine again; others expire here."""
         rules = self.settings.gate
 
-        def due(hold: HoldRecord) -> bool:
-            needed = hold.exam.get("needed")
-            fits = needed is not None and needed <= rules.max_items and not (hold.exam["finite"] and needed)
+        def due(record: HoldRecord) -> bool:
+            hold = Hold.from_data(asdict(record))
+            fits = hold.needed is not None and hold.needed <= rules.max_items and not (hold.finite and hold.needed)
             return hold.parent == champion.id and hold.epoch == epoch and hold.tries < rules.hold_tries and fits
 
-        return due_hold(self.host.ledger, due)
+        found = due_hold(self.host.ledger, due)
+        return Hold.from_data(asdict(found)) if found is not None else None
 
     def _still(self, state: State) -> None:
         """Refuse to promote onto a line that moved while the cycle ran (a rollback, another actor)."""

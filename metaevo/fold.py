@@ -1,14 +1,14 @@
 """What a decided cycle changes in the ledger: one record, written by the one transaction that closes it."""
 
-from typing import Any
-
+from metaevo.gate.evidence import Hold, MoreItems, Verdict
 from metaevo.ledger.cycles import Closing, Consequence
 from metaevo.ledger.holds import NewHold
 from metaevo.ledger.scores import ScoredCell, Scores
 from metaevo.line.host import Host
+from metaevo.outcome import Cycle
 from metaevo.outlook import as_data
 from metaevo.terms import State
-from metaevo.types import Cycle, Generation, Verdict
+from metaevo.types import Generation
 from objectives.statistics import wilson
 from objectives.types import Cell, Report
 
@@ -23,13 +23,13 @@ def closing(host: Host, state: State, made: Cycle) -> Closing:
     return Closing(
         number=made.number,
         outcome=made.outcome,
-        ending="",
+        ending=made.ending.value,
         why=made.why[:500],
         tokens=sum(trial.tokens for trial in made.trials),
         epoch=state.epoch,
         candidate=made.candidate.id if made.candidate else None,
         objective=as_data(made.objective) if made.objective else None,
-        verdict=verdict_data(made),
+        verdict=made.verdict.as_data() if made.verdict else None,
         sentence=sentence[:500],
         scores=tuple(scores_by_cell(report) for report in made.reports),
         judged=_judged(host, state, made, made.candidate, made.verdict) if made.candidate and made.verdict else None,
@@ -40,36 +40,39 @@ def closing(host: Host, state: State, made: Cycle) -> Closing:
 def _judged(host: Host, state: State, made: Cycle, candidate: Generation, verdict: Verdict) -> Consequence:
     """Return what a verdict means for its candidate."""
     trial = next((t for t in made.trials if t.generation and t.generation.id == candidate.id), None)
-    kept = verdict.exam.get("kept", [])
-    fine = all(line["state"] == "kept" for line in kept if line["against"] == "reference")
+    kept = verdict.evidence.kept or ()
+    fine = all(line.state == "kept" for line in kept if line.against == "reference")
     return Consequence(
         candidate=candidate.id,
         status={"promote": "candidate", "hold": "held", "reject": "rejected"}[made.outcome],
         gate=verdict.gate,
         recipe=trial.recipe if trial else None,
-        hold=_hold(host, state, candidate, verdict) if made.outcome == "hold" else None,
+        hold=_hold(host, state, made, candidate, verdict) if made.outcome == "hold" else None,
         reference_every=MOVE_REFERENCE if fine else None,
     )
 
 
-def _hold(host: Host, state: State, candidate: Generation, verdict: Verdict) -> NewHold:
+def _hold(host: Host, state: State, made: Cycle, candidate: Generation, verdict: Verdict) -> NewHold:
     """Return what is kept of a held candidate: its wealth, level and place in the item order."""
-    exam = dict(verdict.exam)
-    cells = [Cell.parse(cell) for cell in exam["cells"]]
-    finite = host.environments[cells[0].environment].texts[cells[0].level] is not None
-    facts = dict(verdict.reasons[0].numbers) if verdict.reasons else {}
-    needed = facts.get("needed") if "needed" in facts else 0
-    own = {"needed": needed, "finite": finite, "protection": needed if exam.get("kept") else 0}
-    return NewHold(candidate.id, state.champion.id, state.epoch, int(exam["gain"]["k"]), exam | own)
-
-
-def verdict_data(made: Cycle) -> dict[str, Any] | None:
-    """Return a verdict as the ledger keeps it."""
-    if made.verdict is None:
-        return None
-    reasons = [{"code": reason.code, "numbers": dict(reason.numbers)} for reason in made.verdict.reasons]
-    facts = {"decision": made.verdict.decision, "reasons": reasons, "gate": made.verdict.gate}
-    return facts | {"exam": dict(made.verdict.exam)}
+    evidence, gain = verdict.evidence, verdict.evidence.gain
+    if gain is None:
+        raise ValueError("a candidate is held only after its confirmation began")
+    first = Cell.parse(evidence.cells[0])
+    facts = verdict.reasons[0].numbers if verdict.reasons else None
+    needed = facts.needed if isinstance(facts, MoreItems) else 0
+    hold = Hold(
+        candidate=candidate.id,
+        parent=state.champion.id,
+        epoch=state.epoch,
+        k=gain.k,
+        cycle=made.number,
+        tries=0,  # the ledger knows whether it was held before
+        needed=needed,
+        finite=host.environments[first.environment].texts[first.level] is not None,
+        protection=needed or 0 if evidence.kept else 0,
+        evidence=evidence,
+    )
+    return NewHold(hold.candidate, hold.parent, hold.epoch, hold.k, hold.exam_data())
 
 
 def scores_by_cell(report: Report) -> Scores:

@@ -4,10 +4,10 @@ import secrets
 from hashlib import blake2b
 from math import isfinite
 
-from metaevo.artifacts.bodies import dump
 from metaevo.errors import BadInput, NotFinite
 from metaevo.ledger.ledger import Ledger
 from metaevo.line.host import Host
+from metaevo.line.manifest import Manifest
 from metaevo.types import Generation
 
 
@@ -41,13 +41,9 @@ def found(host: Host, base: str) -> Generation:
         raise BadInput(
             "model.base: its answers have no finite probability: a weight is damaged; restore the checkpoint"
         )
-    manifest = {
-        "id": id_,
-        "parent": None,
-        "parts": dict(first.parts),
-        "runtime": host.engine.identity,
-        "probes": probes,
-    }
-    lineage.publish(first, manifest=host.store.put(dump(manifest)))
+    manifest = Manifest(
+        id=id_, parent=None, parts=first.parts, runtime=host.engine.identity, seed=host.seed, probes=tuple(probes)
+    )
+    lineage.publish(first, manifest=host.store.put(manifest.as_data()))
     lineage.crown(id_, who="metaevo", why="the base model")
     return first

@@ -57,7 +57,7 @@ def _archive(tools: Tools, state: State, objective: Objective, found: Diagnosis,
         kept = (*host.seed_data, *_promoted_rows(host, state, objective), *_rehearsed(host, who, tasks, drawn))
         return _one_task_each(kept)
 
-    rows: Experiences = tools.journal.step(key, mark, gather, shelf=Shelf(host.store))
+    rows = tools.journal.step(key, mark, gather, shelf=Shelf(host.store))
     return CycleArchive(host, rows, tools.journal.digest(key) or "")
 
 
@@ -103,7 +103,8 @@ def _promoted_rows(host: Host, state: State, objective: Objective, most: int = 5
     rows: dict[tuple[str, str], Experience] = {}
     for id_ in host.lineage.ancestors(state.champion.id, most):
         digest = host.lineage.row(id_).data
-        for row in Shelf(host.store).read(digest, None) if digest else ():
+        kept: Experiences = Shelf(host.store).read(digest, None) if digest else ()
+        for row in kept:
             plain_row = row.rejected is None and not {"replayed", "meta_skill"} & set(row.tags)
             if plain_row and row.attempt.task.cell not in objective.cells:
                 rows[row.attempt.task.id, row.attempt.solution.id] = row

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 
 from metaevo.diagnose import ProbeRules
 from metaevo.errors import ModuleFailed
+from metaevo.gate.evidence import Hold
 from metaevo.gate.exam import Exam
 from metaevo.gate.rules import GateRules
-from metaevo.ledger.holds import HoldRecord
 from metaevo.ledger.journal import At, Journal
 from metaevo.line.host import Host
 from metaevo.modules.contracts import unlawful
@@ -56,7 +56,7 @@ class State:
     reference: Generation
     epoch: int
     pinned: bool = False
-    hold: HoldRecord | None = None
+    hold: Hold | None = None
 
 
 @dataclass(slots=True)

@@ -168,13 +168,15 @@ def _round(
 ) -> Generation:
     tasks = seeds
     for position, step in enumerate(specs(stage.tasks, "tasks")):
-        tasks = line.step(at, "tasks", position, step, tasks, lambda made: admitted(line.host, line.table, made)[0])
+        tasks = line.step(
+            at, "tasks", position, step, tasks, kind=Tasks, after=lambda made: admitted(line.host, line.table, made)[0]
+        )
     counts["tasks"] += len(tasks)
     spec = TrainSpec()
     start = {"previous": line.known["current"], "parent": ground.parent, "base": ground.base}[stage.start]
     line.start = StageStart(start, _procedure(stage))
     for position, step in enumerate(specs(stage.stability, "stability")):
-        spec = line.step(at, "stability", position, step, spec)
+        spec = line.step(at, "stability", position, step, spec, kind=TrainSpec)
     update = StepSpec("update", stage.update.use, dict(stage.update.knobs))
     module = line.module("update", update)
     if module.online:
@@ -188,8 +190,8 @@ def _round(
     if len({row.attempt.task.id for row in rows}) < len(rows):
         raise ModuleFailed(f"an answering procedure ends in one attempt a task, this one gave {len(rows)} (set k = 1)")
     check_procedure(line.start.steps, [line.module(s.slot, s) for s in line.start.steps])
-    made: Generation = line.step(
-        at, "update", 0, update, rows, lambda got: replace(got, id=id_, parent=ground.parent.id)
+    made = line.step(
+        at, "update", 0, update, rows, kind=Generation, after=lambda got: replace(got, id=id_, parent=ground.parent.id)
     )
     publish(line, made, start, update)
     return made
@@ -201,18 +203,20 @@ def _procedure(stage: Stage) -> tuple[StepSpec, ...]:
 
 
 def _experiences(line: Line, stage: Stage, at: At, tasks: Tasks, counts: Counter[str]) -> Experiences:
-    attempts: Attempts
     if stage.solutions is not None:
-        attempts = line.step(at, "solutions", 0, specs((stage.solutions,), "solutions")[0], tasks)
+        attempts = line.step(at, "solutions", 0, specs((stage.solutions,), "solutions")[0], tasks, kind=Attempts)
     else:
         attempts = references(line.table, tasks)
     line.past.attempted.append(attempts)
     counts["attempts"] += len(attempts)
-    each = [line.step(at, "feedback", i, s, attempts) for i, s in enumerate(specs(stage.feedback, "feedback"))]
+    each = [
+        line.step(at, "feedback", i, s, attempts, kind=Experiences)
+        for i, s in enumerate(specs(stage.feedback, "feedback"))
+    ]
     rows = combined(attempts, each, stage.combine)
     counts["cannot_say"] += len(attempts) - len(rows)
     for position, step in enumerate(specs(stage.refinement, "refinement")):
-        rows = line.step(at, "refinement", position, step, rows)
+        rows = line.step(at, "refinement", position, step, rows, kind=Experiences)
     counts["rows"] += len(rows)
     counts["replayed"] += sum("replayed" in row.tags for row in rows)
     return rows

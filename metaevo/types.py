@@ -8,9 +8,9 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
-from objectives.types import Json, Objective, Report, Task
+from objectives.types import Json, Task
 
 Passing: TypeAlias = Literal["pass", "fail", "unknown"]
 FeedbackSource: TypeAlias = Literal["environment", "model", "human"]
@@ -169,24 +169,6 @@ class Generation:
 Decision: TypeAlias = Literal["promote", "hold", "reject"]
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """One reason of a verdict, from the closed list of DESIGN section 8, with its numbers."""
-
-    code: str
-    numbers: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What the gate decided about one candidate, and by which rules (``gate`` is their hash)."""
-
-    decision: Decision
-    reasons: tuple[Reason, ...]
-    gate: str
-    exam: Mapping[str, Any] = field(default_factory=dict)
-
-
 class TrialEnd(StrEnum):
     """How a trial ended, as a code; its ``failure`` says the same to people. Code decides by this, never by that."""
 
@@ -241,25 +223,10 @@ class Trial:
     ending: TrialEnd = TrialEnd.OK
 
 
-@dataclass(frozen=True, slots=True)
-class Cycle:
-    """One decision, or the reason why there is none. ``outcome``: a decision, ``none`` or ``void``."""
-
-    number: int
-    objective: Objective | None
-    trials: tuple[Trial, ...]
-    candidate: Generation | None
-    verdict: Verdict | None
-    outcome: str
-    why: str = ""
-    reports: tuple[Report, ...] = ()
-
-
 __all__ = [
     "Attempt",
     "Attempts",
     "Completion",
-    "Cycle",
     "CycleEnd",
     "Decision",
     "Experience",
@@ -270,7 +237,6 @@ __all__ = [
     "Knob",
     "Lora",
     "Passing",
-    "Reason",
     "Solution",
     "StepSpec",
     "Tasks",
@@ -278,7 +244,6 @@ __all__ = [
     "Trial",
     "TrialEnd",
     "Turn",
-    "Verdict",
     "answered",
     "passing",
     "solved",

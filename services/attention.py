@@ -10,6 +10,7 @@ from metaevo.ledger import queries
 from metaevo.ledger.ledger import Ledger
 from metaevo.modules.contracts import unlawful
 from metaevo.modules.registry import Registry
+from metaevo.types import CycleEnd
 from services.home import LEAST_FREE, Home
 from services.later import refused
 from services.records.status import AttentionItem
@@ -36,7 +37,7 @@ def needed(ledger: Ledger, config: Config, home: Home) -> tuple[AttentionItem, .
         found.append(entry("disk_low", None, f"{free // 2**20} MiB are free in {home.path}"))
     found += [entry("config_invalid", None, line) for line in refused(config, home.text)]
     recent = queries.newest_closed(ledger, FAILED_IN_A_ROW)
-    if len(recent) == FAILED_IN_A_ROW and all(cycle.why.startswith("infrastructure") for cycle in recent):
+    if len(recent) == FAILED_IN_A_ROW and all(cycle.ending == CycleEnd.INFRASTRUCTURE for cycle in recent):
         since = recent[-1].closed_at
         text = f"the last {FAILED_IN_A_ROW} cycles ended for infrastructure: {recent[0].why[:160]}"
         found.append(entry("infrastructure", since.isoformat() if since else None, text))

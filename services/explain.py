@@ -6,7 +6,7 @@ What is unknown is "not measured". Every number of a sentence also stands in the
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from metaevo.types import Cycle
+from metaevo.outcome import Cycle
 from services.records.generations import KeptFound, PursuedObjective
 from services.records.modules import WrittenModule
 from services.records.why import CycleCost, MethodUsed, RowsUsed, WeaknessFound, Why
@@ -131,11 +131,11 @@ def sentence(made: Cycle) -> str:
     if made.objective is not None:
         about = f"{made.objective.ability} {', '.join(map(str, made.objective.cells))}"
     elif made.verdict is not None:
-        about = f"examined again on {', '.join(made.verdict.exam['cells'])}"
+        about = f"examined again on {', '.join(made.verdict.evidence.cells)}"
     if made.verdict is None or made.candidate is None:
         return f"cycle {made.number}  {made.outcome.upper()}  {about}: {made.why}"
-    gain = made.verdict.exam.get("gain") or made.verdict.exam.get("screen") or {}
-    numbers = f"{signed(gain['mean'])} ({signed(gain['low'])}…{signed(gain['high'])}, n {gain['n']})" if gain else ""
-    reasons = "; ".join(reason_words({"code": r.code, "numbers": dict(r.numbers)}) for r in made.verdict.reasons[:2])
+    gain = made.verdict.evidence.gain or made.verdict.evidence.screen
+    numbers = f"{signed(gain.mean)} ({signed(gain.low)}…{signed(gain.high)}, n {gain.n})" if gain else ""
+    reasons = "; ".join(reason_words(reason.as_data()) for reason in made.verdict.reasons[:2])
     tail = "" if made.outcome == "promote" else f": {reasons}"
     return f"cycle {made.number}  {made.outcome.upper()} {made.candidate.id}  {about}  {numbers}{tail}"

@@ -4,7 +4,7 @@ import time
 from types import TracebackType
 from typing import Any
 
-from metaevo.types import Cycle
+from metaevo.outcome import Cycle
 
 
 class Progress:

@@ -10,7 +10,7 @@ from typing import Any
 from metaevo.errors import BadInput
 from metaevo.evolve import Budget, Evolution
 from metaevo.ledger.queries import spent
-from metaevo.types import Cycle
+from metaevo.outcome import Cycle
 from services.app import App, opened
 from services.home import Home
 from services.progress import Progress
@@ -102,7 +102,7 @@ def summary(made: Cycle) -> DecidedCycle:
 def _cells(made: Cycle) -> tuple[str, ...] | None:
     if made.objective is not None:
         return tuple(str(cell) for cell in made.objective.cells)
-    return tuple(made.verdict.exam["cells"]) if made.verdict is not None else None
+    return made.verdict.evidence.cells if made.verdict is not None else None
 
 
 def planned(home: Home) -> dict[str, Any]:

@@ -10,12 +10,13 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeGuard, TypeVar, cast
 
 from pydantic import TypeAdapter
 from pydantic_core import from_json, to_json
 
 from metaevo.artifacts.store import Store
+from metaevo.errors import StoreError
 from metaevo.types import Attempt, Experience, Feedback, Solution
 from objectives.types import Task
 
@@ -24,25 +25,37 @@ SMALL = 4096
 """Bytes of the largest record that may stand in a row of the ledger: a file of its own costs two forced writes."""
 
 
-@cache
-def adapter(kind: Any) -> TypeAdapter[Any]:
+def adapter(kind: type[T]) -> TypeAdapter[T]:
     """Return the (cached) pydantic adapter of a type."""
+    return cast(TypeAdapter[T], _adapter(kind))  # type: ignore[arg-type]  # mypy: a type is not hashable
+
+
+@cache
+def _adapter(kind: type[object]) -> TypeAdapter[object]:
     return TypeAdapter(kind)
 
 
-def dump(value: Any) -> bytes:
+def dump(value: object) -> bytes:
     """Return any record as JSON."""
     return to_json(value)
 
 
 def parse(kind: type[T], data: bytes | str) -> T:
     """Return the record of this type that the JSON holds."""
-    return adapter(kind).validate_json(data)  # type: ignore[no-any-return, arg-type]
+    return adapter(kind).validate_json(data)
 
 
 def shaped(kind: type[T], data: object) -> T:
     """Return the record of this type that plain data, as the ledger keeps it, holds."""
-    return adapter(kind).validate_python(data)  # type: ignore[no-any-return, arg-type]
+    return adapter(kind).validate_python(data)
+
+
+@dataclass(slots=True)
+class _Fresh:
+    """What a body is the first to hold: it stores these, where it refers to all others."""
+
+    tasks: dict[str, Task] = field(default_factory=dict)
+    solutions: dict[tuple[str, str], Solution] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -54,29 +67,29 @@ class Shelf:
     solutions: dict[tuple[str, str], tuple[Solution, str]] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
 
-    def write(self, value: Any) -> str:
+    def write(self, value: object) -> str:
         """Store a batch (tasks, attempts, experiences) or any other record; return its digest."""
         if isinstance(value, tuple) and not value:
             return self.store.put(dump({"kind": "empty"}))
         if not _batch(value):
             return self.store.put(dump({"kind": "plain"}) + b"\n" + dump(value))
         refs: set[str] = set()
-        fresh: dict[str, Any] = {"t": {}, "s": {}}
+        fresh = _Fresh()
         rows = [self._row(record, refs, fresh) for record in value]
         head = {"kind": "rows", "refs": sorted(refs)}
         lines = [dump(head)]
-        lines += [dump({"t": task, "k": key}) for key, task in fresh["t"].items()]
-        lines += [dump({"s": solution, "k": key, "of": of}) for (of, key), solution in fresh["s"].items()]
+        lines += [dump({"t": task, "k": key}) for key, task in fresh.tasks.items()]
+        lines += [dump({"s": solution, "k": key, "of": of}) for (of, key), solution in fresh.solutions.items()]
         lines += [dump(row) for row in rows]
         digest = self.store.put(b"\n".join(lines))
-        for key, task in fresh["t"].items():
+        for key, task in fresh.tasks.items():
             self.tasks[key] = (task, digest)
-        for of, solution in fresh["s"].items():
+        for of, solution in fresh.solutions.items():
             self.solutions[of] = (solution, digest)
         self.seen.add(digest)
         return digest
 
-    def read(self, digest: str, kind: Any) -> Any:
+    def read(self, digest: str, kind: type[T] | None) -> T:
         """Return what `write` stored; ``kind`` is the type of a plain record, unused for batches.
 
         Raises:
@@ -85,12 +98,14 @@ class Shelf:
         head, *lines = self.store.get(digest).split(b"\n")
         header = from_json(head)
         if header["kind"] == "empty":
-            return ()
+            return cast(T, ())
         if header["kind"] == "plain":
+            if kind is None:
+                raise StoreError(f"the body {digest[:12]} is a record of an unknown type")
             return parse(kind, lines[0])
         for ref in header["refs"]:
             if ref not in self.seen:
-                self.read(ref, None)
+                self.read(ref, tuple)
         self.seen.add(digest)
         rows = []
         for line in lines:
@@ -103,9 +118,9 @@ class Shelf:
                 self.solutions[entry["of"], entry["k"]] = (solution, digest)
             else:
                 rows.append(self._record(entry))
-        return tuple(rows)
+        return cast(T, tuple(rows))
 
-    def _row(self, record: Task | Attempt | Experience, refs: set[str], fresh: dict[str, Any]) -> Mapping[str, Any]:
+    def _row(self, record: Task | Attempt | Experience, refs: set[str], fresh: "_Fresh") -> Mapping[str, Any]:
         if isinstance(record, Task):
             return {"T": self._task(record, refs, fresh)}
         if isinstance(record, Attempt):
@@ -115,20 +130,20 @@ class Shelf:
             row["r"] = self._attempt(record.rejected, refs, fresh)
         return row | {"w": record.weight, "g": record.tags}
 
-    def _task(self, task: Task, refs: set[str], fresh: dict[str, Any]) -> str:
+    def _task(self, task: Task, refs: set[str], fresh: "_Fresh") -> str:
         key = _key(task)
         if key in self.tasks:
             refs.add(self.tasks[key][1])
         else:
-            fresh["t"][key] = task
+            fresh.tasks[key] = task
         return key
 
-    def _attempt(self, attempt: Attempt, refs: set[str], fresh: dict[str, Any]) -> tuple[str, str]:
+    def _attempt(self, attempt: Attempt, refs: set[str], fresh: "_Fresh") -> tuple[str, str]:
         key = (self._task(attempt.task, refs, fresh), _key(attempt.solution))
         if key in self.solutions:
             refs.add(self.solutions[key][1])
         else:
-            fresh["s"][key] = attempt.solution
+            fresh.solutions[key] = attempt.solution
         return key
 
     def _record(self, row: Mapping[str, Any]) -> Task | Attempt | Experience:
@@ -145,7 +160,7 @@ class Shelf:
         return Attempt(self.tasks[task][0], self.solutions[task, solution][0])
 
 
-def small(value: Any) -> bytes | None:
+def small(value: object) -> bytes | None:
     """Return a record as JSON where it is small and no batch: nothing will ever refer to its parts."""
     if _batch(value) or value == ():
         return None
@@ -153,7 +168,7 @@ def small(value: Any) -> bytes | None:
     return data if len(data) <= SMALL else None
 
 
-def _batch(value: Any) -> bool:
+def _batch(value: object) -> "TypeGuard[tuple[Task | Attempt | Experience, ...]]":
     return isinstance(value, tuple) and bool(value) and isinstance(value[0], Task | Attempt | Experience)
 
 
@@ -161,7 +176,7 @@ def _key(record: Task | Solution) -> str:
     return f"{record.id}~{hashlib.blake2b(dump(record), digest_size=8).hexdigest()}"
 
 
-def count(value: Any) -> dict[str, int]:
+def count(value: object) -> dict[str, int]:
     """Return what a journal row says of its body: how many rows, and how many tokens they cost."""
     if not isinstance(value, tuple):
         return {"rows": 1}

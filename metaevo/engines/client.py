@@ -82,7 +82,7 @@ class EngineClient:
         """Run a module that asks for `Weights` inside the engine; the batch travels as a body in the store."""
         body = Shelf(self.store).write(batch)
         answer = self._call({"op": "train", "job": job, "batch": body}, ask)
-        return adapter(Published).validate_python(answer)  # type: ignore[no-any-return]
+        return adapter(Published).validate_python(answer)
 
     def export(self, generation: Generation, folder: str) -> None:
         """Write the generation's policy into a folder as one plain checkpoint."""
@@ -129,8 +129,8 @@ class EngineClient:
 
 
 def _completions(data: Any) -> list[Completion]:
-    return adapter(list[Completion]).validate_python(data)  # type: ignore[no-any-return]
+    return adapter(list[Completion]).validate_python(data)
 
 
 def _completions_2(data: Any) -> list[list[Completion]]:
-    return adapter(list[list[Completion]]).validate_python(data)  # type: ignore[no-any-return]
+    return adapter(list[list[Completion]]).validate_python(data)

@@ -117,7 +117,7 @@ class GraderPool:
     def posed(self, texts: Sequence[str]) -> list[Task | None]:
         """Return the train task each posed text is, None where it is none."""
         answer = self._call(self._children[0], {"op": "posed", "texts": list(texts)}, CALL_S)
-        return adapter(list[Task | None]).validate_python(answer)  # type: ignore[no-any-return]
+        return adapter(list[Task | None]).validate_python(answer)
 
     def mistakes(self, environment: str, items: Sequence[Item]) -> list[str | None]:
         """Return for each wrong answer the name of the known wrong procedure that gives it, or None."""

@@ -74,7 +74,7 @@ class TrlWeights:
     def feedback(self, attempts_R: Attempts) -> Experiences:
         """Return the attempts judged by the stage's feedback steps, which run in the control plane."""
         answer = self._ask("feedback", attempts_R)
-        return adapter(Experiences).validate_python(answer)  # type: ignore[no-any-return]
+        return adapter(Experiences).validate_python(answer)
 
     def spend(self, tokens: int) -> None:
         """Count tokens that training read or wrote."""

@@ -4,19 +4,31 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
+from metaevo.gate.evidence import (
+    Approval,
+    BettingGain,
+    CellHarm,
+    Evidence,
+    ExactGain,
+    GuardFinding,
+    MoreItems,
+    Reason,
+    ReasonCode,
+    Screen,
+    Verdict,
+)
 from metaevo.gate.exam import Confirmed, Exam
 from metaevo.gate.gain import confirm, screen
 from metaevo.gate.guards.cost import cost
 from metaevo.gate.guards.servable import servable
 from metaevo.gate.protection import harmed_cells, needed_items, protect
 from metaevo.ledger.confirmations import open_confirmation
-from metaevo.types import Decision, Generation, Reason, Verdict
+from metaevo.types import Decision, Generation
 from objectives.goals import Rule
-from objectives.statistics import Interval, Wealth, level
+from objectives.statistics import Wealth, level
 from objectives.types import Cell
 
 
@@ -49,60 +61,57 @@ def decide(exam: Exam, case: Case) -> Verdict:
     Raises:
         Void: Too many items could not be graded: no verdict, nothing is promoted, the error spent stays spent.
     """
-    numbers: dict[str, Any] = {"cells": [str(cell) for cell in case.cells], "protects_nothing": not case.rules}
+    found = Evidence(tuple(str(cell) for cell in case.cells), protects_nothing=not case.rules)
     if case.held is None:
-        found = screen(exam, case.candidate, case.parent, case.cells, case.dev_gain)
-        numbers["screen"] = interval(found) | {"bar": exam.rules.screen_bar}
-        if found.mean < exam.rules.screen_bar:
-            return _verdict(exam, "reject", [Reason("screen failed", numbers["screen"])], numbers)
+        bar = exam.rules.screen_bar
+        first = screen(exam, case.candidate, case.parent, case.cells, case.dev_gain)
+        seen = Screen(first.mean, first.low, first.high, first.n, bar)
+        found = replace(found, screen=seen)
+        if seen.mean < bar:
+            return _verdict(exam, "reject", [Reason(ReasonCode.SCREEN_FAILED, seen)], found)
     row = open_confirmation(
         exam.host.ledger,
         epoch=case.epoch,
         candidate=case.candidate.id,
         cycle=exam.at.cycle,
-        cells=numbers["cells"],
+        cells=found.cells,
         level=partial(level, exam.rules.alpha),
     )
     stream = exam.at.cycle if case.stream is None else case.stream
     gained = confirm(exam, case.candidate, case.parent, case.cells, row.level, cycle=stream, before=case.held)
-    numbers["gain"] = gain_numbers(gained, row.k, row.level)
-    numbers["stream"] = stream
-    if not gained.proven:
-        return _unproven(exam, gained, row.level, numbers)
-    return _protected(exam, case, numbers)
+    gain = gain_numbers(gained, row.k, row.level)
+    found = replace(found, gain=gain, stream=stream)
+    if not gained.proven:  # no harm is proven either: the next cycle asks whether more items are worth it
+        more = MoreItems(gain, gained.wealth.needed(1 / row.level), exam.rules.max_items)
+        return _verdict(exam, "hold", [Reason(ReasonCode.MORE_ITEMS, more)], found)
+    return _protected(exam, case, found, gain)
 
 
-def _unproven(exam: Exam, gained: Confirmed, error: float, numbers: dict[str, Any]) -> Verdict:
-    """Return hold: the gain is not proven, and no harm either. The next cycle asks whether more items are worth it."""
-    facts = numbers["gain"] | {"needed": gained.wealth.needed(1 / error), "limit": exam.rules.max_items}
-    return _verdict(exam, "hold", [Reason("needs more items", facts)], numbers)
-
-
-def _protected(exam: Exam, case: Case, numbers: dict[str, Any]) -> Verdict:
+def _protected(exam: Exam, case: Case, found: Evidence, gain: BettingGain | ExactGain) -> Verdict:
     """Return the verdict on a candidate whose gain is proven."""
     kept, p_values = protect(exam, case.candidate, case.parent, case.reference, case.rules, case.protection_items)
-    numbers["kept"] = [asdict(line) for line in kept]
-    bad_cells = harmed_cells(p_values)
-    numbers["cells_harmed"] = {cell: p_values[cell] for cell in bad_cells}
-    rejections = [Reason("ability harmed", asdict(line)) for line in kept if line.state == "harmed"]
-    rejections += [Reason("cell harmed", {"cell": cell, "p": p_values[cell]}) for cell in bad_cells]
+    harmed = {cell: p_values[cell] for cell in harmed_cells(p_values)}
+    found = replace(found, kept=tuple(kept), cells_harmed=harmed)
+    rejections = [Reason(ReasonCode.ABILITY_HARMED, line) for line in kept if line.state == "harmed"]
+    rejections += [Reason(ReasonCode.CELL_HARMED, CellHarm(cell, p)) for cell, p in harmed.items()]
     if not rejections:
-        numbers["guards"] = guards = _guards(exam, case)
-        rejections = [Reason(f"guard {name}", found) for name, found in guards.items() if not found["ok"]]
+        guards = _guards(exam, case)
+        found = replace(found, guards=guards)
+        rejections = [Reason(ReasonCode.GUARD, said, name) for name, said in guards.items() if not said.ok]
     if rejections:
-        return _verdict(exam, "reject", rejections, numbers)
+        return _verdict(exam, "reject", rejections, found)
     undecided = [line for line in kept if line.state == "open"]
     if undecided:
         more = max(needed_items(line, exam.rules) for line in undecided)
-        reasons = [Reason("needs more items", asdict(line) | {"needed": more}) for line in undecided]
-        return _verdict(exam, "hold", reasons, numbers)
+        reasons = [Reason(ReasonCode.MORE_ITEMS, MoreItems(line, more)) for line in undecided]
+        return _verdict(exam, "hold", reasons, found)
     if case.pinned or case.approval:
-        why = {"pinned": case.pinned, "approval": case.approval}
-        return _verdict(exam, "hold", [Reason("awaits approval", why)], numbers)
-    return _verdict(exam, "promote", [Reason("gain proven", numbers["gain"])], numbers)
+        awaited = Approval(pinned=case.pinned, approval=case.approval)
+        return _verdict(exam, "hold", [Reason(ReasonCode.AWAITS_APPROVAL, awaited)], found)
+    return _verdict(exam, "promote", [Reason(ReasonCode.GAIN_PROVEN, gain)], found)
 
 
-def _guards(exam: Exam, case: Case) -> dict[str, dict[str, Any]]:
+def _guards(exam: Exam, case: Case) -> dict[str, GuardFinding]:
     """Return what each guard found."""
     few = exam.items(case.cells, exam.at.cycle, exam.rules.screen_items, "guards")
     found = {
@@ -112,34 +121,28 @@ def _guards(exam: Exam, case: Case) -> dict[str, dict[str, Any]]:
     if case.answer_tokens is not None:
         pairs = exam.pairs("guard_tokens", 0, case.candidate, case.reference, few)
         ratio = pairs.tokens[0] / max(1, pairs.tokens[1])
-        found["answer_tokens"] = {"ok": ratio <= case.answer_tokens, "ratio": ratio, "limit": case.answer_tokens}
+        numbers = {"ratio": ratio, "limit": case.answer_tokens}
+        found["answer_tokens"] = GuardFinding(ratio <= case.answer_tokens, numbers)
     return found
 
 
-def _verdict(exam: Exam, decision: Decision, reasons: Sequence[Reason], numbers: dict[str, Any]) -> Verdict:
-    return Verdict(decision, tuple(reasons), exam.rules.hash, numbers)
+def _verdict(exam: Exam, decision: Decision, reasons: Sequence[Reason], found: Evidence) -> Verdict:
+    return Verdict(decision, tuple(reasons), exam.rules.hash, found)
 
 
-def interval(found: Interval) -> dict[str, Any]:
-    """Return an interval as plain numbers."""
-    return {"mean": found.mean, "low": found.low, "high": found.high, "n": found.n}
-
-
-def gain_numbers(gained: Confirmed, k: int, error: float) -> dict[str, Any]:
-    """Return what a confirmation showed, as plain numbers."""
-    facts = interval(gained.wealth.gain()) | {"k": k, "level": error, "threshold": 1 / error, "place": gained.place}
-    facts["squares"] = gained.wealth.squares
+def gain_numbers(gained: Confirmed, k: int, error: float) -> BettingGain | ExactGain:
+    """Return what the ``k``-th confirmation showed at this level of error."""
+    seen, wealth = gained.wealth.gain(), gained.wealth
+    common = (seen.mean, seen.low, seen.high, seen.n, k, error, 1 / error, gained.place, wealth.squares)
     if gained.p_value is not None:
-        return facts | {"test": "exact paired", "p": gained.p_value}
-    return facts | {"test": "betting", "e_value": gained.wealth.e_value, "logs": list(gained.wealth.logs)}
+        return ExactGain(*common, p=gained.p_value)
+    return BettingGain(*common, e_value=wealth.e_value, logs=wealth.logs)
 
 
-def resumed(numbers: dict[str, Any]) -> Confirmed:
+def resumed(gain: BettingGain | ExactGain) -> Confirmed:
     """Return where a held confirmation stopped, as its verdict recorded it."""
-    gain = numbers["gain"]
-    n = int(gain["n"])
-    if "p" in gain:
-        wealth = Wealth(n=n, total=gain["mean"] * n, squares=gain["squares"])
-        return Confirmed(wealth, int(gain["place"]), proven=gain["p"] <= gain["level"], p_value=gain["p"])
-    wealth = Wealth(tuple(gain["logs"]), n, gain["mean"] * n, gain["squares"])
-    return Confirmed(wealth, int(gain["place"]), proven=gain["e_value"] >= gain["threshold"])
+    if isinstance(gain, ExactGain):
+        wealth = Wealth(n=gain.n, total=gain.mean * gain.n, squares=gain.squares)
+        return Confirmed(wealth, gain.place, proven=gain.p <= gain.level, p_value=gain.p)
+    wealth = Wealth(gain.logs, gain.n, gain.mean * gain.n, gain.squares)
+    return Confirmed(wealth, gain.place, proven=gain.e_value >= gain.threshold)

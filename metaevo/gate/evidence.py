@@ -239,10 +239,14 @@ class Hold:
     evidence: Evidence
 
     def as_data(self) -> dict[str, Any]:
-        """Return the columns of the hold's row; numbers of the hold stand beside the evidence."""
-        own = {"needed": self.needed, "finite": self.finite, "protection": self.protection}
+        """Return the columns of the hold's row."""
         columns = ("candidate", "parent", "epoch", "k", "cycle", "tries")
-        return {name: getattr(self, name) for name in columns} | {"exam": self.evidence.as_data() | own}
+        return {name: getattr(self, name) for name in columns} | {"exam": self.exam_data()}
+
+    def exam_data(self) -> dict[str, Any]:
+        """Return the row's column ``exam``: numbers of the hold stand beside the evidence."""
+        own = {"needed": self.needed, "finite": self.finite, "protection": self.protection}
+        return self.evidence.as_data() | own
 
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> "Hold":

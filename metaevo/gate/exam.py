@@ -119,9 +119,7 @@ class Exam:
                 made = made.joined(self._asked(candidate, parent, spare))
             return made
 
-        found: Pairs = self.journal.step(
-            self.at.key(step, position), mark, run, kind=Pairs, shelf=self.shelf, counts=_counts
-        )
+        found = self.journal.step(self.at.key(step, position), mark, run, kind=Pairs, shelf=self.shelf, counts=_counts)
         self.spares |= set(found.tasks) - {task.id for task in tasks}
         if found.nones > self.rules.none_share * max(1, len(tasks)):
             raise Void(

@@ -2,28 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from metaevo.gate.evidence import Kept, KeptState
 from metaevo.gate.exam import Exam, Pairs
 from metaevo.gate.rules import GateRules
 from metaevo.types import Generation
 from objectives.goals import Rule
 from objectives.statistics import Interval, difference, harm, holm, wilson
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """One protected rule: the difference with one-sided 95 % bounds, its limit, and what follows."""
-
-    what: str
-    against: str
-    mean: float
-    low: float
-    high: float
-    n: int
-    limit: float
-    state: str
-    """``kept`` (the bound lies above the limit), ``harmed`` (below for sure) or ``open``."""
 
 
 def protect(
@@ -63,7 +48,7 @@ def harmed_cells(p_values: dict[str, float]) -> list[str]:
 def _kept(rule: Rule, against: str, pairs: Pairs) -> Kept:
     margin = rule.margin if rule.margin is not None else 0.0
     found: Interval = difference(pairs.by_cell())
-    state = "kept" if found.low > -margin else "harmed" if found.high < -margin else "open"
+    state: KeptState = "kept" if found.low > -margin else "harmed" if found.high < -margin else "open"
     return Kept(rule.what, against, found.mean, found.low, found.high, found.n, -margin, state)
 
 
@@ -73,6 +58,6 @@ def _floor(rule: Rule, pairs: Pairs) -> Kept:
     score = wilson(pairs.scores[0], n, 0.90)
     champion = pairs.scores[1] / n
     limit = min(rule.floor or 0.0, champion)
-    state = "kept" if score.low >= limit or (score.mean >= limit and limit < (rule.floor or 0.0)) else "open"
+    state: KeptState = "kept" if score.low >= limit or (score.mean >= limit and limit < (rule.floor or 0.0)) else "open"
     state = "harmed" if score.high < limit else state
     return Kept(rule.what, "floor", score.mean, score.low, score.high, n, limit, state)

@@ -8,9 +8,9 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from random import Random
-from typing import Any
+from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 
-from sqlalchemy import and_, bindparam, select, update
+from sqlalchemy import BindParameter, and_, bindparam, select, update
 
 from metaevo.artifacts.bodies import Shelf, count, parse, small
 from metaevo.artifacts.store import Store
@@ -23,9 +23,14 @@ StepKey = tuple[int, int, int, int, str, int]
 """(cycle, trial, stage, round, step, position)."""
 
 
+T = TypeVar("T")
+Counts: TypeAlias = Mapping[str, float | str | bool | None]
+"""What a journal row says of its body in numbers and words."""
+
+
 @dataclass(frozen=True, slots=True)
 class At:
-    """Where in a cycle a step stands. `at` moves it; every step has its own random stream."""
+    """Where in a cycle a step stands; every step has its own random stream."""
 
     cycle: int
     trial: int = 0
@@ -35,6 +40,26 @@ class At:
     def key(self, step: str, position: int = 0) -> StepKey:
         """Return the primary key of a step that stands here."""
         return (self.cycle, self.trial, self.stage, self.round, step, position)
+
+
+class HasBody(Protocol):
+    """A row whose step made something."""
+
+    @property
+    def digest(self) -> str | None:
+        """Return the body's digest, None while the step is open."""
+
+    @property
+    def body(self) -> bytes | None:
+        """Return the body where it stands in the row, None where the store has it."""
+
+
+class Finished(NamedTuple):
+    """What the journal knows of a step it began."""
+
+    mark: str
+    digest: str | None
+    body: bytes | None
 
 
 @dataclass(slots=True)
@@ -67,16 +92,16 @@ class Journal:
         self,
         key: StepKey,
         mark: str,
-        run: Callable[[], Any],
+        run: Callable[[], T],
         *,
-        kind: Any = None,
+        kind: type[T] | None = None,
         shelf: Shelf | None = None,
         module: str = "",
-        counts: Callable[[Any], Mapping[str, Any]] = count,
-    ) -> Any:
+        counts: Callable[[T], Counts] = count,
+    ) -> T:
         """Return the step's result: read back where the row is finished, produced and recorded otherwise.
 
-        ``kind`` is the type of a result that is no batch of tasks, attempts or experiences.
+        ``kind`` is the type of a record that is no batch of tasks, attempts or experiences: those say what they are.
 
         Raises:
             CodeChanged: The row was written by other code, and the cycle is still open.
@@ -114,10 +139,11 @@ class Journal:
             rows = connection.execute(select(STEP.c.counts).where(*mine))
             return sum(int(counts.get("tokens", 0)) for (counts,) in rows)
 
-    def _row(self, key: StepKey) -> Any:
+    def _row(self, key: StepKey) -> "Finished | None":
         """Return (mark, digest, body) of the step's row, None where it has none."""
         with self.ledger.look() as connection:
-            return connection.execute(_FIND, _at(key)).first()
+            row = connection.execute(_FIND, _at(key)).first()
+            return None if row is None else Finished(*row)
 
     def _opened(self, key: StepKey, mark: str, module: str) -> bool:
         """Write that the step began and return True; False where it has a row: looking first would cost one more turn.
@@ -134,7 +160,7 @@ class Journal:
         with self.ledger.transaction(forced=False) as connection:
             connection.execute(_AGAIN, _at(key))
 
-    def _close(self, key: StepKey, digest: str, body: bytes | None, counts: Mapping[str, Any]) -> None:
+    def _close(self, key: StepKey, digest: str, body: bytes | None, counts: Counts) -> None:
         facts = {"made": digest, "inside": body, "counted": dict(counts), "now": self.ledger.now()}
         with self.ledger.transaction() as connection:
             connection.execute(_CLOSE, _at(key) | facts)
@@ -145,27 +171,36 @@ _KEY = ("cycle", "trial", "stage", "round", "step", "position")
 _IS = and_(*(STEP.c[name] == bindparam(f"at_{name}") for name in _KEY))
 _FIND = select(STEP.c.mark, STEP.c.digest, STEP.c.body).where(_IS)
 _AGAIN = update(STEP).where(_IS).values(runs=STEP.c.runs + 1)
-_MADE: dict[str, Any] = {"digest": bindparam("made"), "body": bindparam("inside")}
-_CLOSE = update(STEP).where(_IS).values(_MADE | {"counts": bindparam("counted"), "closed_at": bindparam("now")})
+_MADE: dict[str, BindParameter[object]] = {
+    "digest": bindparam("made"),
+    "body": bindparam("inside"),
+    "counts": bindparam("counted"),
+    "closed_at": bindparam("now"),
+}
+_CLOSE = update(STEP).where(_IS).values(_MADE)
 
 
-def _at(key: StepKey) -> dict[str, Any]:
+def _at(key: StepKey) -> dict[str, object]:
     return {f"at_{name}": part for name, part in zip(_KEY, key, strict=True)}
 
 
-def body_of(row: Any, shelf: Shelf, kind: Any) -> Any:
+def body_of(row: HasBody, shelf: Shelf, kind: type[T] | None) -> T:
     """Return what the finished step of a row made, from the row or from the store; ``kind`` as in `Shelf.read`.
 
     Raises:
         StoreError: The body, or one it refers to, is missing or damaged.
     """
+    if row.digest is None:
+        raise StoreError("the step is not finished: it has no body")
     if row.body is None:
         return shelf.read(row.digest, kind)
     if not sound(row):
         raise StoreError(f"the ledger's body {row.digest[:12]} does not match its digest; restore a backup")
+    if kind is None:
+        raise StoreError(f"the ledger's body {row.digest[:12]} is a record of an unknown type")
     return parse(kind, row.body)
 
 
-def sound(row: Any) -> bool:
+def sound(row: HasBody) -> bool:
     """Return whether the body that stands in a row is the one its digest names."""
-    return bool(hashlib.sha256(row.body).hexdigest() == row.digest)
+    return row.body is None or hashlib.sha256(row.body).hexdigest() == row.digest

@@ -23,6 +23,8 @@ class CycleFacts:
 
     number: int
     outcome: str
+    ending: str
+    """A `types.CycleEnd`, empty while it is open."""
     why: str
     candidate: str | None
     objective: Objective | None

@@ -38,7 +38,7 @@ def answer(host: Host, engine: Engine, generation: Generation, tasks: Tasks, see
     batch: Any = redacted(tasks)
     for position, spec in enumerate(generation.answer):
         module = host.registry.get(spec.slot, spec.use)
-        offered: dict[Any, Any] = {Policy: policy, Prompts: host.dialect, Random: Random(seed + position)}
+        offered: dict[type, object] = {Policy: policy, Prompts: host.dialect, Random: Random(seed + position)}
         effects = {name: offered[kind] for name, kind in module.effects.items()}
         batch = call(module, batch, effects, spec.knobs)
     found = {row.attempt.task.id if isinstance(row, Experience) else row.task.id: row for row in batch}

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+from typing import Any, TypeAlias, TypeVar
 
 from metaevo.artifacts.bodies import Shelf
 from metaevo.artifacts.fingerprint import fingerprint
@@ -33,7 +33,13 @@ from metaevo.line.effects import (
 )
 from metaevo.line.host import Host, TaskTable
 from metaevo.modules.slots import Module
-from metaevo.types import Generation, StepSpec, TrainSpec
+from metaevo.recipes.schema import Step
+from metaevo.types import Attempt, Attempts, Experience, Experiences, Generation, StepSpec, Tasks, TrainSpec
+from objectives.types import Task
+
+T = TypeVar("T")
+Batch: TypeAlias = Tasks | Attempts | Experiences | TrainSpec | Generation
+"""What a step is given."""
 
 TRIES = 3
 """How often a step is started when its engine dies or hangs; after that the trial ends as infrastructure."""
@@ -69,33 +75,40 @@ class Line:
         return module
 
     def step(
-        self, at: At, slot: str, position: int, spec: StepSpec, batch: Any, after: Callable[[Any], Any] | None = None
-    ) -> Any:
-        """Return what the module makes of the batch; ``after`` is the host's own part of the same step."""
+        self,
+        at: At,
+        slot: str,
+        position: int,
+        spec: StepSpec,
+        batch: Batch,
+        *,
+        kind: type[T],
+        after: Callable[[T], T] = lambda made: made,
+    ) -> T:
+        """Return what the module makes of the batch: a ``kind``. ``after`` is the host's own part of the same step."""
         module = self.module(slot, spec)
         key = at.key(slot, position)
 
         spent = 0
 
-        def run() -> Any:
+        def run() -> T:
             nonlocal spent
             before = self.meter.tokens
-            made = identified(module, call(module, batch, self.effects(module, key), spec.knobs))
+            made: T = identified(module, call(module, batch, self.effects(module, key), spec.knobs))
             spent = self.meter.tokens - before
-            return after(made) if after is not None else made
+            return after(made)
 
-        kind = TrainSpec if slot == "stability" else Generation if slot in ("update", "consolidation") else None
         mark = self.mark(module, spec, key, batch)
         label = f"{slot}.{spec.use}"
 
-        def counts(made: Any) -> dict[str, int]:
+        def counts(made: T) -> dict[str, int]:
             return {"rows": len(made) if isinstance(made, tuple) else 1, "tokens": spent}
 
         return retried(
             lambda: self.journal.step(key, mark, run, kind=kind, shelf=self.shelf, module=label, counts=counts)
         )
 
-    def mark(self, module: Module, spec: StepSpec, key: StepKey, batch: Any) -> str:
+    def mark(self, module: Module, spec: StepSpec, key: StepKey, batch: Batch) -> str:
         """Return the hash of all that can change the step's result."""
         return fingerprint(
             module.digest,
@@ -105,13 +118,13 @@ class Line:
             {name: self.identity(kind) for name, kind in module.effects.items()},
         )
 
-    def identity(self, kind: type) -> Any:
+    def identity(self, kind: type) -> object:
         """Return what an effect's answers depend on."""
         if kind in (Policy, Policies):
             return [{role: dict(generation.parts) for role, generation in self.known.items()}, self.engine.identity]
         if kind in (Reward, Reference):
             return {name: environment.version for name, environment in self.host.environments.items()}
-        known: dict[Any, Any] = {
+        known: dict[type, object] = {
             Prompts: self.host.dialect.digest,
             Archive: self.archive.digest,
             Run: self.host.run.identity,
@@ -119,14 +132,14 @@ class Line:
         }
         return known.get(kind) or kind.__name__
 
-    def effects(self, module: Module, key: StepKey) -> dict[str, Any]:
+    def effects(self, module: Module, key: StepKey) -> dict[str, object]:
         """Return the effects a module asks for.
 
         Raises:
             BadInput: It asks for one that this place does not offer.
         """
         seed = self.journal.stream_seed(key)
-        offered: dict[Any, Callable[[], Any]] = {
+        offered: dict[type, Callable[[], object]] = {
             Policy: lambda: EnginePolicy(self.host, self.engine, self.known["current"], seed, self.meter),
             Policies: lambda: KnownPolicies(self.host, self.engine, self.known, seed, self.meter),
             Reward: lambda: PoolReward(self.host, self.table),
@@ -146,7 +159,7 @@ class Line:
         return {name: offered[kind]() for name, kind in module.effects.items()}
 
 
-def call(module: Module, batch: Any, effects: Mapping[str, Any], knobs: Mapping[str, Any]) -> Any:
+def call(module: Module, batch: object, effects: Mapping[str, object], knobs: Mapping[str, object]) -> Any:
     """Return what a module makes of a batch; whatever it raises becomes one error with its name."""
     try:
         return module.call(batch, **effects, **knobs)
@@ -156,7 +169,7 @@ def call(module: Module, batch: Any, effects: Mapping[str, Any], knobs: Mapping[
         raise ModuleFailed(f"{module.slot}.{module.name} failed: {type(error).__name__}: {error}") from error
 
 
-def identified(module: Module, made: Any) -> Any:
+def identified(module: Module, made: T) -> T:
     """Return what a module made; a number that is none in it is the module's failure, not the next step's.
 
     Raises:
@@ -169,7 +182,7 @@ def identified(module: Module, made: Any) -> Any:
     return made
 
 
-def retried(run: Callable[[], Any]) -> Any:
+def retried(run: Callable[[], T]) -> T:
     """Return what ``run`` returns; an engine that dies or hangs is started again, at most `TRIES` times."""
     for attempt in range(TRIES):
         try:
@@ -180,23 +193,23 @@ def retried(run: Callable[[], Any]) -> Any:
     raise AssertionError("the loop returns or raises")
 
 
-def _identity(batch: Any) -> Any:
+def _identity(batch: object) -> object:
     """Return a cheap identity of a batch: rows are named by ids, which are made from their content."""
     if not isinstance(batch, tuple):
         return batch
     return [_row(record) for record in batch]
 
 
-def _row(record: Any) -> Any:
-    if hasattr(record, "attempt"):
+def _row(record: object) -> object:
+    if isinstance(record, Experience):
         rejected = record.rejected.solution.id if record.rejected is not None else None
         notes = [(f.score, f.verdict, f.critique) for f in record.feedback]
         return [_row(record.attempt), record.score, record.weight, rejected, notes]
-    if hasattr(record, "solution"):
+    if isinstance(record, Attempt):
         return [record.task.id, record.solution.id]
-    return record.id if hasattr(record, "id") else record
+    return record.id if isinstance(record, Task) else record
 
 
-def specs(steps: Sequence[Any], slot: str) -> tuple[StepSpec, ...]:
+def specs(steps: Sequence[Step], slot: str) -> tuple[StepSpec, ...]:
     """Return recipe steps as plain records."""
     return tuple(StepSpec(slot, step.use, dict(step.knobs)) for step in steps)

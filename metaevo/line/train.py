@@ -1,23 +1,35 @@
 """The step that trains: run inside the engine, journalled and published by the control plane."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 from statistics import fmean
 from typing import Any
 
-from metaevo.artifacts.bodies import adapter, dump
+from metaevo.artifacts.bodies import adapter
 from metaevo.artifacts.fingerprint import fingerprint
 from metaevo.engines.protocol import Ask, Job, Published
 from metaevo.errors import MetaevoError
-from metaevo.ledger.journal import At, StepKey
+from metaevo.ledger.journal import At, Counts, StepKey
 from metaevo.line.effects import PoolReward
 from metaevo.line.host import TaskTable
+from metaevo.line.manifest import Manifest
 from metaevo.line.rows import combined
 from metaevo.line.steps import Line, call, retried, specs
-from metaevo.modules.slots import Module
 from metaevo.recipes.schema import Stage
-from metaevo.types import Attempt, Attempts, Experience, Generation, StepSpec, Tasks, TrainSpec, Turn, solved
+from metaevo.types import (
+    Attempt,
+    Attempts,
+    Completion,
+    Experience,
+    Experiences,
+    Generation,
+    StepSpec,
+    Tasks,
+    TrainSpec,
+    Turn,
+    solved,
+)
 
 
 def train(
@@ -25,14 +37,14 @@ def train(
     at: At,
     position: int,
     update: StepSpec,
-    batch: Any,
+    batch: Experiences | Tasks | Generation,
     spec: TrainSpec,
     id_: str,
     counts: Counter[str],
     *,
     feedback: Stage | None = None,
     slot: str = "update",
-    ask: Any = None,
+    ask: Ask | None = None,
 ) -> Generation:
     """Run a step that trains, inside the engine, and publish what it wrote."""
     module = line.module(slot, update)
@@ -56,11 +68,14 @@ def train(
 
     done = _trained(line, key, mark, job, batch, ask or StageFeedback(line, feedback, at))
     made = Generation(id_, line.known["parent"].id, done.parts, start.answer)
-    publish(line, made, start, update, batch=batch, probes=done.probes)
+    rows = batch if isinstance(batch, tuple) and batch and isinstance(batch[0], Experience) else ()
+    publish(line, made, start, update, data=line.shelf.write(rows) if rows else None, probes=done.probes)
     return made
 
 
-def _trained(line: Line, key: StepKey, mark: str, job: Job, batch: Any, ask: Ask) -> Published:
+def _trained(
+    line: Line, key: StepKey, mark: str, job: Job, batch: Experiences | Tasks | Generation, ask: Ask
+) -> Published:
     """Return what the engine published, as one journalled step."""
     seconds = 0.0
 
@@ -70,35 +85,39 @@ def _trained(line: Line, key: StepKey, mark: str, job: Job, batch: Any, ask: Ask
         seconds = published.model_s
         return replace(published, model_s=0.0)  # a clock's time has no place in a body that repeats bit for bit
 
-    def costs(published: Published) -> Mapping[str, Any]:
+    def costs(published: Published) -> Counts:
         return {"tokens": published.tokens, "model_s": round(seconds, 3)}
 
-    done: Published = retried(
+    return retried(
         lambda: line.journal.step(
             key, mark, execute, kind=Published, shelf=line.shelf, module=f"{job.slot}.{job.module}", counts=costs
         )
     )
-    return done
 
 
 def publish(
-    line: Line, made: Generation, start: Generation, step: StepSpec, *, batch: Any = (), probes: Any = ()
+    line: Line,
+    made: Generation,
+    start: Generation,
+    step: StepSpec,
+    *,
+    data: str | None = None,
+    probes: Sequence[Completion] = (),
 ) -> None:
     """Write the manifest and the row of a new generation. Doing it twice changes nothing."""
-    data = line.shelf.write(batch) if isinstance(batch, tuple) and batch and isinstance(batch[0], Experience) else None
-    manifest = {
-        "id": made.id,
-        "parent": made.parent,
-        "start": start.id,
-        "parts": dict(made.parts),
-        "answer": made.answer,
-        "step": step,
-        "data": data,
-        "runtime": line.engine.identity,
-        "seed": line.journal.seed,
-        "probes": probes,
-    }
-    digest = line.host.store.put(dump(manifest))
+    manifest = Manifest(
+        id=made.id,
+        parent=made.parent,
+        start=start.id,
+        parts=made.parts,
+        answer=made.answer,
+        step=step,
+        data=data,
+        runtime=line.engine.identity,
+        seed=line.journal.seed,
+        probes=tuple(probes),
+    )
+    digest = line.host.store.put(manifest.as_data())
     line.host.lineage.publish(made, manifest=digest, data=data)
 
 
@@ -115,7 +134,7 @@ class StageFeedback:
         attempts: Attempts = adapter(Attempts).validate_python(payload)
         each = []
         for position, step in enumerate(specs(self.stage.feedback, "feedback")):
-            module: Module = self.line.module("feedback", step)
+            module = self.line.module("feedback", step)
             effects = self.line.effects(module, self.at.key("feedback", position))
             each.append(call(module, attempts, effects, step.knobs))
         return combined(attempts, each, self.stage.combine)

@@ -133,11 +133,11 @@ def _kind(error: Exception, text: str) -> str:
 
 
 def _generation(request: dict[str, Any]) -> Generation:
-    return adapter(Generation).validate_python(request["generation"])  # type: ignore[no-any-return]
+    return adapter(Generation).validate_python(request["generation"])
 
 
 def _prompts(request: dict[str, Any]) -> list[tuple[Message, ...]]:
-    return adapter(list[tuple[Message, ...]]).validate_python(request["prompts"])  # type: ignore[no-any-return]
+    return adapter(list[tuple[Message, ...]]).validate_python(request["prompts"])
 
 
 def identity() -> str:

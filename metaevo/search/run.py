@@ -220,7 +220,7 @@ class Search:
         """Return the report on the cycle's dev items, journalled with the trial (what was before it under trial 0)."""
         key = At(self.cycle, number, stage=place).key(StepName.SCORE)
         mark = measure_mark(self.host, generation, self.ground.dev)
-        report: Report = self.journal.step(
+        return self.journal.step(
             key,
             mark,
             lambda: examined(self.host, engine, generation, self.ground.dev, Split.DEV)[0],
@@ -228,7 +228,6 @@ class Search:
             shelf=Shelf(self.host.store),
             counts=lambda r: {"items": len(r.outcomes), "tokens": sum(o.tokens for o in r.outcomes)},
         )
-        return report
 
     def _scored(self, made: Trial, report: Report, old: Mapping[str, Report]) -> Trial:
         changes = changed(self.host.environments, self.ground.aimed, report, old)

@@ -146,7 +146,7 @@ def archive_of(ledger: Ledger, store: Store, registry: Registry, before: int) ->
         worth = known.get(label) if label in usable else None
         if worth is None or worth.gain is None:
             continue
-        proposal: Proposal = body_of(row, Shelf(store), Proposal)
+        proposal = body_of(row, Shelf(store), Proposal)
         if proposal.candidate is not None:
             archive = archive.tell(proposal.candidate, worth.gain, proposal.behaviour, worth.error)
     return archive

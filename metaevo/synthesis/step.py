@@ -114,14 +114,13 @@ class Synthesis:
             [row.attempt.solution.id for row in samples.experiences] if samples else None,
             self.host.run.identity,
         )
-        made: Proposal = self.journal.step(
+        return self.journal.step(
             key,
             mark,
             lambda: self._proposal(request, proposers, rng, samples),
             kind=Proposal,
             counts=Proposal.counts,
         )
-        return made
 
     def _proposal(
         self, request: Request, proposers: Sequence[Proposer], rng: Random, samples: Samples | None
@@ -170,14 +169,13 @@ class Synthesis:
                 self.host.ledger.event(event, said[:SENTENCE], self.cycle, **facts)
             return tuple(made.label for made in self.done if made.accepted)
 
-        labels: tuple[str, ...] = self.journal.step(
+        return self.journal.step(
             At(self.cycle).key(StepName.KERNELS),
             fingerprint([made.label for made in self.done]),
             write,
             kind=tuple[str, ...],
             counts=lambda made: {"proposed": len(self.done), "admitted": len(made)},
         )
-        return labels
 
     def _file(self, made: Proposal) -> generated_files.Generated:
         """Return what the file of an admitted kernel says."""
@@ -210,7 +208,7 @@ class Synthesis:
             )
 
         mark = fingerprint(measure_mark(self.host, champion, tasks), how)
-        rows: Experiences = self.journal.step(key, mark, judged, shelf=Shelf(self.host.store))
+        rows = self.journal.step(key, mark, judged, shelf=Shelf(self.host.store))
         return Samples(rows) if rows else None
 
 

@@ -12,6 +12,7 @@ from metaevo.ledger.journal import body_of
 from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.queries import CycleFacts
 from metaevo.modules import generated_files
+from metaevo.types import Experiences
 from objectives.splits import canonical, split_of
 from objectives.statistics import wilson
 from objectives.types import Split
@@ -165,7 +166,7 @@ def _rows(home: Home, row: GenerationOrigin) -> RowsUsed | None:
     """Return what the last update was trained on, counted by where the rows came from."""
     if row.data is None:
         return None
-    rows = Shelf(home.store()).read(row.data, None)
+    rows: Experiences = Shelf(home.store()).read(row.data, None)
     replayed = sum("replayed" in r.tags for r in rows)
     tasks = {(r.attempt.task.environment, canonical(r.attempt.task.prompt)) for r in rows if "meta_skill" not in r.tags}
     outside = sum(split_of(env, text) is not Split.TRAIN for env, text in tasks if env != "seed")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from metaevo.types import Cycle
+from metaevo.outcome import Cycle
 from tests.journeys import small
 
 CONFIG = small.CONFIG.replace("items = 16", "items = 8")

@@ -42,13 +42,13 @@ SAYS = {
     "epoch": {"state"},
     "manifest": {"host", "candidate"},
     "answer_tokens": {"settings"},
-    "held": {"held", "resumed"},
-    "stream": {"held", "int"},
-    "protection_items": {"held", "round"},
+    "held": {"hold", "resumed"},
+    "stream": {"hold"},
+    "protection_items": {"hold", "round"},
     "pinned": {"state"},
     "approval": {"settings"},
 }
-"""Where each thing the gate decides about comes from. ``settings`` is the operator's, ``state`` and ``held`` the
+"""Where each thing the gate decides about comes from. ``settings`` is the operator's, ``state`` and ``hold`` the
 ledger's; the objective gives ``cells``, the search ``candidate`` and ``dev_gain``, and nothing else."""
 
 
@@ -149,12 +149,12 @@ def test_every_fact_of_a_case_comes_from_where_it_may() -> None:
 
 
 def test_of_an_objective_only_the_cells_reach_the_case() -> None:
-    examined = function("_examined")
+    examined = function("_evolve")
     calls = [n for n in ast.walk(examined) if isinstance(n, ast.Call) and ast.unparse(n.func) == "_case"]
     assert [[ast.unparse(given) for given in call.args] for call in calls] == [
         ["tools", "state", "candidate", "objective.cells", "best.score or 0.0"]
     ]
-    for name in ("_case", "_held"):
+    for name in ("_case", "_examine_again"):
         assert not names_in(function(name)) & {"objective", "recipe", "recipes", "knobs", "ground"}
 
 

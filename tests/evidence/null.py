@@ -34,11 +34,12 @@ from metaevo.gate.exam import Void
 from metaevo.ledger.journal import At, Journal
 from metaevo.ledger.tables import ConfirmationRow, CycleRow
 from metaevo.line.answer import measure
+from metaevo.outcome import Cycle
 from metaevo.outlook import history
 from metaevo.preparation import prepare
 from metaevo.terms import State, Tools
 from metaevo.tiny.corpus import PLAN
-from metaevo.types import Cycle, Generation
+from metaevo.types import CycleEnd, Generation
 from objectives.statistics import difference
 from objectives.types import Cell, Split
 from services.app import App, MakeEngines, opened
@@ -180,19 +181,19 @@ def _null(tools: Tools, state: State) -> Cycle:
     try:
         objective = choose(tools, state, seen)
     except LookupError as error:
-        return Cycle(number, None, (), None, None, "none", f"converged: {error.args[0]}")
+        return Cycle.nothing(number, CycleEnd.CONVERGED, str(error.args[0]))
     ground = prepare(tools, state, objective, found)
     recipe = settings.fixed_recipe
     assert recipe is not None
     made = trial.run(host, tools.journal, host.engine, recipe, ground, cycle=number, number=1)
     if made.generation is None:
-        return Cycle(number, objective, (made,), None, None, "none", f"limit of recipe: {made.failure}")
+        return Cycle.nothing(number, CycleEnd.LIMIT_OF_RECIPE, made.failure, objective=objective, trials=(made,))
     try:
         verdict = decide(tools.exam(number), _case(tools, state, made.generation, objective.cells))
     except Void as error:
-        return Cycle(number, objective, (made,), made.generation, None, "void", str(error))
-    why = "" if verdict.decision == "promote" else ", ".join(reason.code for reason in verdict.reasons)
-    return Cycle(number, objective, (made,), made.generation, verdict, verdict.decision, why)
+        void = Cycle.void(number, CycleEnd.NOT_GRADED, str(error))
+        return replace(void, objective=objective, trials=(made,), candidate=made.generation)
+    return Cycle.decided(number, made.generation, verdict, objective=objective, trials=(made,))
 
 
 def _case(tools: Tools, state: State, candidate: Generation, cells: tuple[Cell, ...]) -> Case:

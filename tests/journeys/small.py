@@ -10,8 +10,8 @@ from sqlmodel import select
 
 from metaevo.evolve import Budget
 from metaevo.ledger.tables import RecipeRow, StepRow
+from metaevo.outcome import Cycle
 from metaevo.testing import ScriptedEngine
-from metaevo.types import Cycle
 from services.app import App, opened
 from services.home import Home
 

@@ -16,6 +16,7 @@ from sqlmodel import select
 from metaevo.artifacts.bodies import dump
 from metaevo.artifacts.store import Store
 from metaevo.gate.decision import Case, decide, gain_numbers, resumed
+from metaevo.gate.evidence import BettingGain, ExactGain, ReasonCode, Verdict
 from metaevo.gate.exam import Confirmed, Pairs
 from metaevo.gate.gain import confirm, hopeless, screen
 from metaevo.gate.protection import harmed_cells, needed_items
@@ -24,7 +25,7 @@ from metaevo.ledger.confirmations import Confirmation, confirmed, open_confirmat
 from metaevo.ledger.journal import At
 from metaevo.ledger.ledger import Ledger, open_ledger
 from metaevo.ledger.tables import ConfirmationRow
-from metaevo.types import Completion, Generation, Verdict
+from metaevo.types import Completion, Generation
 from objectives.goals import Rule
 from objectives.statistics import Wealth, level
 from objectives.types import Cell, Message, Split, Task
@@ -160,8 +161,8 @@ def test_a_held_candidate_goes_on_where_it_stopped_with_new_items() -> None:
     assert seen == [task.id for task in TASKS[AIM][240 : 240 + second.wealth.n]]
 
 
-def numbers_of(found: Confirmed, error: float) -> dict[str, Any]:
-    return {"gain": gain_numbers(found, 1, error)}
+def numbers_of(found: Confirmed, error: float) -> BettingGain | ExactGain:
+    return gain_numbers(found, 1, error)
 
 
 @given(st.lists(st.sampled_from([-1.0, 0.0, 0.5, 1.0]), min_size=1, max_size=80))
@@ -225,11 +226,13 @@ def test_the_kth_confirmation_of_an_epoch_has_its_level_and_its_row_for_good(gro
 
 def verdict(ground: Ground, exam: SimulatedExam, manifest: Any = None, **case: Any) -> Verdict:
     exam.host = ground
-    digest = ground.store.put(dump({"probes": [Completion("42", 1, -0.5)]} if manifest is None else manifest))
+    digest = ground.store.put(dump(BASE_MANIFEST if manifest is None else manifest))
     facts = {"cells": (AIM,), "rules": (), "dev_gain": 0.1, "epoch": 1, "manifest": digest}
     return decide(exam, Case(NEW, OLD, BASE, **(facts | case)))  # type: ignore[arg-type]
 
 
+PROBES = [Completion("42", 1, -0.5)]
+BASE_MANIFEST: dict[str, Any] = {"id": "g000000", "parent": None, "parts": {}, "runtime": "r", "probes": PROBES}
 MARGIN = (Rule("math", (SIDE,), 0.05), Rule("other", (OTHER,), 0.05))
 GAIN = {AIM: 0.3}
 VERDICTS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
@@ -284,12 +287,12 @@ def test_every_verdict_has_its_reason_and_its_numbers(ground: Ground, name: str)
     exam, case, decision, reason = VERDICTS[name]
     found = verdict(ground, SimulatedExam(Random(21), **exam), **case)
     assert found.decision == decision
-    assert reason in {r.code for r in found.reasons}
+    assert reason in {r.label for r in found.reasons}
     assert found.gate == exam.get("rules", GateRules()).hash
     for r in found.reasons:
         assert r.numbers
-        assert reason_words({"code": r.code, "numbers": dict(r.numbers)}).startswith(f"{r.code}: ")
-        assert r.code in WORDS or r.code.startswith("guard ")
+        assert reason_words(r.as_data()).startswith(f"{r.label}: ")
+        assert r.code in WORDS or (r.code is ReasonCode.GUARD and r.guard)
     assert bool(confirmed(ground.ledger, 1, before=99)) == (reason != "screen failed")
 
 
@@ -302,7 +305,9 @@ def test_protection_is_looked_at_only_after_a_proven_gain(ground: Ground) -> Non
 def test_a_finite_cell_is_decided_by_the_exact_test_on_its_whole_sample(ground: Ground) -> None:
     exam = SimulatedExam(Random(2), {SMALL: 0.3})
     found = verdict(ground, exam, cells=(SMALL,))
-    assert (found.decision, found.exam["gain"]["test"], found.exam["gain"]["n"]) == ("promote", "exact paired", 120)
+    gain = found.evidence.gain
+    assert isinstance(gain, ExactGain)
+    assert (found.decision, gain.test, gain.n) == ("promote", "exact paired", 120)
     assert exam.asked[0][0] == "confirm"
     assert verdict(ground, SimulatedExam(Random(2)), cells=(SMALL,), dev_gain=0.0).reasons[0].code == "screen failed"
 
@@ -355,7 +360,7 @@ def test_the_items_planned_for_a_rule_settle_it() -> None:
 
 def test_the_reference_is_asked_too_unless_it_is_the_parent(ground: Ground) -> None:
     exam = SimulatedExam(Random(6), GAIN)
-    against = [line["against"] for line in verdict(ground, exam, rules=MARGIN).exam["kept"]]
+    against = [line.against for line in verdict(ground, exam, rules=MARGIN).evidence.kept or ()]
     assert against == ["parent", "reference"] * 2
     from metaevo.gate.protection import protect
 

@@ -15,11 +15,11 @@ from metaevo.ledger.tables import CycleRow, EventRow, StepRow, TrialRow
 from metaevo.line.kernels import KernelRun
 from metaevo.modules import generated_files
 from metaevo.modules.registry import Registry
+from metaevo.outcome import Cycle
 from metaevo.search.kernels import NewKernels, beside, with_kernels
 from metaevo.search.skeletons import skeletons
 from metaevo.synthesis.proposals import Cost, Reason, Refusal, Request
 from metaevo.synthesis.record import UNAVAILABLE, archive_of, known_ids, resting, worths
-from metaevo.types import Cycle
 from sandbox.errors import Unavailable
 from sandbox.handle import SandboxHandle
 from services.app import App

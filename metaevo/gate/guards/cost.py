@@ -4,10 +4,10 @@ The parent gets those tokens as self-consistency (Wang et al. 2022, arXiv:2203.1
 """
 
 from collections import Counter
-from typing import Any
 
 from metaevo.artifacts.fingerprint import fingerprint
 from metaevo.engines.protocol import Sampling
+from metaevo.gate.evidence import GuardFinding
 from metaevo.gate.exam import Exam, Pairs, paired
 from metaevo.line.answer import HeldExam, examined, measure_mark
 from metaevo.line.effects import with_system
@@ -18,12 +18,12 @@ from objectives.types import Split
 MOST_SAMPLES = 16
 
 
-def cost(exam: Exam, candidate: Generation, parent: Generation, tasks: Tasks) -> dict[str, Any]:
-    """Return {"ok", "ratio", ...} for the tokens both spend on the same items."""
+def cost(exam: Exam, candidate: Generation, parent: Generation, tasks: Tasks) -> GuardFinding:
+    """Return the ratio of the tokens both spend on the same items."""
     both = exam.pairs("guard_cost", 0, candidate, parent, tasks)
     ratio = both.tokens[0] / max(1, both.tokens[1])
     if ratio <= exam.rules.answer_ratio:
-        return {"ok": True, "ratio": ratio}
+        return GuardFinding(True, {"ratio": ratio})
     samples = min(MOST_SAMPLES, max(2, round(ratio)))
     mark = fingerprint(measure_mark(exam.host, candidate, tasks), measure_mark(exam.host, parent, tasks), samples)
 
@@ -33,9 +33,10 @@ def cost(exam: Exam, candidate: Generation, parent: Generation, tasks: Tasks) ->
         old = held.grade(parent, _majority(exam, parent, tasks, samples))
         return paired(tasks, new, old, (spent, spent))
 
-    found: Pairs = exam.journal.step(exam.at.key("guard_cost", 1), mark, run, kind=Pairs, shelf=exam.shelf)
+    found = exam.journal.step(exam.at.key("guard_cost", 1), mark, run, kind=Pairs, shelf=exam.shelf)
     gain = Wealth().bet(found.differences).gain(0.90)
-    return {"ok": gain.low > 0, "ratio": ratio, "samples": samples, "gain": gain.mean, "low": gain.low, "n": gain.n}
+    numbers = {"ratio": ratio, "samples": samples, "gain": gain.mean, "low": gain.low, "n": gain.n}
+    return GuardFinding(gain.low > 0, numbers)
 
 
 def _majority(exam: Exam, parent: Generation, tasks: Tasks, samples: int) -> tuple[Attempt, ...]:

@@ -1,30 +1,27 @@
 """A candidate that cannot be served is not promoted: reloaded from disk it must answer as when it was published."""
 
-from collections.abc import Sequence
-from typing import Any
-
-from pydantic_core import from_json
-
 from metaevo.errors import EngineError, MetaevoError
+from metaevo.gate.evidence import GuardFinding
 from metaevo.gate.exam import Exam
-from metaevo.types import Completion, Generation
+from metaevo.line.manifest import Manifest
+from metaevo.types import Generation
 
 TOLERANCE = 1e-4
 """Nats a probe's log-probability may differ after reloading (merging an adapter in fp32 costs about 1e-6)."""
 
 
-def servable(exam: Exam, candidate: Generation, manifest: str) -> dict[str, Any]:
-    """Return {"ok", ...}: whether the artifact verifies, loads, and answers its probes as when it was published."""
-    known = from_json(exam.host.store.get(manifest))["probes"]
+def servable(exam: Exam, candidate: Generation, manifest: str) -> GuardFinding:
+    """Return whether the artifact verifies, loads, and answers its probes as when it was published."""
+    known = Manifest.from_data(exam.host.store.get(manifest)).probes
     try:
-        now: Sequence[Completion] = exam.engine.probe(candidate)
+        now = exam.engine.probe(candidate)
     except EngineError:
         raise
     except MetaevoError as error:
-        return {"ok": False, "why": f"does not load: {error}"}
+        return GuardFinding(False, {"why": f"does not load: {error}"})
     if not known:
-        return {"ok": bool(now), "why": "answers" if now else "gives no answer to any probe"}
-    same = [a.text == b["text"] for a, b in zip(now, known, strict=True)]
-    worst = max((abs((a.logprob or 0.0) - (b["logprob"] or 0.0)) for a, b in zip(now, known, strict=True)), default=0.0)
+        return GuardFinding(bool(now), {"why": "answers" if now else "gives no answer to any probe"})
+    same = [a.text == b.text for a, b in zip(now, known, strict=True)]
+    worst = max((abs((a.logprob or 0.0) - (b.logprob or 0.0)) for a, b in zip(now, known, strict=True)), default=0.0)
     fine = all(same) and worst <= TOLERANCE
-    return {"ok": fine, "probes": len(same), "same": sum(same), "worst_nats": worst}
+    return GuardFinding(fine, {"probes": len(same), "same": sum(same), "worst_nats": worst})
