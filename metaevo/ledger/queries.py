@@ -29,13 +29,12 @@ class CycleFacts:
     candidate: str | None
     objective: Objective | None
     tokens: int
+    ending: str
+    """A `types.CycleEnd`, empty while it is open."""
     opened_at: datetime
     closed_at: datetime | None
-
-    @property
-    def seconds(self) -> float | None:
-        """Return how long it took; None while it is open."""
-        return (self.closed_at - self.opened_at).total_seconds() if self.closed_at else None
+    wall_s: float
+    """Seconds from its opening to its end, 0 while it is open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,11 +192,16 @@ def events(ledger: Ledger, most: int, *, before: int | None = None, code: str | 
 
 def spent(ledger: Ledger) -> SpentTotals:
     """Return what all closed cycles took: cycles, seconds and tokens."""
-    query = select(CYCLE.c.opened_at, CYCLE.c.closed_at, CYCLE.c.tokens).where(CYCLE.c.closed_at.is_not(None))
+    query = select(func.count(), func.sum(CYCLE.c.wall_s), func.sum(CYCLE.c.tokens)).where(CYCLE.c.outcome != "open")
     with ledger.look() as connection:
-        rows = connection.execute(query).all()
-    wall = sum((row.closed_at - row.opened_at).total_seconds() for row in rows)
-    return SpentTotals(len(rows), round(wall, 1), sum(row.tokens for row in rows))
+        cycles, seconds, tokens = connection.execute(query).one()
+    return SpentTotals(cycles, round(float(seconds or 0.0), 1), int(tokens or 0))
+
+
+def newest_journalled(ledger: Ledger) -> int:
+    """Return the highest number under which anything stands in the journal, 0 where nothing does."""
+    with ledger.look() as connection:
+        return int(connection.execute(select(func.max(STEP.c.cycle))).scalar() or 0)
 
 
 def tried(ledger: Ledger, number: int) -> tuple[Tried, ...]:

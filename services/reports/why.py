@@ -81,7 +81,6 @@ def _base(row: GenerationOrigin) -> WhyBase:
 
 def _why(home: Home, ledger: Ledger, row: GenerationOrigin, parent: str, cycle: CycleFacts, verdict: Verdict) -> Why:
     at = queries.last_verdict_at(ledger, row.id) or cycle.closed_at
-    seconds = cycle.seconds
     found = verdict.evidence
     return Why(
         generation=row.id,
@@ -100,7 +99,7 @@ def _why(home: Home, ledger: Ledger, row: GenerationOrigin, parent: str, cycle: 
         protects_nothing=found.protects_nothing,
         reasons=tuple(given(reason) for reason in verdict.reasons),
         data=_rows(home, row),
-        cost=CycleCost(tokens=cycle.tokens, seconds=round(seconds, 1) if seconds is not None else None),
+        cost=CycleCost(tokens=cycle.tokens, seconds=round(cycle.wall_s, 1) if cycle.closed_at else None),
         undo=f'metaevo rollback --to {parent} --reason "…"' if row.status == "champion" else None,
         lines=(),
     )

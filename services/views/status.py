@@ -11,6 +11,7 @@ from metaevo.ledger import queries
 from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.lineage import Lineage
 from metaevo.ledger.queries import CycleFacts, StepFacts
+from metaevo.ledger.steps import Phase, phase_of
 from metaevo.modules.registry import Registry
 from metaevo.outlook import REMEMBERED
 from metaevo.recipes import schema
@@ -18,24 +19,6 @@ from services.attention import needed
 from services.home import Home
 from services.records.status import Budgets, Cost, Event, LastDecision, Status
 from services.reports.verdicts import pursued
-
-PHASES = {
-    "diagnose": "diagnose",
-    "objective": "objective",
-    "archive": "search",
-    "kernel.rows": "search",
-    "kernel": "search",
-    "kernels": "search",
-    "kernel.trial": "search",
-    "search.ask": "search",
-    "score": "search",
-    "screen": "examine",
-    "confirm": "examine",
-    "protect": "examine",
-    "guard_cost": "examine",
-    "guard_tokens": "examine",
-    "anchor": "decide",
-}
 
 
 def now(home: Home) -> Status:
@@ -54,7 +37,7 @@ def now(home: Home) -> Status:
         return Status(
             state="running" if holder else "idle",
             reason=f"process {holder}" if holder else "no process holds the home",
-            phase=phase_of(step) if current else None,
+            phase=_phase(step) if current else None,
             mode=config.mode,
             autonomy=autonomy(ledger, written(home)),
             cycle=current.number if current else (last.number if last else 0),
@@ -111,13 +94,6 @@ def held_by(home: Home) -> str | None:
         os.close(handle)
 
 
-def phase_of(step: StepFacts | None) -> str:
-    """Return the phase the newest journal row belongs to; trial rows are the search's."""
-    if step is None:
-        return "diagnose"
-    return "search" if step.trial else PHASES.get(step.step, "examine")
-
-
 def written(home: Home) -> set[tuple[str, ...]]:
     """Return the module combinations that people wrote: the recipes we ship and the home's own."""
     registry, found = Registry(home.path), set()
@@ -125,6 +101,11 @@ def written(home: Home) -> set[tuple[str, ...]]:
         with contextlib.suppress(MetaevoError):  # one that is wrong is told of by `recipes list`
             found.add(schema.load(name, registry).modules)
     return found
+
+
+def _phase(step: StepFacts | None) -> str:
+    """Return the phase of a running cycle: before its first step is done it diagnoses."""
+    return phase_of(step.step, step.trial) if step is not None else Phase.DIAGNOSE
 
 
 def _age(step: StepFacts | None) -> float | None:
