@@ -71,8 +71,9 @@ def often_failed(ledger: Ledger, study: str, before: int, times: int) -> frozens
 def promoted_other_than(ledger: Ledger, known: Collection[Sequence[str]]) -> bool:
     """Return whether a recipe that was promoted, and is not quarantined, is none of these combinations of modules."""
     combination = cast(RECIPE.c.modules, Text)
-    query = select(RECIPE.c.hash).join(GENERATION, GENERATION.c.recipe == RECIPE.c.hash)
-    query = query.where(GENERATION.c.status.in_(PROMOTED))
+    used = select(GENERATION.c.recipe).where(GENERATION.c.status.in_(PROMOTED), GENERATION.c.recipe.is_not(None))
+    each = used.distinct().subquery()  # thousands of promotions, but few recipes
+    query = select(RECIPE.c.hash).join(each, each.c.recipe == RECIPE.c.hash)
     query = query.where(combination.not_in([json.dumps(list(modules)) for modules in known]))
     with ledger.look() as connection:
         return connection.execute(query.limit(1)).first() is not None

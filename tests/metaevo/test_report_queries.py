@@ -1,6 +1,4 @@
-"""Questions of reports: a page is the newest of a list, an aggregate is what adding up rows says.
-
-"""
+"""Questions of reports: a page is the newest of a list, an aggregate is what adding up rows says."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
