@@ -29,8 +29,6 @@ class CycleFacts:
     candidate: str | None
     objective: Objective | None
     tokens: int
-    ending: str
-    """A `types.CycleEnd`, empty while it is open."""
     opened_at: datetime
     closed_at: datetime | None
     wall_s: float
