@@ -6,24 +6,36 @@ A cycle that is killed is found open at the next start and goes on; one whose co
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 
 from metaevo import cycle as cycles
+from metaevo import trial
+from metaevo.diagnose import Diagnosis, diagnose
 from metaevo.errors import CodeChanged, Refused
 from metaevo.fold import closing
 from metaevo.gate.evidence import Hold
 from metaevo.gate.exam import commitment
-from metaevo.ledger.cycles import CycleRecord, begin_cycle, close_cycle
-from metaevo.ledger.epochs import ensure_epoch
+from metaevo.history import History
+from metaevo.ledger.cycles import CycleRecord, begin_cycle, close_cycle, next_number
+from metaevo.ledger.epochs import ensure_epoch, next_epoch
 from metaevo.ledger.holds import HoldRecord, due_hold
-from metaevo.ledger.journal import Journal, StepKey
+from metaevo.ledger.journal import At, Journal, StepKey
+from metaevo.ledger.queries import newest_journalled
 from metaevo.line.host import Host
 from metaevo.outcome import Cycle
+from metaevo.outlook import history, known
+from metaevo.preparation import prepare
+from metaevo.recipes.schema import Recipe
 from metaevo.search.proposals import Sampler
+from metaevo.search.run import Search
 from metaevo.synthesis.authors import Authors, nobody
 from metaevo.terms import Settings, State, Tools, module_digests
-from metaevo.types import CycleEnd, Generation
+from metaevo.types import CycleEnd, Generation, Trial
+from objectives.types import Objective
+
+OUTSIDE = 1_000_000
+"""The first number under which the journal keeps what runs outside of evolution."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +45,25 @@ class Budget:
     cycles: int | None = None
     wall_s: float | None = None
     tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What the next cycle would pursue, and what it would know; without an objective, why there is none."""
+
+    state: State
+    diagnosis: Diagnosis
+    history: History
+    objective: Objective | None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TriedRecipe:
+    """One recipe run once outside of evolution, and the objective it was run for."""
+
+    trial: Trial
+    objective: Objective
 
 
 @dataclass(slots=True)
@@ -99,12 +130,56 @@ class Evolution:
 
     def state(self, row: CycleRecord) -> State:
         """Return what this cycle starts from."""
+        state = self.start(row.number, row.epoch)
+        return replace(state, hold=self._due_hold(state.champion, row.epoch))
+
+    def start(self, number: int, epoch: int) -> State:
+        """Return what a cycle of this number starts from, but for a hold: deciding which one is due writes."""
         lineage = self.host.lineage
-        champion = lineage.get("champion")
-        base = lineage.get("base")
+        champion, base = lineage.get("champion"), lineage.get("base")
         reference = lineage.get(lineage.alias("reference") or base.id)
-        pinned = lineage.alias("pinned") == champion.id
-        return State(row.number, champion, base, reference, row.epoch, pinned, self._due_hold(champion, row.epoch))
+        return State(number, champion, base, reference, epoch, lineage.alias("pinned") == champion.id)
+
+    def preview(self, journal: Journal) -> Preview:
+        """Return what the next cycle would pursue. Nothing is written but to the journal, which may be any ledger's.
+
+        The champion is measured only where its scores of this epoch are not known.
+        """
+        host, ledger = self.host, self.host.ledger
+        number, epoch = next_number(ledger), next_epoch(ledger, host.evaluator)
+        state = self.start(number, epoch)
+        found = known(host, state.champion.id, epoch)
+        if found is None:
+            found = diagnose(host, journal, At(number), state.champion, self.settings.probe)
+        seen = history(host, self.settings.goals, found, self.settings.gate, epoch=epoch, cycle=number)
+        tools = Tools(host, journal, self.sampler, self.settings, self.secret, {})
+        try:
+            return Preview(state, found, seen, cycles.choose(tools, state, seen))
+        except LookupError as error:
+            return Preview(state, found, seen, None, str(error.args[0]))
+
+    def try_recipe(self, recipe: Recipe, asked: Objective | None, fidelity: float) -> TriedRecipe:
+        """Run one recipe once from where the next cycle starts, and score it on dev items; nothing reaches the line.
+
+        Without ``asked`` it is run for the objective that the next cycle would pursue. Its journal stands under a
+        number far from the cycles', so that neither meets the other.
+
+        Raises:
+            LookupError: Nothing was asked for and no cell is open.
+        """
+        host, settings, epoch = self.host, self.settings, self.ensure_epoch()
+        number = max(OUTSIDE, newest_journalled(host.ledger) + 1)
+        journal = Journal(host.ledger, host.store, host.seed + number)
+        tools, state = self.tools(journal), self.start(number, epoch)
+        found = diagnose(host, journal, At(number), state.champion, settings.probe)
+        coming = next_number(host.ledger)
+        seen = history(host, settings.goals, found, settings.gate, epoch=epoch, cycle=coming)
+        objective = asked or cycles.choose(tools, state, seen)
+        ground = prepare(tools, state, objective, found)
+        about = (number, objective.ability, objective.direction)
+        search = Search(host, journal, self.sampler, settings.search, ground, {}, *about)
+        made = trial.run(host, journal, host.engine, recipe, ground, cycle=number, number=1, fidelity=fidelity)
+        return TriedRecipe(search.scored(made, host.engine) if made.generation is not None else made, objective)
 
     def ensure_epoch(self) -> int:
         """Return the evaluator epoch, opening a new one where tasks, graders, decoding or libraries changed."""

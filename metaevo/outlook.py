@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from metaevo.diagnose import Diagnosis
+from metaevo.diagnose import Diagnosis, Looked
 from metaevo.gate.rules import GateRules
 from metaevo.history import CellState, History
 from metaevo.ledger.anchors import best_anchors
@@ -70,6 +70,15 @@ def history(host: Host, goals: Goals, found: Diagnosis, rules: GateRules, *, epo
             )
         )
     return History(tuple(cells), tuple((objective, outcome) for _, objective, outcome, _ in past))
+
+
+def known(host: Host, generation: str, epoch: int) -> Diagnosis | None:
+    """Return what the ledger already knows of a generation, None where it was not measured in this epoch."""
+    scores = scores_of(host.ledger, generation, Split.PROBE, epoch)
+    if not scores:
+        return None
+    looked = tuple(Looked(cell, s.n, s.mean, s.latent, 0.0) for cell, s in sorted(scores.items()))
+    return Diagnosis(generation, looked, (), 0)
 
 
 def provable(texts: int | None, rules: GateRules, k: int) -> float:

@@ -2,15 +2,18 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from metaevo.errors import BadInput, MetaevoError
 from metaevo.modules.registry import Registry
 from metaevo.recipes import schema
-from metaevo.types import Trial
 from objectives.types import Cell, Direction, Environment, Objective
 from services.home import Home
 from services.records.recipes import BrokenRecipe, RecipeDetail, RecipeLine, RecipeRun, RecipeStage, RecipeStep
+
+if TYPE_CHECKING:  # lists need neither
+    from metaevo.evolve import TriedRecipe
+    from services.app import App
 
 
 def listed(home: Home | None) -> list[RecipeLine | BrokenRecipe]:
@@ -94,10 +97,11 @@ def ran(home: Home, name: str, cells: str | None, fidelity: float) -> RecipeRun:
 
     with opened(home, engines=1, on_ready=look) as app:
         recipe = schema.load(name, app.host.registry)
-        made, objective = _run(app, recipe, asked[0] if asked else None, fidelity)
+        tried = _run(app, recipe, asked[0] if asked else None, fidelity)
+    made = tried.trial
     return RecipeRun(
         recipe=recipe.name,
-        objective=tuple(str(cell) for cell in objective.cells),
+        objective=tuple(map(str, tried.objective.cells)),
         generation=made.generation.id if made.generation else None,
         score=made.score,
         constraints=dict(made.constraints),
@@ -107,50 +111,15 @@ def ran(home: Home, name: str, cells: str | None, fidelity: float) -> RecipeRun:
     )
 
 
-def _run(app: Any, recipe: schema.Recipe, asked: Objective | None, fidelity: float) -> tuple[Trial, Objective]:
-    """Run the recipe as one trial of a cycle that is none: nothing of it reaches the line."""
-    from metaevo import diagnose, preparation, trial
-    from metaevo.cycle import choose
-    from metaevo.ledger.journal import At, Journal
-    from metaevo.outlook import history
-    from metaevo.search.run import Search
-    from metaevo.terms import Tools, module_digests
-
-    host, evolution = app.host, app.evolution()
-    epoch, number = evolution.ensure_epoch(), _free_number(app)
-    journal = Journal(app.ledger, host.store, host.seed + number)
-    tools = Tools(host, journal, evolution.sampler, app.settings, evolution.secret, module_digests(host))
-    champion = host.lineage.get("champion")
-    found = diagnose.diagnose(host, journal, At(number), champion, app.settings.probe)
-    state = _state(app, champion, epoch, number)
-    seen = history(host, app.settings.goals, found, app.settings.gate, epoch=epoch, cycle=number)
-    objective = asked or choose(tools, state, seen)
-    ground = preparation.prepare(tools, state, objective, found)
-    about = (number, objective.ability, objective.direction)
-    search = Search(host, journal, evolution.sampler, app.settings.search, ground, {}, *about)
-    made = trial.run(host, journal, host.engine, recipe, ground, cycle=number, number=1, fidelity=fidelity)
-    if made.generation is not None:
-        made = search.scored(made, host.engine)
-    evolution.sampler.close()
-    return made, objective
-
-
-def _free_number(app: Any) -> int:
-    """Return a number for a run outside of evolution: far from the cycles', so that neither meets the other."""
-    from sqlmodel import col, select
-
-    from metaevo.ledger.tables import StepRow
-
-    with app.ledger.read() as session:
-        last = session.exec(select(StepRow.cycle).order_by(col(StepRow.cycle).desc()).limit(1)).first()
-    return max(1_000_000, (last or 0) + 1)
-
-
-def _state(app: Any, champion: Any, epoch: int, number: int) -> Any:
-    from metaevo.terms import State
-
-    base = app.host.lineage.get(app.host.lineage.ancestors(champion.id)[-1])
-    return State(number, champion, base, base, epoch)
+def _run(app: "App", recipe: schema.Recipe, asked: Objective | None, fidelity: float) -> "TriedRecipe":
+    """Run the recipe once from where the next cycle starts: nothing of it reaches the line."""
+    evolution = app.evolution()
+    try:
+        return evolution.try_recipe(recipe, asked, fidelity)
+    except LookupError as error:
+        raise BadInput(f"recipes run: {error.args[0]}; name what it shall raise with --cells") from error
+    finally:
+        evolution.sampler.close()
 
 
 def _objective(environments: Mapping[str, Environment], cells: str) -> Objective:
