@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from metaevo.errors import BadInput
 from metaevo.evolve import Budget, Evolution
@@ -103,10 +102,3 @@ def _cells(made: Cycle) -> tuple[str, ...] | None:
     if made.objective is not None:
         return tuple(str(cell) for cell in made.objective.cells)
     return made.verdict.evidence.cells if made.verdict is not None else None
-
-
-def planned(home: Home) -> dict[str, Any]:
-    """Return what the next cycle would do. Nothing is written: measuring goes through a ledger in memory."""
-    from services.planning import plan
-
-    return plan(home)

@@ -22,6 +22,7 @@ from services.records.modules import (
     PutAwayModule,
     QuarantinedModule,
 )
+from services.records.plan import NothingPlanned, Plan
 from services.records.recipes import BrokenRecipe, RecipeLine, RecipeRun
 from services.records.sandbox import PinnedImage, Tier
 from services.records.status import LastDecision, Status
@@ -190,24 +191,22 @@ def _demo(done: CyclesRun) -> str:
     return "\n".join([_run(done), *(f"      metaevo {verb} --home {done.home}" for verb in more)])
 
 
-def _plan(data: dict[str, Any]) -> str:
-    if data["objective"] is None:
-        return f"cycle {data['cycle']} would do nothing: {data['why']}"
-    o, s = data["objective"], data["search"]
-    first = ", ".join(data["first_recipes"])
-    forecast = f"{data['forecast_s']:.0f} s" if data["forecast_s"] else "not measured"
+def _plan(found: Plan | NothingPlanned) -> str:
+    if isinstance(found, NothingPlanned):
+        return f"cycle {found.cycle} would do nothing: {found.why}"
+    o, s = found.objective, found.search
+    first = ", ".join(found.first_recipes)
+    forecast = f"{found.forecast_s:.0f} s" if found.forecast_s else "not measured"
     lines = [
-        f"Next       cycle {data['cycle']} on {data['champion']}",
-        f"Objective  {o['ability']} / {o['direction']}: {', '.join(o['cells'])}; {o['reason']}",
-        f"Search     {s['trials']} trials, {s['finals']} in full, of {s['skeletons']} combinations; first {first}",
-        f"Exam       {data['exam']['screen']} items screen, at most {data['exam']['confirmation']} confirm",
-        f"Provable   {100 * data['smallest_provable_gain']:.0f} points is the smallest gain one decision can prove",
+        f"Next       cycle {found.cycle} on {found.champion}",
+        f"Objective  {o.ability} / {o.direction}: {', '.join(o.cells)}; {o.reason}",
+        f"Search     {s.trials} trials, {s.finals} in full, of {s.skeletons} combinations; first {first}",
+        f"Exam       {found.exam.screen} items screen, at most {found.exam.confirmation} confirm",
+        f"Provable   {100 * found.smallest_provable_gain:.0f} points is the smallest gain one decision can prove",
         f"Forecast   {forecast}",
     ]
-    lines += [
-        f"Weakness   {w['where']}: {w['name']} ({100 * w['share']:.0f} % of its errors)" for w in data["weaknesses"]
-    ]
-    lines += [f"Parked     {cell}: {why}" for cell, why in list(data["parked"].items())[:5]]
+    lines += [f"Weakness   {w.where}: {w.name} ({100 * w.share:.0f} % of its errors)" for w in found.weaknesses]
+    lines += [f"Parked     {cell}: {why}" for cell, why in list(found.parked.items())[:5]]
     return "\n".join(lines)
 
 

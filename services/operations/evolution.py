@@ -1,11 +1,12 @@
 """Evolve: demo, run, plan, status."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from services.home import Home
 from services.operations import operation
 from services.parameters import Option
 from services.records.evolution import CyclesRun
+from services.records.plan import NothingPlanned, Plan
 from services.records.status import Status
 
 
@@ -28,9 +29,9 @@ def run(
 
 
 @operation("read")
-def plan(home: Home) -> dict[str, Any]:
+def plan(home: Home) -> Plan | NothingPlanned:
     """Say what the next cycle would do and what it could prove; writes nothing."""
-    from services.running import planned
+    from services.planning import plan as planned
 
     return planned(home)
 

@@ -249,14 +249,14 @@ def test_objectives_go_back_too(promoted: tuple[Path, str], tmp_path: Path) -> N
     (second,) = small.evolve(home)
     assert second.outcome == "promote"
     assert second.objective is not None
-    assert [str(cell) for cell in second.objective.cells] == then["objective"]["cells"]
+    assert [str(cell) for cell in second.objective.cells] == list(then.objective.cells)
     after = plan(home, make=small.engines())
     metaevo("rollback", "--reason", "x", home=home.path)
     again = plan(home, make=small.engines())
-    assert again["champion"] == then["champion"] == promoted[1]
-    assert again["objective"] == then["objective"]
-    assert again["parked"] == then["parked"]
-    assert after["objective"] != then["objective"]
+    assert again.champion == then.champion == promoted[1]
+    assert again.objective == then.objective
+    assert again.parked == then.parked
+    assert after.objective != then.objective
     status = metaevo("--json", "status", home=home.path).data
     row = metaevo("--json", "show", "champion", home=home.path).data
     assert status["objective"] == row["objective"]
