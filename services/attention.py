@@ -22,6 +22,7 @@ CODES: dict[str, tuple[Literal["page", "ticket"], str]] = {
     "config_invalid": ("ticket", "metaevo config check"),
     "module_broken": ("ticket", "metaevo modules list"),
     "grader_failed": ("ticket", "metaevo environments check"),
+    "few_proposals": ("ticket", "metaevo modules list"),
 }
 """Code to (severity, command)."""
 FAILED_IN_A_ROW = 3
@@ -41,9 +42,10 @@ def needed(ledger: Ledger, config: Config, home: Home) -> tuple[AttentionItem, .
         since = recent[-1].closed_at
         text = f"the last {FAILED_IN_A_ROW} cycles ended for infrastructure: {recent[0].why[:160]}"
         found.append(entry("infrastructure", since.isoformat() if since else None, text))
-    failed = next(iter(queries.events(ledger, 1, code="grader_failed")), None)
-    if failed is not None and (not recent or failed.at >= recent[0].opened_at):
-        found.append(entry("grader_failed", failed.at.isoformat(), failed.sentence))
+    for code in ("grader_failed", "few_proposals"):
+        told = next(iter(queries.events(ledger, 1, code=code)), None)
+        if told is not None and (not recent or told.at >= recent[0].opened_at):
+            found.append(entry(code, told.at.isoformat(), told.sentence))
     try:
         broken = list(unlawful(Registry(home.path)).values())
     except ModuleFailed as error:  # two modules of one name: neither can be listed

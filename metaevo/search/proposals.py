@@ -20,7 +20,7 @@ from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.trials import TrialRecord, often_failed, study_rows
 from metaevo.modules.registry import Registry
 from metaevo.recipes.schema import Recipe
-from metaevo.search.installed import procedure
+from metaevo.search.installed import Installed, procedure
 from metaevo.search.score import feasible
 from metaevo.search.skeletons import Skeleton
 from metaevo.search.space import default_params, space
@@ -83,9 +83,10 @@ class Study:
         if number == ENQUEUED and (next_ := self.newcomers() or self.ablations()):
             one = self.choices[Random(seed).choice(next_)]
             return {"skeleton": one.id, **default_params(one.recipe, self.registry)}
-        spaces = {id_: space(s.recipe, self.registry) for id_, s in self.choices.items()}
+        installed = Installed.of(self.registry)
+        spaces = {id_: space(s.recipe, installed) for id_, s in self.choices.items()}
         others = sum(self.choices[id_].preset is None for id_ in chosen if id_ in self.choices)
-        wanted = -(-total // 3)
+        wanted = promised(total)
         if wanted - others >= total - number:
             spaces = {id_: knobs for id_, knobs in spaces.items() if self.choices[id_].preset is None} or spaces
         return sampler.propose({"seed": seed % 2**31, "startup": STARTUP, "rows": self.rows, "spaces": spaces})
@@ -156,6 +157,11 @@ class Study:
         """Return whether a preset is one to start with: several stages are for a search that found nothing shorter."""
         stages = skeleton.recipe.stage
         return len(stages) == 1 and not procedure(self.registry, stages[0].update)
+
+
+def promised(total: int) -> int:
+    """Return how many of so many trials are no preset."""
+    return -(-total // 3)
 
 
 def _one_less(recipe: Recipe, whole: Recipe) -> bool:

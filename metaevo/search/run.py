@@ -21,7 +21,7 @@ from metaevo.line.answer import examined, measure_mark
 from metaevo.line.host import Host
 from metaevo.recipes.schema import Recipe
 from metaevo.search.kernels import NewKernels
-from metaevo.search.proposals import Sampler, Study, drawn_at_random, shorter_within_noise, study
+from metaevo.search.proposals import Sampler, Study, drawn_at_random, promised, shorter_within_noise, study
 from metaevo.search.record import record
 from metaevo.search.score import PARENT, REFERENCE, SHARE, changed, feasible, rank, scored
 from metaevo.search.skeletons import Skeleton
@@ -143,15 +143,31 @@ class Search:
         more = [] if own is None else [own]
         mark = fingerprint(seed, [row["params"] for row in evidence.rows], sorted(self.choices), count, *more)
         chosen = [params["skeleton"] for params in asked.values()]
+
+        def ask() -> dict[str, Any]:
+            made = own or evidence.proposal(self.sampler, number, count, seed, chosen)
+            if number == count - 1:
+                self._tell_shortfall([*chosen, made["skeleton"]])
+            return made
+
         return dict(
             self.journal.step(
                 key,
                 mark,
-                lambda: own or evidence.proposal(self.sampler, number, count, seed, chosen),
+                ask,
                 kind=dict[str, Any],
                 counts=lambda p: {"skeleton": p["skeleton"]},
             )
         )
+
+    def _tell_shortfall(self, asked: Sequence[str]) -> None:
+        """Write an event where fewer trials than promised are no preset. One trial alone promises nothing."""
+        every = self._every()
+        own, wanted = sum(every[id_].preset is None for id_ in asked), min(promised(len(asked)), len(asked) - 1)
+        if own < wanted:
+            text = f"{own} of {len(asked)} trials are no preset, {wanted} were promised: nothing else may be tried; "
+            text += "see forbid.methods, and what failed twice in this study is left out"
+            self.host.ledger.event("few_proposals", text, self.cycle, wanted=wanted, found=own)
 
     def _batch(self, jobs: Sequence[tuple[int, dict[str, Any], float]], old: Mapping[str, Report]) -> list[Trial]:
         """Run trials side by side, each on the next free engine.

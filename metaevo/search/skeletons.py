@@ -21,7 +21,9 @@ from metaevo.search.rules import broken
 from metaevo.traits import Trait
 
 MOST = 64
-"""Skeletons in one study: more would only thin the evidence."""
+"""Proposals in one study: more would only thin the evidence."""
+PRESETS = 256
+"""People's recipes in one study: a bound of their own, so that many recipes in a home leave room for proposals."""
 REPLACEABLE = ("tasks", "refinement", "stability")
 
 
@@ -42,25 +44,27 @@ def skeletons(
     most: int = MOST,
     resting: Sequence[str] = (),
 ) -> dict[str, Skeleton]:
-    """Return the legal skeletons by id: every preset, then proposals in an order that depends on nothing else.
+    """Return the legal skeletons by id: the presets, then at most so many proposals, in an order that depends on
+    nothing else.
 
     ``resting`` are modules that no proposal uses; presets that name them stay.
     """
     found: dict[str, Skeleton] = {}
     installed = Installed.of(registry)
     forbidden = unwanted(registry, forbidden)
-    presets = [recipe for recipe in _presets(registry) if not _forbidden(recipe, forbidden)]
+    presets = _first([recipe for recipe in _presets(registry) if not _forbidden(recipe, forbidden)])
     for recipe in presets:
         found[identify(recipe)] = Skeleton(identify(recipe), recipe, recipe.name)
-    proposed: dict[str, Skeleton] = {}
-    for recipe in [*_mutations(presets, installed), *_recombinations(presets, installed)]:
-        id_ = identify(recipe)
-        if id_ in found or _forbidden(recipe, (*forbidden, *resting)):
-            continue
-        if broken(recipe, installed, references=references) is None:
-            proposed[id_] = Skeleton(id_, recipe)
+    near = {identify(r): r for r in (*_mutations(presets, installed), *_recombinations(presets, installed))}
+    proposed = {
+        id_: Skeleton(id_, recipe)
+        for id_, recipe in near.items()
+        if id_ not in found
+        and not _forbidden(recipe, (*forbidden, *resting))
+        and broken(recipe, installed, references=references) is None
+    }
     ordered = sorted(proposed, key=lambda id_: (len(proposed[id_].recipe.modules), _order(id_)))
-    chosen = _covering(_spread(ordered, most - len(found)), [proposed[id_] for id_ in ordered], list(found.values()))
+    chosen = _covering(_spread(ordered, most), [proposed[id_] for id_ in ordered], list(found.values()))
     return found | {id_: proposed[id_] for id_ in chosen}
 
 
@@ -83,6 +87,12 @@ def _presets(registry: Registry) -> list[Recipe]:
         except MetaevoError:
             continue  # an operator's broken recipe is reported by `recipes list`, it does not stop a search
     return found
+
+
+def _first(presets: Sequence[Recipe]) -> list[Recipe]:
+    """Return at most `PRESETS` of the recipes, those with the lowest ``prior``, in their order."""
+    kept = {recipe.name for recipe in sorted(presets, key=lambda recipe: recipe.prior)[:PRESETS]}
+    return [recipe for recipe in presets if recipe.name in kept]
 
 
 def _forbidden(recipe: Recipe, forbidden: Sequence[str]) -> bool:
@@ -175,6 +185,21 @@ def _other(stage: Stage) -> Iterator[Stage]:
             yield stage.model_copy(update={"start": start})
 
 
+@dataclass(frozen=True, slots=True)
+class Learner:
+    """How a preset learns, whatever its data."""
+
+    samples_itself: bool
+    replay: tuple[Step, ...]
+    stability: tuple[Step, ...]
+    update: Step
+
+
+def _learner(stage: Stage, installed: Installed) -> Learner:
+    replay = tuple(step for step in stage.refinement if has(installed, "refinement", step, Trait.REPLAYS))
+    return Learner(stage.solutions is None, replay, stage.stability, stage.update)
+
+
 def _recombinations(presets: Sequence[Recipe], installed: Installed) -> Iterator[Recipe]:
     """Yield how one single-stage preset gets its data, with how another one learns."""
     single = [recipe for recipe in presets if len(recipe.stage) == 1]
@@ -183,17 +208,16 @@ def _recombinations(presets: Sequence[Recipe], installed: Installed) -> Iterator
         for step in installed.having("refinement", Trait.REPLAYS)
         if not has(installed, "refinement", step, Trait.NEEDS_ROUNDS)
     ]
+    learners = [(recipe.name, _learner(recipe.stage[0], installed)) for recipe in single]
     for a in single:
-        for b in single:
-            if a.name == b.name:
+        first = a.stage[0]
+        others = {repr(learner): learner for name, learner in learners if name != a.name}  # many recipes learn alike
+        for learner in others.values():
+            if (first.solutions is None) != learner.samples_itself:
                 continue
-            first, second = a.stage[0], b.stage[0]
-            if (first.solutions is None) != (second.solutions is None):
-                continue
-            tail = tuple(step for step in second.refinement if has(installed, "refinement", step, Trait.REPLAYS))
-            learned = first.model_copy(update={"stability": second.stability, "update": second.update})
-            for body in _data_for(second.update, first, installed):
-                for end in [tail] if tail else [(), *replays]:
+            learned = first.model_copy(update={"stability": learner.stability, "update": learner.update})
+            for body in _data_for(learner.update, first, installed):
+                for end in [learner.replay] if learner.replay else [(), *replays]:
                     yield _named(a, learned.model_copy(update={"refinement": (*body, *end)}))
 
 

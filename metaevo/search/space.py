@@ -3,33 +3,32 @@
 from collections.abc import Mapping
 from typing import Any
 
-from metaevo.modules.registry import Registry
 from metaevo.modules.slots import RECIPE_SLOTS
 from metaevo.recipes.schema import Recipe, Stage, Step
-from metaevo.search.installed import procedure
+from metaevo.search.installed import Modules, procedure
 from metaevo.types import Knob
 
 Space = dict[str, dict[str, Any]]
 
 
-def space(recipe: Recipe, registry: Registry) -> Space:
+def space(recipe: Recipe, modules: Modules) -> Space:
     """Return every searched knob of a recipe: its kind, its range or choices, and the recipe's own value.
 
     An answering procedure keeps its own: it ends in one attempt a task, which more samples would break.
     """
     found: Space = {}
     for stage in recipe.stage:
-        if procedure(registry, stage.update):
+        if procedure(modules, stage.update):
             continue
         for slot, _, step in stage.steps():
-            found |= _knobs(slot, step, registry)
+            found |= _knobs(slot, step, modules)
     for step in recipe.consolidation:
-        found |= _knobs("consolidation", step, registry)
+        found |= _knobs("consolidation", step, modules)
     return found
 
 
-def _knobs(slot: str, step: Step, registry: Registry) -> Space:
-    module = registry.get(slot, step.use)
+def _knobs(slot: str, step: Step, modules: Modules) -> Space:
+    module = modules.get(slot, step.use)
     found: Space = {}
     for name, knob in module.space.items():
         default = step.knobs.get(name, module.knobs.model_fields[name].default)
@@ -49,7 +48,7 @@ def _knobs(slot: str, step: Step, registry: Registry) -> Space:
     return found
 
 
-def with_knobs(recipe: Recipe, params: Mapping[str, Any], registry: Registry) -> Recipe:
+def with_knobs(recipe: Recipe, params: Mapping[str, Any], modules: Modules) -> Recipe:
     """Return the recipe with these knobs set; every step of a module gets the same ones, answering procedures none."""
 
     def turned(slot: str, step: Step) -> Step:
@@ -59,7 +58,7 @@ def with_knobs(recipe: Recipe, params: Mapping[str, Any], registry: Registry) ->
 
     def stage_turned(stage: Stage) -> Stage:
         done: dict[str, Any] = {}
-        if procedure(registry, stage.update):
+        if procedure(modules, stage.update):
             return stage
         for slot in RECIPE_SLOTS[:6]:
             value = getattr(stage, slot)
@@ -75,10 +74,10 @@ def with_knobs(recipe: Recipe, params: Mapping[str, Any], registry: Registry) ->
     )
 
 
-def default_params(recipe: Recipe, registry: Registry) -> dict[str, Any]:
+def default_params(recipe: Recipe, modules: Modules) -> dict[str, Any]:
     """Return a recipe's own knobs as parameters, clipped into their ranges: how a preset is enqueued."""
     found = {}
-    for key, entry in space(recipe, registry).items():
+    for key, entry in space(recipe, modules).items():
         value = entry["default"]
         found[key] = value if entry["kind"] == "choice" else min(max(value, entry["low"]), entry["high"])
     return found

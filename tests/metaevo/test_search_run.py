@@ -108,6 +108,26 @@ def test_presets_come_first_and_a_third_is_none(home: Bench, setting: Setting) -
     assert None in presets
 
 
+def shortfalls(home: Bench) -> list[EventRow]:
+    with home.host.ledger.read() as session:
+        return list(session.exec(select(EventRow).where(EventRow.code == "few_proposals")))
+
+
+def test_where_only_presets_may_be_tried_an_event_says_so_once(home: Bench, setting: Setting) -> None:
+    """A third of the trials is promised to proposals: that there are none must not be silent."""
+    presets = {id_: s for id_, s in setting.choices.items() if s.preset}
+    for _ in range(2):  # a resumed search repeats nothing
+        Setting(setting.sampler, presets).search(home).run()
+    (event,) = shortfalls(home)
+    assert event.sentence.startswith("0 of 3 trials are no preset, 1 were promised: nothing else may be tried")
+    assert (event.cycle, event.data) == (1, {"wanted": 1, "found": 0})
+
+
+def test_where_the_third_is_kept_no_event_is_written(home: Bench, setting: Setting) -> None:
+    setting.search(home).run()
+    assert shortfalls(home) == []
+
+
 def test_every_trial_and_its_recipe_is_a_row(home: Bench, setting: Setting) -> None:
     found = setting.search(home).run()
     rows = trial_rows(home)

@@ -1,5 +1,6 @@
 """The combinations a search may try: legal, few, always the same; a new file takes part, a forbidden one never."""
 
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from metaevo.modules.registry import Registry
 from metaevo.recipes.schema import FOLDER, load
+from metaevo.search.proposals import Sampler, Study
 from metaevo.search.rules import broken
 from metaevo.search.skeletons import MOST, Skeleton, described, identify, skeletons
 from metaevo.search.space import default_params, space, with_knobs
@@ -64,9 +66,42 @@ def test_every_preset_is_there_and_named() -> None:
 
 def test_there_are_more_combinations_than_presets_but_not_too_many() -> None:
     assert len(PRESETS) < len(ALL) <= MOST
-    few = skeletons(REGISTRY, most=15)
-    assert len(few) == 15
+    few = skeletons(REGISTRY, most=6)
+    assert len(few) == len(PRESETS) + 6
     assert set(few) <= set(ALL)
+
+
+def many(home: Path, count: int) -> Registry:
+    """Return the registry of a home with so many recipe files, each another combination."""
+    (home / "recipes").mkdir()
+    names = (f"{base} {rounds} {start}" for base in PRESETS for rounds in range(2, 17) for start in ("parent", "base"))
+    for name in islice((name for name in names if name.split()[0] != "self"), count):
+        base, rounds, start = name.split()
+        head, body = (FOLDER / f"{base}.toml").read_text().split("[[stage]]\n", 1)
+        kept = [line for line in body.splitlines() if not line.startswith(("rounds", "start"))]
+        stage = "\n".join(["[[stage]]", f"rounds = {rounds}", f'start = "{start}"', *kept])
+        called = "_".join((base, rounds, start))
+        (home / "recipes" / f"{called}.toml").write_text(head.replace(f'name = "{base}"', f'name = "{called}"') + stage)
+    return Registry(home)
+
+
+def test_a_hundred_recipes_of_a_home_leave_room_for_as_many_proposals_as_one_does(tmp_path: Path) -> None:
+    """Presets and proposals are bounded apart: with one bound for both, 79 recipes left no proposal at all."""
+    registry = many(tmp_path, 120)
+    found = skeletons(registry)
+    presets = [s for s in found.values() if s.preset]
+    assert len(presets) >= 120
+    assert len(found) - len(presets) == MOST
+    study = Study("x", found, (), registry)
+    sampler = Sampler()
+    try:
+        for seed in range(3):
+            asked: list[str] = []
+            for number in range(6):
+                asked.append(study.proposal(sampler, number, 6, 100 * seed + number, asked)["skeleton"])
+            assert sum(found[id_].preset is None for id_ in asked) >= 2
+    finally:
+        sampler.close()
 
 
 def test_what_is_not_a_preset_breaks_no_rule() -> None:
