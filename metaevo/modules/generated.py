@@ -31,6 +31,7 @@ from metaevo.modules.generated_rows import (
     visible,
     wrong,
 )
+from metaevo.modules.shared.posing import posed
 from metaevo.modules.slots import Module, read
 from metaevo.traits import Trait
 from metaevo.types import Attempts, Experience, Experiences, Feedback, Knob, Tasks, Turn, solved
@@ -260,14 +261,12 @@ def _judged(attempt: Any, score: float | None) -> Experience:
 
 def _posed(tasks: Tasks, said_P: Sequence[Mapping[str, Any]], keep_parents: bool) -> Tasks:
     """Return new tasks where the text changed. The host looks up their answers and drops what is no train task."""
-    posed: list[Task] = []
+    made: list[Task] = []
     for parent, said in zip(tasks, said_P, strict=True):
         text = str(said.get(REWRITES["tasks"], "")).strip()
         if text and text != parent.text:
-            system = tuple(turn for turn in parent.prompt if turn.role == "system")
-            prompt = (*system, Message("user", text))
-            posed.append(replace(parent, id=f"posed:{text}", prompt=prompt, origin="posed", parents=(parent.id,)))
-    return (*(tasks if keep_parents else ()), *posed)
+            made.append(posed(parent, text))
+    return (*(tasks if keep_parents else ()), *made)
 
 
 @dataclass(frozen=True, slots=True)

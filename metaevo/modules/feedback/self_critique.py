@@ -6,7 +6,8 @@ A critique that cannot be read gives a score of None: "cannot say", never "wrong
 
 from typing import Annotated
 
-from metaevo import Attempts, Experience, Experiences, Feedback, Knob, Policy, Prompts, Trait, passing
+from metaevo import Attempts, Experience, Experiences, Knob, Policy, Prompts, Trait
+from metaevo.modules.shared.critique import criticised
 
 TRAITS = (Trait.GIVES_SCORE, Trait.GIVES_CRITIQUE)
 
@@ -22,7 +23,6 @@ def self_critique(
     asked_R = [prompts.ask("critique", task=a.task.text, answer=a.solution.text) for a in attempts_R]
     rows = []
     for attempt, made in zip(attempts_R, policy.sample(asked_R, n=1, temperature=temperature), strict=True):
-        score, passes = prompts.judge(made[0].text)
-        feedback = Feedback(score, passing(passes), "model", {"tokens": made[0].tokens}, made[0].text)
-        rows.append(Experience(attempt, (feedback,), score))
+        feedback = criticised(prompts, made[0])
+        rows.append(Experience(attempt, (feedback,), feedback.score))
     return tuple(rows)

@@ -6,6 +6,7 @@ Yuan et al. 2023, RFT, arXiv:2308.01825 (distinct equation lists; here distinct 
 from typing import Annotated
 
 from metaevo import Experiences, Knob
+from metaevo.modules.shared.trigrams import trigrams
 
 
 def diversity_filter(
@@ -17,14 +18,9 @@ def diversity_filter(
     seen: dict[str, list[frozenset[str]]] = {}
     kept = []
     for row in experiences_R:
-        grams = _grams(row.attempt.solution.text)
+        grams = trigrams(row.attempt.solution.text)
         others = seen.setdefault(row.attempt.task.id, [])
         if all(len(grams & other) < tau * len(grams | other) for other in others):
             others.append(grams)
             kept.append(row)
     return tuple(kept)
-
-
-def _grams(text: str) -> frozenset[str]:
-    padded = f"  {text} "
-    return frozenset(padded[i : i + 3] for i in range(len(padded) - 2))

@@ -4,11 +4,11 @@
 arXiv:2401.01335 (chosen is the data's answer, rejected the previous iterate's; no score is read).
 """
 
-from collections import defaultdict
 from dataclasses import replace
 from typing import Annotated, Literal
 
 from metaevo import Attempt, Experience, Experiences, Knob, Reference, Trait, Turn, solved
+from metaevo.modules.shared.groups import by_task
 
 TRAITS = (Trait.GIVES_PAIRS,)
 
@@ -22,11 +22,8 @@ def preference_pairs(
     per_task: Annotated[int, Knob(1, 4, least=1, most=64)] = 1,
 ) -> Experiences:
     """Return one row per pair, ``rejected`` filled in; ties and gaps under ``margin`` give none."""
-    groups: dict[str, list[Experience]] = defaultdict(list)
-    for row in experiences_R:
-        groups[row.attempt.task.id].append(row)
     pairs: list[Experience] = []
-    for rows in groups.values():
+    for rows in by_task(experiences_R):
         if rule == "extremes":
             pairs += _extremes(rows, margin, per_task)
         else:

@@ -7,7 +7,8 @@ calls it right is not touched. ``keep_best`` compares by the critique's score, s
 from dataclasses import replace
 from typing import Annotated
 
-from metaevo import Experience, Experiences, Feedback, Knob, Policy, Prompts, Trait, Turn, passing, solved
+from metaevo import Experience, Experiences, Knob, Policy, Prompts, Trait, Turn, solved
+from metaevo.modules.shared.critique import criticised
 
 TRAITS = (Trait.MAKES_ROWS, Trait.NEEDS_CRITIQUE, Trait.REVISES)
 
@@ -46,16 +47,12 @@ def _revised(rows: list[Experience], policy: Policy, prompts: Prompts, temperatu
     critiques = [row[0] for row in policy.sample(checks, n=1, temperature=0.0)]
     done = []
     for row, text, critique in zip(rows, made, critiques, strict=True):
-        score, passes = prompts.judge(critique.text)
         before = tuple(replace(turn, trained=False) for turn in row.attempt.solution.turns)
         spent = int(row.feedback[-1].signals.get("tokens", 0)) + critique.tokens
         said = Turn("user", row.feedback[-1].critique, policy.id, trained=False, tokens=spent)
         turn = Turn("assistant", text.text, policy.id, True, text.tokens, text.logprob, text.finish)
         solution = solved((*before, said, turn))
-        feedback = Feedback(score, passing(passes), "model", {"tokens": critique.tokens}, critique.text)
-        done.append(
-            replace(
-                row, attempt=replace(row.attempt, solution=solution), feedback=(*row.feedback, feedback), score=score
-            )
-        )
+        feedback = criticised(prompts, critique)
+        attempt = replace(row.attempt, solution=solution)
+        done.append(replace(row, attempt=attempt, feedback=(*row.feedback, feedback), score=feedback.score))
     return done

@@ -4,11 +4,12 @@ Huang et al. 2022, LMSI, arXiv:2210.11610; Wang et al. 2022, arXiv:2203.11171. W
 confirms the mistake: the share of agreement says nothing about truth, only the exam does.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import replace
 from typing import Annotated
 
 from metaevo import Experience, Experiences, Knob, Trait
+from metaevo.modules.shared.groups import by_task
 
 TRAITS = (Trait.CHOOSES,)
 
@@ -20,11 +21,8 @@ def self_consistency_filter(
     keep: Annotated[int, Knob(1, 8, log=True, least=1, most=1024)] = 1,
 ) -> Experiences:
     """Return up to ``keep`` rows of each task's majority answer, if its share is at least ``agreement``."""
-    groups: dict[str, list[Experience]] = defaultdict(list)
-    for row in experiences_R:
-        groups[row.attempt.task.id].append(row)
     kept = []
-    for rows in groups.values():
+    for rows in by_task(experiences_R):
         answers = Counter(_answer(row) for row in rows)
         best, votes = min(answers.items(), key=lambda item: (-item[1], item[0]))
         share = votes / len(rows)

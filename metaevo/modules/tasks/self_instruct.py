@@ -5,10 +5,11 @@ of ROUGE-L, and the host drops what is no task of the environment or lies outsid
 has an answer only where its environment can read it; otherwise only models can judge it.
 """
 
-from dataclasses import replace
 from typing import Annotated
 
-from metaevo import Knob, Message, Policy, Prompts, Random, Tasks
+from metaevo import Knob, Policy, Prompts, Random, Tasks
+from metaevo.modules.shared.posing import posed
+from metaevo.modules.shared.trigrams import nearer, trigrams
 
 
 def self_instruct(
@@ -35,19 +36,12 @@ def self_instruct(
         tag = parent.text.split()[0] if parent.text.split() else ""
         asked.append(prompts.ask("pose", examples=examples, tag=tag, level=parent.level))
     texts = [row[0].text.strip() for row in policy.sample(asked, n=1, temperature=temperature)]
-    known = [_grams(task.text) for task in pool]
-    posed = []
+    known = [trigrams(task.text) for task in pool]
+    made = []
     for parent, text in zip(parents, texts, strict=True):
-        grams = _grams(text)
-        if not text or any(len(grams & other) > tau * len(grams | other) for other in known):
+        grams = trigrams(text)
+        if not text or any(nearer(grams, other, tau) for other in known):
             continue
         known.append(grams)
-        system = tuple(turn for turn in parent.prompt if turn.role == "system")
-        prompt = (*system, Message("user", text))
-        posed.append(replace(parent, id=f"posed:{text}", prompt=prompt, origin="posed", parents=(parent.id,)))
-    return (*(tasks_P if keep_parents else ()), *posed)
-
-
-def _grams(text: str) -> frozenset[str]:
-    padded = f"  {text} "
-    return frozenset(padded[i : i + 3] for i in range(len(padded) - 2))
+        made.append(posed(parent, text))
+    return (*(tasks_P if keep_parents else ()), *made)
