@@ -1,5 +1,6 @@
 """The best anchor scores are kept, never walked for: after any history they equal what the whole line says."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from metaevo.errors import BadInput
 from metaevo.ledger.anchors import best_anchors
 from metaevo.ledger.ledger import Ledger, open_ledger
 from metaevo.ledger.lineage import Lineage, promote, quarantine, rollback
+from metaevo.ledger.postgres import Postgres
 from metaevo.ledger.scores import ScoredCell, Scores, scores_of, write_scores
 from metaevo.types import Generation
 from objectives.types import Cell, Split
@@ -67,10 +69,17 @@ class Home:
         return found
 
 
-def founded(path: Path) -> Home:
-    home = Home(open_ledger(path / "metaevo.db", create=True))
+def founded(place: Path | Postgres) -> Home:
+    home = Home(open_ledger(place, create=True))
     home.lineage.crown(home.born(None), who="test", why="base")
     return home
+
+
+@pytest.fixture
+def home(places: Callable[[], Path | Postgres]) -> Iterator[Home]:
+    made = founded(places())
+    yield made
+    made.ledger.close()
 
 
 actions = st.one_of(
@@ -90,10 +99,10 @@ scores = st.tuples(
 
 @given(st.lists(st.one_of(actions, scores, scores), max_size=24))
 def test_what_is_kept_equals_what_the_line_says(
-    tmp_path_factory: pytest.TempPathFactory,
+    places: Callable[[], Path | Postgres],
     history: list[tuple[str, int] | tuple[str, int, int, Split, list[tuple[Cell, int, int]]]],
 ) -> None:
-    home = founded(tmp_path_factory.mktemp("kept"))
+    home = founded(places())
     try:
         for action in history:
             ids = [row.id for row in home.lineage.rows(intermediate=True)]
@@ -118,15 +127,15 @@ def test_what_is_kept_equals_what_the_line_says(
         home.ledger.close()
 
 
-def test_a_score_that_is_replaced_by_a_lower_one_leaves_no_trace(tmp_path: Path) -> None:
-    home, (cell, *_) = founded(tmp_path), CELLS
+def test_a_score_that_is_replaced_by_a_lower_one_leaves_no_trace(home: Home) -> None:
+    cell = CELLS[0]
     home.scored("g000000", 1, (cell, 16, 0.9))
     home.scored("g000000", 1, (cell, 8, 0.4))
     assert home.kept() == {(1, cell): (8, 0.4)}
 
 
-def test_scores_beside_the_line_count_only_when_they_join_it(tmp_path: Path) -> None:
-    home, (cell, *_) = founded(tmp_path), CELLS
+def test_scores_beside_the_line_count_only_when_they_join_it(home: Home) -> None:
+    cell = CELLS[0]
     home.scored("g000000", 1, (cell, 16, 0.5))
     one = home.born("g000000")
     two = home.born(one)
@@ -139,8 +148,7 @@ def test_scores_beside_the_line_count_only_when_they_join_it(tmp_path: Path) -> 
     assert home.kept() == {(1, cell): (16, 0.5)}
 
 
-def test_the_base_is_an_alias_that_never_moves(tmp_path: Path) -> None:
-    home = founded(tmp_path)
+def test_the_base_is_an_alias_that_never_moves(home: Home) -> None:
     one = home.born("g000000")
     home.promoted(one)
     assert home.lineage.get("base").id == home.lineage.ancestors(one)[-1] == "g000000"
