@@ -35,7 +35,7 @@ from metaevo.errors import BadInput, MetaevoError
 from metaevo.modules.registry import Registry
 from metaevo.modules.slots import RECIPE_SLOTS
 
-PROSE = frozenset({"name", "doc", "system", "arxiv", "observable", "faithful", "prior"})
+PROSE = frozenset({"name", "doc", "system", "arxiv", "observable", "faithful"})
 FOLDER = Path(__file__).parent
 
 
@@ -94,7 +94,7 @@ class Recipe(BaseModel):
     @property
     def hash(self) -> str:
         """Return the recipe's identity: what it does, not what it is called. Twelve hex digits."""
-        body = self.model_dump(mode="json", exclude=set(PROSE))
+        body = self.model_dump(mode="json", exclude={*PROSE, "prior"})
         return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:12]
 
     @property
