@@ -161,8 +161,8 @@ class Evolution:
     def try_recipe(self, recipe: Recipe, asked: Objective | None, fidelity: float) -> TriedRecipe:
         """Run one recipe once from where the next cycle starts, and score it on dev items; nothing reaches the line.
 
-        Without ``asked`` it is run for the objective that the next cycle would pursue. Its journal stands under a
-        number far from the cycles', so that neither meets the other.
+        Without ``asked`` the objective is chosen as the next cycle chooses, but on probe items of its own: its journal
+        stands under a number far from the cycles', so that neither meets the other.
 
         Raises:
             LookupError: Nothing was asked for and no cell is open.

@@ -1,7 +1,7 @@
 """An operation's data as text for a terminal. Lists become tables, the rest lines; JSON is for machines."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -31,11 +31,6 @@ from services.records.why import Why, WhyBase
 from services.words import reason_words, signed, thousands, written_by
 
 SPLITS = ("train", "probe", "dev", "gate", "anchor", "vault")
-
-
-def table(rows: Sequence[Mapping[str, Any]], columns: tuple[str, ...]) -> str:
-    """Return rows as aligned columns, the header first."""
-    return aligned(columns, [[row.get(column) for column in columns] for row in rows])
 
 
 def aligned(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:

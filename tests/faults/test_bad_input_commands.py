@@ -28,6 +28,7 @@ def test_usage_errors_are_one_line(tmp_path: Path, case: str) -> None:
 VALUES = {
     "no cycles": (("run", "--cycles", "0"), "--cycles 0: want at least 1"),
     "less than no cycles": (("run", "--cycles", "-3"), "--cycles -3: want at least 1"),
+    "a page of nothing": (("generations", "--last", "0"), "--last 0: want at least 1"),
     "no items": (("eval", "champion", "--items", "0"), "--items 0: want 1 to 4096"),
     "too many rounds": (("ask", "1+1", "--refine", "99"), "--refine 99: want 0 to 16 rounds"),
     "a fidelity of nothing": (("recipes", "run", "star", "--fidelity", "0"), "--fidelity 0.0: want more than 0"),
@@ -75,6 +76,7 @@ def test_a_generation_that_is_none_is_refused_by_name(begun: Path, name: str) ->
 
 COMMANDS = {
     "why": (("why", "g999999"), ()),
+    "generations": (("generations", "--before", "g999999"), ()),
     "eval": (("eval", "g999999"), ()),
     "ask": (("ask", "1+1", "--generation", "g999999"), ()),
     "export": (("export", "../../etc/passwd"), ("out",)),

@@ -89,6 +89,17 @@ def test_generations_are_listed_with_what_became_of_them(evolved: Home) -> None:
     assert tree[1].startswith("   └─ g")
 
 
+def test_generations_come_a_page_at_a_time(evolved: Home) -> None:
+    rows = data(evolved, "generations")
+    *older, newest = rows
+    assert data(evolved, "generations", "--last", 1) == [newest]
+    assert data(evolved, "generations", "--before", newest["id"]) == older
+    said = text(evolved, "generations", "--last", 1).splitlines()
+    assert said[-1] == f"There are older ones: metaevo generations --before {newest['id']}"
+    assert text(evolved, "generations").splitlines()[-1].startswith(newest["id"])
+    assert data(evolved, "generations", "--before", "g000000") == []
+
+
 def test_show_tells_one_generation_whole_by_id_and_by_alias(evolved: Home) -> None:
     shown = data(evolved, "show", "champion")
     assert set(shown) == SHOWN
