@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -165,7 +165,7 @@ def test_rollback_goes_to_the_champion_before_and_then_to_the_one_before_that(li
 def champions(line: Line) -> list[dict[str, Any]]:
     ledger = Home(line.home).ledger()
     try:
-        return [row.model_dump() for row in Lineage(ledger).moves("champion")]
+        return [asdict(row) for row in Lineage(ledger).moves("champion")]
     finally:
         ledger.close()
 
