@@ -24,6 +24,7 @@ def checked(home: Home) -> Fsck:
             "artifacts match their digests": list(_artifacts(ledger, store)),
             "decided cycles are whole": list(_cycles(ledger, store)),
             "errors spent only grow": list(_confirmations(ledger)),
+            "best anchor scores are the line's": list(integrity.wrong_anchors(ledger)),
         }
     finally:
         ledger.close()

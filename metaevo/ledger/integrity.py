@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from sqlalchemy import and_, func, select
 
+from metaevo.ledger.anchors import of_line
 from metaevo.ledger.ledger import Ledger
-from metaevo.ledger.tables import ALIAS, CONFIRMATION, CYCLE, GENERATION, MOVE, STEP
+from metaevo.ledger.tables import ALIAS, BEST_ANCHOR, CONFIRMATION, CYCLE, GENERATION, MOVE, STEP
 
 DECIDED = ("promote", "hold", "reject")
 AT_ONCE = 64
@@ -122,6 +123,16 @@ def confirmed(ledger: Ledger) -> tuple[ConfirmationNumber, ...]:
     columns = (CONFIRMATION.c.epoch, CONFIRMATION.c.k)
     with ledger.look() as connection:
         return tuple(ConfirmationNumber(*row) for row in connection.execute(select(*columns).order_by(*columns)))
+
+
+def wrong_anchors(ledger: Ledger) -> tuple[str, ...]:
+    """Return the cells whose kept best anchor score is not what the champion's line says."""
+    with ledger.look() as connection:
+        champion = connection.execute(select(ALIAS.c.generation).where(ALIAS.c.name == "champion")).scalar()
+        line = set(connection.execute(of_line(champion)).all()) if champion is not None else set()
+        kept = set(connection.execute(select(BEST_ANCHOR)).all())
+    places = sorted({(epoch, environment, level) for epoch, environment, level, _, _ in line ^ kept})
+    return tuple(f"{environment}/{level} in epoch {epoch}" for epoch, environment, level in places)
 
 
 _PLACE = tuple(STEP.c[name] for name in ("cycle", "trial", "stage", "round", "step", "position"))

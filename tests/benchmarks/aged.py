@@ -21,7 +21,7 @@ from typing import Any
 
 from metaevo.evolve import Evolution
 from metaevo.testing import ScriptedEngine, Skills
-from metaevo.types import Experiences
+from metaevo.types import CycleEnd, Experiences
 from objectives.statistics import level
 from services.app import App, opened
 from services.home import Home
@@ -52,6 +52,14 @@ REAL = 5
 """Cycles that are really run: the last four of them are the templates."""
 PATTERN = ("promote", "promote", "hold", "again", "promote", "reject", "promote", "promote", "none", "promote")
 EXAM = ("confirm", "protect", "guard_cost")
+BEST = """insert into best_anchor (epoch, environment, level, n, mean)
+with recursive line (id) as (
+    select generation from alias where name = 'champion'
+    union all select g.parent from generation g join line on g.id = line.id where g.parent is not null
+)
+select epoch, environment, level, min(n), max(mean) from score join line on line.id = score.generation
+where split = 'anchor' group by epoch, environment, level"""
+"""The kept values of the ledger, made from the whole line."""
 ALPHA, MOVE_REFERENCE, STEP_S = 0.05, 5, 60
 
 
@@ -95,6 +103,8 @@ def age(home: Home, cycles: int) -> None:
         ledger.execute("pragma synchronous = off")
         with ledger:
             _Aging(ledger).grow(cycles)
+            ledger.execute("delete from best_anchor")
+            ledger.execute(BEST)
         ledger.execute("pragma wal_checkpoint(truncate)")
         ledger.execute("analyze")
         ledger.commit()
@@ -155,13 +165,17 @@ class _Aging:
             return
         ids = self._generations(cycle, like, parent, now)
         candidate = None if kind == "none" else ids[like.cycle["candidate"]]
+        ending = {"promote": CycleEnd.PROMOTED, "hold": CycleEnd.INCONCLUSIVE}.get(kind, CycleEnd.LIMIT_OF_RECIPE)
         why = {"none": "limit of recipe: no trial gained on dev items (best +0.000)"}.get(kind, "")
-        row |= {"outcome": kind, "candidate": candidate, "why": why, "verdict": None}
+        row |= {"outcome": kind, "ending": ending.value, "candidate": candidate, "why": why, "verdict": None}
         verdict = json.loads(like.cycle["verdict"])
         if kind in ("promote", "hold"):
             self.k += 1
             spent = {"k": self.k, "cycle": cycle, "candidate": candidate, "level": level(ALPHA, self.k), "at": now}
             self._add("confirmation", dict(like.confirmation) | spent)
+            for cell in json.loads(like.confirmation["cells"]):
+                served = {"epoch": like.confirmation["epoch"], "cell": cell, "k": self.k, "cycle": cycle}
+                self._add("confirmed_cell", served)
             verdict = _at(verdict, self.k)
         if kind == "reject":
             verdict = _decided(verdict, "reject", "screen failed", {})
@@ -190,7 +204,7 @@ class _Aging:
         like, cycle, candidate = self.held.pop("like"), row["number"], self.held["candidate"]
         verdict = json.dumps(_at(json.loads(like.cycle["verdict"]), self.held["k"]))
         facts = {"objective": None, "tokens": 0, "candidate": candidate, "verdict": verdict, "why": ""}
-        self._add("cycle", row | {"outcome": "promote"} | facts)
+        self._add("cycle", row | {"outcome": "promote", "ending": CycleEnd.PROMOTED.value} | facts)
         self._tell(cycle, f"cycle {cycle}: promote ({candidate})", {"outcome": "promote"}, now)
         made = next(r for r in reversed(self.rows["generation"]) if r["id"] == candidate)
         made |= {"status": "retired", "verdict": verdict}

@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 
 from metaevo.errors import BadInput
 from metaevo.ledger.anchors import best_anchors
+from metaevo.ledger.integrity import wrong_anchors
 from metaevo.ledger.ledger import Ledger, open_ledger
 from metaevo.ledger.lineage import Lineage, promote, quarantine, rollback
 from metaevo.ledger.postgres import Postgres
 from metaevo.ledger.scores import ScoredCell, Scores, scores_of, write_scores
+from metaevo.ledger.tables import BEST_ANCHOR
 from metaevo.types import Generation
 from objectives.types import Cell, Split
 
@@ -123,6 +125,7 @@ def test_what_is_kept_equals_what_the_line_says(
             except BadInput:
                 pass  # refused: nothing may have changed
             assert home.kept() == home.walked(), action
+            assert wrong_anchors(home.ledger) == ()
     finally:
         home.ledger.close()
 
@@ -132,6 +135,13 @@ def test_a_score_that_is_replaced_by_a_lower_one_leaves_no_trace(home: Home) -> 
     home.scored("g000000", 1, (cell, 16, 0.9))
     home.scored("g000000", 1, (cell, 8, 0.4))
     assert home.kept() == {(1, cell): (8, 0.4)}
+
+
+def test_a_kept_value_that_is_wrong_is_found(home: Home) -> None:
+    home.scored("g000000", 1, (CELLS[0], 16, 0.9), (CELLS[1], 16, 0.2))
+    with home.ledger.transaction() as connection:
+        connection.execute(BEST_ANCHOR.update().where(BEST_ANCHOR.c.level == CELLS[0].level).values(mean=0.95))
+    assert wrong_anchors(home.ledger) == ("extremes/2 in epoch 1",)
 
 
 def test_scores_beside_the_line_count_only_when_they_join_it(home: Home) -> None:
