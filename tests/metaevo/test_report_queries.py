@@ -1,5 +1,6 @@
 """Questions of reports: a page is the newest of a list, an aggregate is what adding up rows says."""
 
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from metaevo.errors import BadInput
 from metaevo.ledger import generation_queries, integrity, queries
 from metaevo.ledger.ledger import Ledger, open_ledger
+from metaevo.ledger.postgres import Postgres
 from metaevo.ledger.tables import AliasRow, CycleRow, EventRow, GenerationRow, RecipeRow, ScoreRow, StepRow, TrialRow
 from objectives.types import Cell
 
@@ -19,9 +21,9 @@ MADE = 120
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
+def ledger(places: Callable[[], Path | Postgres]) -> Iterator[Ledger]:
     """A line of generations, each of a cycle of its own that took two seconds and ten tokens."""
-    made = open_ledger(tmp_path / "metaevo.db", create=True)
+    made = open_ledger(places(), create=True)
     made.set_meta("abilities", '{"sums": "math", "products": "math", "words": "language"}')
     with made.write() as session:
         session.add(RecipeRow(hash="h", name="rft", body={"name": "rft"}, modules=["update.sft"]))
@@ -31,7 +33,8 @@ def ledger(tmp_path: Path) -> Ledger:
             for environment, mean in (("sums", 0.2), ("products", 0.4), ("words", 0.7)):
                 session.add(_score(number, environment, mean))
         session.add(AliasRow(name="champion", generation=_id(MADE - 1)))
-    return made
+    yield made
+    made.close()
 
 
 def _id(number: int) -> str:
