@@ -58,6 +58,16 @@ def write_schema_2(place: Path | Postgres) -> None:
     engine.dispose()
 
 
+def empty(place: Path | Postgres, version: int) -> None:
+    """Make a ledger of an older schema without a row."""
+    database = database_of(place)
+    engine = database.engine()
+    with engine.connect() as connection, connection.begin():
+        database.begin(connection, forced=True)
+        revise(connection, version)
+    engine.dispose()
+
+
 def _fill(connection: Connection) -> None:
     def put(table: str, **row: object) -> None:
         values = {name: json.dumps(value) if isinstance(value, dict | list) else value for name, value in row.items()}
@@ -145,3 +155,24 @@ def _engine(place: Path | Postgres) -> Any:
     if isinstance(place, Path):
         return database_of(place).engine(read_only=True)
     return create_engine(place.url)
+
+
+def loaded(file: Path, place: Postgres) -> None:
+    """Write the ledger of a golden home into PostgreSQL as the metaevo of its time would have: row by row."""
+    source, engine = _engine(file), place.engine()
+    theirs, ours = MetaData(), MetaData()
+    theirs.reflect(source)
+    with source.connect() as old, engine.connect() as connection, connection.begin():
+        schema = old.execute(text("select value from meta where key = 'schema'")).scalar()
+        revise(connection, int(str(schema)))
+        ours.reflect(connection)
+        connection.execute(text("delete from meta"))
+        for table in theirs.sorted_tables:
+            rows = [dict(row._mapping) for row in old.execute(table.select())]
+            if rows:
+                connection.execute(ours.tables[table.name].insert(), rows)
+        for table in ("move", "event"):  # rows that brought their numbers do not move the sequence
+            highest = f"(select coalesce(max(seq), 0) + 1 from {table})"
+            connection.execute(text(f"select setval('{table}_seq_seq', {highest}, false)"))
+    source.dispose()
+    engine.dispose()

@@ -1,6 +1,7 @@
 """Small homes: two environments, the scripted engine, cycles of seconds: what a journey needs without a model."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -41,8 +42,13 @@ SKILLS = {"sorting/4": 0.35, "sorting/5": 0.3, "extremes/4": 0.6, "extremes/5": 
 def create(path: Path, config: str = CONFIG) -> Home:
     """Make a home with this configuration."""
     home = Home(path)
-    home.create(config)
+    home.create(configured(config))
     return home
+
+
+def configured(config: str) -> str:
+    """Return a configuration whose ledger is in PostgreSQL where METAEVO_TEST_LEDGER holds its address."""
+    return config + ('[ledger]\nurl = { env = "METAEVO_TEST_LEDGER" }\n' if "METAEVO_TEST_LEDGER" in os.environ else "")
 
 
 def engines(skills: Mapping[str, float] = SKILLS, **options: Any) -> Callable[..., Sequence[ScriptedEngine]]:

@@ -56,9 +56,9 @@ def written(path: Path) -> None:
     metaevo("modules", "adopt", name, home=path)
     for recipe, text in (("plain", small.PLAIN), ("ours", small.PLAIN.replace("experience_replay", name))):
         (path / "recipes" / f"{recipe}.toml").write_text(text.replace('"plain"', f'"{recipe}"'))
-    home.config_path.write_text(PLAIN.replace('recipe = "plain"', 'recipe = "ours"'))
+    home.config_path.write_text(small.configured(PLAIN.replace('recipe = "plain"', 'recipe = "ours"')))
     small.evolve(home, 1)
-    home.config_path.write_text(PLAIN)
+    home.config_path.write_text(small.configured(PLAIN))
     small.evolve(home, 1)
     metaevo("modules", "quarantine", name, "--reason", "it lies", home=path)
 
