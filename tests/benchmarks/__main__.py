@@ -1,7 +1,7 @@
 """Run benchmarks, print their tables and keep their numbers: ``python -m tests.benchmarks [NAME…] [--folder DIR]``.
 
-Names: model_compute, rollout, durable_step, many_cycles, sandbox_calls; none means all, which takes about half an hour
-on two idle cores. Exit status 1 where a limit was missed.
+Names: model_compute, rollout, durable_step, many_cycles, history, sandbox_calls; none means all, which takes about half
+an hour on two idle cores. Exit status 1 where a limit was missed.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.benchmarks import durable_step, many_cycles, model_compute, rollout, sandbox_calls
+from tests.benchmarks import durable_step, history, many_cycles, model_compute, rollout, sandbox_calls
 from tests.benchmarks.measure import RESULTS, Result, record
 
 ALL: dict[str, Callable[[Path, bool], Result]] = {
@@ -23,6 +23,7 @@ ALL: dict[str, Callable[[Path, bool], Result]] = {
     "rollout": rollout.run,
     "model_compute": model_compute.run,
     "many_cycles": many_cycles.run,
+    "history": history.run,
     "sandbox_calls": sandbox_calls.run,
 }
 

@@ -41,7 +41,7 @@ base = "builtin:tiny"
 max_items = 320
 screen_items = 64
 [search]
-trials = 2
+trials = 3
 finals = 1
 [diagnosis]
 items = 8
@@ -60,7 +60,7 @@ with recursive line (id) as (
 select epoch, environment, level, min(n), max(mean) from score join line on line.id = score.generation
 where split = 'anchor' group by epoch, environment, level"""
 """The kept values of the ledger, made from the whole line."""
-ALPHA, MOVE_REFERENCE, STEP_S = 0.05, 5, 60
+ALPHA, MOVE_REFERENCE, STEP_S, WALL_S = 0.05, 5, 60, 30
 
 
 class Restless(ScriptedEngine):
@@ -155,9 +155,11 @@ class _Aging:
         self._write(templates[-1])
 
     def _cycle(self, cycle: int, kind: str, like: _Template, after: int) -> None:
-        now = str(self.began + timedelta(seconds=STEP_S * after))
+        opened = self.began + timedelta(seconds=STEP_S * after)
+        now = str(opened + timedelta(seconds=WALL_S))
         parent, held = self.champions[-1], self.held
-        row = dict(like.cycle) | {"number": cycle, "parent": parent, "opened_at": now, "closed_at": now}
+        row = dict(like.cycle) | {"number": cycle, "parent": parent, "opened_at": str(opened), "closed_at": now}
+        row["wall_s"] = WALL_S
         if kind == "again" and not held:
             kind = "promote"
         if kind == "again":

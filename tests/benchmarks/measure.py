@@ -52,12 +52,16 @@ class Line:
     unit: str = ""
     at_least: float | None = None
     at_most: float | None = None
+    or_upper: tuple[float, float] | None = None
+    """Where the median is above its limit: the upper end of its interval, and what that may be instead."""
 
     @property
     def kept(self) -> bool | None:
         """Return whether the median keeps its limit, None where it has none."""
         if self.at_least is None and self.at_most is None:
             return None
+        if self.or_upper is not None and self.or_upper[0] <= self.or_upper[1]:
+            return True
         above = self.at_least is None or self.spread.median >= self.at_least
         return above and (self.at_most is None or self.spread.median <= self.at_most)
 
@@ -66,7 +70,8 @@ class Line:
         """Return the limit as text."""
         if self.at_least is not None:
             return f"at least {self.at_least:g}"
-        return "" if self.at_most is None else f"at most {self.at_most:g}"
+        more = f" or its upper end {self.or_upper[0]:.3g} at most {self.or_upper[1]:g}" if self.or_upper else ""
+        return "" if self.at_most is None else f"at most {self.at_most:g}{more}"
 
     def data(self) -> dict[str, Any]:
         """Return it as plain data."""

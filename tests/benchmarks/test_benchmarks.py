@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.benchmarks import model_compute, rollout, sandbox_calls
+from tests.benchmarks import history, model_compute, rollout, sandbox_calls
 from tests.benchmarks.__main__ import ALL, main, measured, table
 from tests.benchmarks.measure import Line, Result, Spread, alternated
 from tests.benchmarks.model_compute import Bench, covered
@@ -90,6 +90,25 @@ def test_limits_are_kept_or_missed_by_the_median() -> None:
     assert spread == Spread(1.0, 0.9, 2.0, 3)
     assert (Line("", spread, at_least=0.95).kept, Line("", spread, at_most=0.95).kept) == (True, False)
     assert (Line("", spread).kept, Line("", spread, at_most=1.1).limit) == (None, "at most 1.1")
+    either = [Line("", spread, at_most=0.95, or_upper=(upper, 1.1)) for upper in (1.05, 1.2)]
+    assert [line.kept for line in either] == [True, False]
+    assert either[0].limit == "at most 0.95 or its upper end 1.05 at most 1.1"
+
+
+def test_the_interval_of_a_median_holds_it_and_is_wider_where_values_differ() -> None:
+    narrow, wide = history.interval([1.0] * 15 + [1.01]), history.interval([1.0 + i / 10 for i in range(16)])
+    assert narrow == (1.0, 1.0)
+    assert wide[0] < 1.75 < wide[1]
+    assert history.interval([1.0, 2.0, 3.0]) == history.interval([1.0, 2.0, 3.0])
+
+
+def test_two_aged_homes_take_turns_and_their_reports_are_whole_processes(tmp_path: Path) -> None:
+    result = history.run(tmp_path, quick=True)
+    lines, numbers = by_what(result), result.numbers
+    assert {" ".join(words) for words in history.ASKED} == set(numbers["reports"])
+    assert lines["cycle: CPU of control plane and sampler, old / young"].spread.n == 2
+    assert all(cycle[4] > 20 and cycle[5] >= 1 for made in numbers["cycles"].values() for cycle in made)
+    assert all(20 < lines[f"{words}: peak memory, old"].spread.median < 500 for words in numbers["reports"])
 
 
 def test_time_that_spans_share_counts_once() -> None:

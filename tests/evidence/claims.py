@@ -113,6 +113,16 @@ BENCHMARKS: Mapping[str, tuple[str, ...]] = {
         "tests/benchmarks/metered.py",
         "tests/benchmarks/measure.py",
     ),
+    "history": (
+        *EVOLUTION,
+        *HOME,
+        "metaevo/testing/*.py",
+        "services/**/*.py",
+        "tests/benchmarks/aged.py",
+        "tests/benchmarks/history.py",
+        "tests/benchmarks/metered.py",
+        "tests/benchmarks/measure.py",
+    ),
     "sandbox_calls": (
         "sandbox/*.py",
         "metaevo/line/kernels.py",
