@@ -22,7 +22,7 @@ from metaevo.line.steps import Line, specs
 from metaevo.line.train import DevScores, publish, train
 from metaevo.modules.contracts import unlawful
 from metaevo.modules.registry import Registry
-from metaevo.recipes.schema import Recipe, Stage
+from metaevo.recipes.schema import Recipe, Stage, Step
 from metaevo.types import Attempts, Experiences, Generation, Knob, StepSpec, Tasks, TrainSpec, Trial, TrialEnd
 
 
@@ -140,20 +140,13 @@ def at_fidelity(recipe: Recipe, host: Host, fidelity: float) -> Recipe:
     """Return the recipe with every budget knob scaled, no lower than its least value."""
     if fidelity >= 1:
         return recipe
-    stages = []
-    for stage in recipe.stage:
-        done: dict[str, Any] = {}
-        for slot, position, step in stage.steps():
-            module = host.registry.get(slot, step.use)
-            knobs = {name: _scaled(module.space[name], value, fidelity) for name, value in step.knobs.items()}
-            cheaper = step.model_copy(update={"knobs": knobs})
-            if isinstance(getattr(stage, slot), tuple):
-                done[slot] = (*done.get(slot, ()), cheaper)
-            else:
-                done[slot] = cheaper
-            del position
-        stages.append(stage.model_copy(update=done))
-    return recipe.model_copy(update={"stage": tuple(stages)})
+
+    def cheaper(slot: str, step: Step) -> Step:
+        module = host.registry.get(slot, step.use)
+        knobs = {name: _scaled(module.space[name], value, fidelity) for name, value in step.knobs.items()}
+        return step.model_copy(update={"knobs": knobs})
+
+    return recipe.model_copy(update={"stage": tuple(stage.map(cheaper) for stage in recipe.stage)})
 
 
 def _scaled(knob: Any, value: Any, fidelity: float) -> Any:

@@ -15,7 +15,7 @@ policy. A kernel that ends in any other way than ok, or gives what its slot cann
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from metaevo.effects import Policy, Run
 from metaevo.errors import ModuleFailed
@@ -34,7 +34,7 @@ from metaevo.modules.generated_rows import (
 from metaevo.modules.shared.posing import posed
 from metaevo.modules.slots import Module, read
 from metaevo.traits import Trait
-from metaevo.types import Attempts, Experience, Experiences, Feedback, Knob, Tasks, Turn, solved
+from metaevo.types import Attempt, Attempts, Experience, Experiences, Feedback, Knob, Tasks, Turn, solved
 from objectives.types import Json, Message, Objective, Task
 from sandbox.types import Kernel, Row
 
@@ -84,7 +84,7 @@ class Code:
         return self.apply(run, "use", [[row, [next(replies) for _ in a]] for row, a in zip(rows, asks_R, strict=True)])
 
 
-def _keep(code: Code) -> Callable[..., Any]:
+def _keep(code: Code) -> Callable[..., object]:
     def keep(experiences_R: Experiences, *, run: Run) -> Experiences:
         """Return the rows that the kernel keeps, and those it may not see."""
         return _refined(code, experiences_R, "keep", run, lambda row, kept: row if kept else None)
@@ -92,7 +92,7 @@ def _keep(code: Code) -> Callable[..., Any]:
     return keep
 
 
-def _weight(code: Code) -> Callable[..., Any]:
+def _weight(code: Code) -> Callable[..., object]:
     def weight(experiences_R: Experiences, *, run: Run) -> Experiences:
         """Return the rows, their weights multiplied by what the kernel says; those with 0 are left out."""
         return _refined(code, experiences_R, "weight", run, _weighted)
@@ -100,7 +100,7 @@ def _weight(code: Code) -> Callable[..., Any]:
     return weight
 
 
-def _rewrite(code: Code) -> Callable[..., Any]:
+def _rewrite(code: Code) -> Callable[..., object]:
     def rewrite(experiences_R: Experiences, *, run: Run) -> Experiences:
         """Return the rows with the solutions that the kernel wrote. What is changed has no feedback and no score."""
         return _refined(code, experiences_R, "rewrite", run, lambda row, said: _resolved(code, row, said.get("text")))
@@ -108,7 +108,7 @@ def _rewrite(code: Code) -> Callable[..., Any]:
     return rewrite
 
 
-def _ask(code: Code) -> Callable[..., Any]:
+def _ask(code: Code) -> Callable[..., object]:
     def ask(
         experiences_R: Experiences,
         *,
@@ -124,7 +124,7 @@ def _ask(code: Code) -> Callable[..., Any]:
     return ask
 
 
-def _score(code: Code) -> Callable[..., Any]:
+def _score(code: Code) -> Callable[..., object]:
     def score(attempts_R: Attempts, *, run: Run) -> Experiences:
         """Return one experience per attempt with the kernel's score; those it may not see have none."""
         seen = [attempt for attempt in attempts_R if visible(attempt)]
@@ -134,7 +134,7 @@ def _score(code: Code) -> Callable[..., Any]:
     return score
 
 
-def _ask_score(code: Code) -> Callable[..., Any]:
+def _ask_score(code: Code) -> Callable[..., object]:
     def ask(
         attempts_R: Attempts,
         *,
@@ -151,7 +151,7 @@ def _ask_score(code: Code) -> Callable[..., Any]:
     return ask
 
 
-def _pose(code: Code) -> Callable[..., Any]:
+def _pose(code: Code) -> Callable[..., object]:
     def rewrite(tasks_P: Tasks, *, run: Run, keep_parents: bool = True) -> Tasks:
         """Return the tasks that the kernel posed anew, preceded by the P parents when ``keep_parents``."""
         said_P = code.apply(run, "rewrite", [[task_row(task)] for task in tasks_P])
@@ -160,7 +160,7 @@ def _pose(code: Code) -> Callable[..., Any]:
     return rewrite
 
 
-def _ask_pose(code: Code) -> Callable[..., Any]:
+def _ask_pose(code: Code) -> Callable[..., object]:
     def ask(
         tasks_P: Tasks,
         *,
@@ -176,7 +176,7 @@ def _ask_pose(code: Code) -> Callable[..., Any]:
     return ask
 
 
-def _order(code: Code) -> Callable[..., Any]:
+def _order(code: Code) -> Callable[..., object]:
     def order(tasks_P: Tasks, *, run: Run) -> Tasks:
         """Return the tasks that the kernel names, in its order."""
         if not tasks_P:
@@ -187,7 +187,7 @@ def _order(code: Code) -> Callable[..., Any]:
     return order
 
 
-def _choose(code: Code) -> Callable[..., Any]:
+def _choose(code: Code) -> Callable[..., object]:
     def choose(history: History, *, run: Run) -> Objective:
         """Return an objective over the open cells that the kernel chose; none where nothing is open."""
         open_ = [cell for cell in history.cells if not closed_because(cell)]
@@ -202,7 +202,7 @@ def _choose(code: Code) -> Callable[..., Any]:
     return choose
 
 
-def _order_rows(code: Code) -> Callable[..., Any]:
+def _order_rows(code: Code) -> Callable[..., object]:
     def order(experiences_R: Experiences, *, run: Run) -> Experiences:
         """Return the rows in the kernel's order; those that it may not see keep their places."""
         seen = [row for row in experiences_R if visible(row.attempt)]
@@ -224,7 +224,7 @@ def _refined(
     rows: Experiences,
     function: str,
     run: Run,
-    applied: Callable[[Experience, Any], Experience | None],
+    applied: Callable[[Experience, Json], Experience | None],
 ) -> Experiences:
     seen = [row for row in rows if visible(row.attempt)]
     said_R = code.apply(run, function, [[row] for row in experience_rows(seen)])
@@ -249,17 +249,17 @@ def _resolved(code: Code, row: Experience, text: str | None) -> Experience:
     return replace(row, attempt=attempt, feedback=(), score=None, tags=(*row.tags, "rewritten"))
 
 
-def _used(code: Code, row: Experience, said: Mapping[str, Any]) -> Experience | None:
+def _used(code: Code, row: Experience, said: Mapping[str, Json]) -> Experience | None:
     if not said.get("keep", True):
         return None
     return _weighted(_resolved(code, row, said.get("text")), said.get("weight", 1.0))
 
 
-def _judged(attempt: Any, score: float | None) -> Experience:
+def _judged(attempt: Attempt, score: float | None) -> Experience:
     return Experience(attempt, (Feedback(score, "unknown", "model"),), score)
 
 
-def _posed(tasks: Tasks, said_P: Sequence[Mapping[str, Any]], keep_parents: bool) -> Tasks:
+def _posed(tasks: Tasks, said_P: Sequence[Mapping[str, Json]], keep_parents: bool) -> Tasks:
     """Return new tasks where the text changed. The host looks up their answers and drops what is no train task."""
     made: list[Task] = []
     for parent, said in zip(tasks, said_P, strict=True):
@@ -278,7 +278,7 @@ class Form:
     """
 
     functions: tuple[str, ...]
-    wrap: Callable[[Code], Callable[..., Any]]
+    wrap: Callable[[Code], Callable[..., object]]
     traits: tuple[Trait, ...] = ()
 
 

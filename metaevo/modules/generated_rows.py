@@ -12,7 +12,7 @@ own right answers are no kernel's business (`visible`).
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TypeAlias
 
 from metaevo.history import CellState
 from metaevo.kernels import CELLS_MOST, NUMBER_MOST, TEXT_CHARS, WEIGHT_MOST
@@ -112,43 +112,45 @@ def wrong(slot: str, function: str, given: Sequence[Json], value: Json) -> str |
     return check(slot, given, value) if check is not None else None
 
 
-def _weight(slot: str, given: Sequence[Json], value: Any) -> str | None:
+def _weight(slot: str, given: Sequence[Json], value: Json) -> str | None:
     return None if 0.0 <= value <= WEIGHT_MOST else f"weight {value!r:.40}: want 0 to {WEIGHT_MOST:g}"
 
 
-def _score(slot: str, given: Sequence[Json], value: Any) -> str | None:
+def _score(slot: str, given: Sequence[Json], value: Json) -> str | None:
     return None if 0.0 <= value <= 1.0 else f"score {value!r:.40}: want 0 to 1"
 
 
-def _order(slot: str, given: Sequence[Json], value: Any) -> str | None:
+def _order(slot: str, given: Sequence[Json], value: Json) -> str | None:
     said = _places(given, value)
     if said is None and slot == "refinement" and len(value) != len(given[0]):
         return f"{len(value)} of {len(given[0])} rows: want every one"
     return said
 
 
-def _choose(slot: str, given: Sequence[Json], value: Any) -> str | None:
+def _choose(slot: str, given: Sequence[Json], value: Json) -> str | None:
     said = _places(given, value)
     if said is None and not 1 <= len(value) <= CELLS_MOST:
         return f"{len(value)} cells: want 1 to {CELLS_MOST} of the {len(given[0])} open ones"
     return said
 
 
-def _places(given: Sequence[Json], value: Any) -> str | None:
+def _places(given: Sequence[Json], value: Json) -> str | None:
     count = len(given[0])
     if len(set(value)) != len(value):
         return "an index comes twice"
     return next((f"index {i}: there are {count}" for i in value if not 0 <= i < count), None)
 
 
-def _ask(slot: str, given: Sequence[Json], value: Any) -> str | None:
+def _ask(slot: str, given: Sequence[Json], value: Json) -> str | None:
     if len(value) > MOST_ASKS:
         return f"{len(value)} questions about one row: at most {MOST_ASKS}"
     longest = max((len(text) for text in value), default=0)
     return f"a question of {longest} characters: at most {TEXT_CHARS}" if longest > TEXT_CHARS else None
 
 
-USES: Mapping[str, Mapping[str, Callable[[str, Sequence[Json], Any], str | None]]] = {
+Check: TypeAlias = Callable[[str, Sequence[Json], Json], str | None]
+
+USES: Mapping[str, Mapping[str, Check]] = {
     "refinement": {
         "keep": lambda _slot, _given, value: None if isinstance(value, bool) else "keep: want true or false",
         "weight": lambda slot, given, value: (
@@ -172,17 +174,17 @@ REWRITES: Mapping[str, str] = {"refinement": "text", "tasks": "prompt"}
 """The one key that `rewrite` may give back in a slot."""
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _text(key: str, value: Any) -> str | None:
+def _text(key: str, value: Json) -> str | None:
     if not isinstance(value, str):
         return f"{key}: want text"
     return None if len(value) <= TEXT_CHARS else f"{key} of {len(value)} characters: at most {TEXT_CHARS}"
 
 
-def _use(slot: str, given: Sequence[Json], value: Any) -> str | None:
+def _use(slot: str, given: Sequence[Json], value: Json) -> str | None:
     known = USES[slot]
     for key, said in value.items():
         found = known[key](slot, given, said) if key in known else f"unknown key {key!r:.40}: known: {', '.join(known)}"
@@ -191,14 +193,14 @@ def _use(slot: str, given: Sequence[Json], value: Any) -> str | None:
     return None
 
 
-def _rewrite(slot: str, given: Sequence[Json], value: Any) -> str | None:
+def _rewrite(slot: str, given: Sequence[Json], value: Json) -> str | None:
     known = REWRITES[slot]
     if set(value) - {known}:
         return f"unknown key {next(iter(set(value) - {known}))!r:.40}: known: {known}"
     return _text(known, value[known]) if known in value else None
 
 
-_CHECKS: Mapping[str, Callable[[str, Sequence[Json], Any], str | None]] = {
+_CHECKS: Mapping[str, Check] = {
     "weight": _weight,
     "score": _score,
     "order": _order,

@@ -25,7 +25,7 @@ import difflib
 import hashlib
 import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -33,7 +33,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from metaevo.errors import BadInput, MetaevoError
 from metaevo.modules.registry import Registry
-from metaevo.modules.slots import RECIPE_SLOTS
+from metaevo.modules.slots import STAGE_SLOTS
 
 PROSE = frozenset({"name", "doc", "system", "arxiv", "observable", "faithful"})
 FOLDER = Path(__file__).parent
@@ -48,7 +48,7 @@ class Step(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _beside(cls, data: Any) -> Any:
+    def _beside(cls, data: object) -> object:
         if isinstance(data, dict) and not set(data) <= {"use", "knobs"}:
             return {"use": data.get("use"), "knobs": {k: v for k, v in data.items() if k != "use"}}
         return data
@@ -70,10 +70,21 @@ class Stage(BaseModel):
 
     def steps(self) -> Iterator[tuple[str, int, Step]]:
         """Yield (slot, position, step) in the order in which they run."""
-        for slot in RECIPE_SLOTS[:6]:
+        for slot in STAGE_SLOTS:
             value = getattr(self, slot)
             for position, step in enumerate(value if isinstance(value, tuple) else (value,) if value else ()):
                 yield slot, position, step
+
+    def map(self, change: Callable[[str, Step], Step]) -> "Stage":
+        """Return the stage with every step changed; ``change`` is given its slot."""
+        made: dict[str, Step | tuple[Step, ...]] = {}
+        for slot in STAGE_SLOTS:
+            value: Step | tuple[Step, ...] | None = getattr(self, slot)
+            if isinstance(value, tuple):
+                made[slot] = tuple(change(slot, step) for step in value)
+            elif value is not None:
+                made[slot] = change(slot, value)
+        return self.model_copy(update=made)
 
 
 class Recipe(BaseModel):
@@ -126,14 +137,7 @@ def _filled(slot: str, step: Step, registry: Registry, place: str) -> Step:
 
 
 def _filled_stage(stage: Stage, registry: Registry, place: str) -> Stage:
-    done: dict[str, Any] = {}
-    for slot in RECIPE_SLOTS[:6]:
-        value = getattr(stage, slot)
-        if isinstance(value, tuple):
-            done[slot] = tuple(_filled(slot, step, registry, place) for step in value)
-        elif value is not None:
-            done[slot] = _filled(slot, value, registry, place)
-    full = stage.model_copy(update=done)
+    full = stage.map(lambda slot, step: _filled(slot, step, registry, place))
     if registry.get("update", full.update.use, place).online:
         if full.solutions or full.refinement:
             raise BadInput(f"{place}: update {full.update.use!r} is online: drop solutions and refinement")

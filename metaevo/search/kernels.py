@@ -8,7 +8,6 @@ streams of their own two trainings differ by points even where the kernel does n
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import partial
-from typing import Any
 
 from metaevo.artifacts.fingerprint import fingerprint
 from metaevo.ledger.journal import At, Journal, StepKey
@@ -21,6 +20,7 @@ from metaevo.recipes.schema import Recipe, Step
 from metaevo.search.installed import Installed, Modules, has
 from metaevo.search.rules import broken
 from metaevo.search.skeletons import Skeleton, identify, placed
+from metaevo.search.space import Params, chosen_in
 from metaevo.traits import Trait
 from metaevo.types import Knob, Trial, TrialEnd
 from objectives.statistics import difference, z
@@ -65,8 +65,8 @@ class NewKernels:
         return {skeleton.id: skeleton for fits in self.fits.values() for skeleton in fits.values()}
 
     def proposal(
-        self, number: int, total: int, asked: Mapping[int, dict[str, Any]], choices: Mapping[str, Skeleton]
-    ) -> dict[str, Any] | None:
+        self, number: int, total: int, asked: Mapping[int, Params], choices: Mapping[str, Skeleton]
+    ) -> Params | None:
         """Return the parameters of trial ``number`` (from 0) of ``total`` where it is a kernel's, else None.
 
         The last trials are theirs, at most a third and never the first: by then there is one to compare with, and a
@@ -77,12 +77,12 @@ class NewKernels:
             return None
         module = list(self.fits)[place]
         fits = self.fits[module]
-        possible = [trial for trial, params in sorted(asked.items()) if params["skeleton"] in fits]
+        possible = [trial for trial, params in sorted(asked.items()) if chosen_in(params) in fits]
         if not possible:
             return None
-        twin = min(possible, key=lambda trial: (choices[asked[trial]["skeleton"]].preset is None, trial))
+        twin = min(possible, key=lambda trial: (choices[chosen_in(asked[trial])].preset is None, trial))
         self.pairs[number + 1] = (module, twin)
-        params = {**asked[twin], "skeleton": fits[asked[twin]["skeleton"]].id}
+        params = {**asked[twin], "skeleton": fits[chosen_in(asked[twin])].id}
         return params | dict.fromkeys(self.marks & params.keys() if module.startswith("feedback.") else (), HALF)
 
     def alike(self, number: int, recipe: Recipe) -> Callable[[StepKey], StepKey]:
@@ -170,7 +170,7 @@ def beside(skeleton: Skeleton, module: str, registry: Registry) -> Skeleton | No
         return None
     of_rows = slot == "refinement" and registry.where(slot, name) == "generated"
     new = Step(use=name)
-    made: dict[str, object] = {}
+    made: dict[str, tuple[Step, ...] | str] = {}
     made[slot] = _before_filters(steps, new, registry) if of_rows else placed(slot, steps, new, registry)
     if slot == "feedback":
         made["combine"] = "product"

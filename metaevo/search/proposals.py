@@ -23,7 +23,7 @@ from metaevo.recipes.schema import Recipe
 from metaevo.search.installed import Installed, procedure
 from metaevo.search.score import feasible
 from metaevo.search.skeletons import Skeleton
-from metaevo.search.space import default_params, space
+from metaevo.search.space import Evidence, Params, chosen_in, default_params, space
 from objectives.statistics import rank_correlation
 
 WINDOW = 128
@@ -45,7 +45,7 @@ class Sampler:
 
     child: Child = field(default_factory=lambda: Child("metaevo.search.sampler"))
 
-    def propose(self, request: Mapping[str, Any]) -> dict[str, Any]:
+    def propose(self, request: Mapping[str, Any]) -> Params:
         """Return the parameters of the next trial.
 
         Raises:
@@ -71,10 +71,10 @@ class Study:
 
     name: str
     choices: Mapping[str, Skeleton]
-    rows: tuple[dict[str, Any], ...]
+    rows: tuple[Evidence, ...]
     registry: Registry
 
-    def proposal(self, sampler: Sampler, number: int, total: int, seed: int, chosen: Sequence[str]) -> dict[str, Any]:
+    def proposal(self, sampler: Sampler, number: int, total: int, seed: int, chosen: Sequence[str]) -> Params:
         """Return the parameters of trial ``number`` (from 0) of ``total``; ``chosen`` are the skeletons so far."""
         presets = self.ranked_presets()
         if number < min(ENQUEUED, len(presets), max(1, total // 3)):
@@ -139,7 +139,7 @@ class Study:
         for row in self.rows:
             if row["score"] is not None:
                 fine = feasible(row["constraints"])
-                record.setdefault(row["params"].get("skeleton", ""), []).append(row["score"] if fine else -0.1)
+                record.setdefault(chosen_in(row["params"]), []).append(row["score"] if fine else -0.1)
         return record
 
     def ranked_presets(self) -> list[Skeleton]:
@@ -180,7 +180,7 @@ def study(ledger: Ledger, name: str, choices: Mapping[str, Skeleton], registry: 
     return Study(name, kept or dict(choices), tuple(evidence(row) for row in rows), registry)
 
 
-def evidence(row: TrialRecord) -> dict[str, Any]:
+def evidence(row: TrialRecord) -> Evidence:
     """Return a trial as Optuna sees it."""
     return {"params": row.params, "score": row.score, "constraints": row.constraints, "fidelity": row.fidelity}
 

@@ -1,14 +1,13 @@
 """A trial as ledger rows: the evidence that later searches are built from."""
 
-from typing import Any
-
 from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.trials import RecipeRecord, TrialRecord, record_trial
 from metaevo.recipes.schema import Recipe
+from metaevo.search.space import Params
 from metaevo.types import Trial, TrialEnd
 
 
-def record(ledger: Ledger, study: str, cycle: int, made: Trial, recipe: Recipe, params: dict[str, Any]) -> None:
+def record(ledger: Ledger, study: str, cycle: int, made: Trial, recipe: Recipe, params: Params) -> None:
     """Write the recipe and the trial; writing them twice changes nothing. Infrastructure leaves no evidence."""
     body = recipe.model_dump(mode="json")
     known = RecipeRecord(recipe.hash, recipe.name, body, list(recipe.modules))

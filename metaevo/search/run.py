@@ -7,6 +7,7 @@ so a resumed search takes the same decisions. An engine that dies is infrastruct
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from enum import IntEnum
 from queue import SimpleQueue
 from typing import Any
 
@@ -25,10 +26,17 @@ from metaevo.search.proposals import Sampler, Study, drawn_at_random, promised, 
 from metaevo.search.record import record
 from metaevo.search.score import PARENT, REFERENCE, SHARE, changed, feasible, rank, scored
 from metaevo.search.skeletons import Skeleton
-from metaevo.search.space import with_knobs
+from metaevo.search.space import Evidence, Params, chosen_in, with_knobs
 from metaevo.trial import Ground
 from metaevo.types import Generation, Trial, TrialEnd
 from objectives.types import Direction, Report, Split
+
+
+class Place(IntEnum):
+    """Where a report on dev items stands in the journal, as if after all stages. Old ledgers know these numbers."""
+
+    REFERENCE = 98
+    CANDIDATE = 99
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +107,7 @@ class Search:
         self,
         chosen: Sequence[Trial],
         after: int,
-        params: Mapping[int, dict[str, Any]],
+        params: Mapping[int, Params],
         old: Mapping[str, Report],
         before: tuple[Trial, ...],
     ) -> Found:
@@ -116,10 +124,10 @@ class Search:
 
     def _map(
         self, evidence: Study, count: int, fidelity: float, old: Mapping[str, Report]
-    ) -> tuple[list[Trial], dict[int, dict[str, Any]]]:
+    ) -> tuple[list[Trial], dict[int, Params]]:
         """Run ``count`` proposed trials at low fidelity, in two batches: the second knows how the first went."""
         done: list[Trial] = []
-        params: dict[int, dict[str, Any]] = {}
+        params: dict[int, Params] = {}
         size = max(len(self.host.engines), -(-count // 2))
         for first in range(0, count, size):
             jobs = []
@@ -133,21 +141,19 @@ class Search:
             self.on_trial(len(done), count + self.rules.finals)
         return done, params
 
-    def _proposal(
-        self, evidence: Study, number: int, count: int, asked: Mapping[int, dict[str, Any]]
-    ) -> dict[str, Any]:
+    def _proposal(self, evidence: Study, number: int, count: int, asked: Mapping[int, Params]) -> Params:
         """Return a proposal as a journalled step: what Optuna said once stays said. A new kernel's trial is its own."""
         key = At(self.cycle).key(StepName.SEARCH_ASK, number)
         seed = self.journal.stream_seed(key)
         own = self.kernels.proposal(number, count, asked, self._every())
         more = [] if own is None else [own]
         mark = fingerprint(seed, [row["params"] for row in evidence.rows], sorted(self.choices), count, *more)
-        chosen = [params["skeleton"] for params in asked.values()]
+        chosen = [chosen_in(params) for params in asked.values()]
 
-        def ask() -> dict[str, Any]:
+        def ask() -> Params:
             made = own or evidence.proposal(self.sampler, number, count, seed, chosen)
             if number == count - 1:
-                self._tell_shortfall([*chosen, made["skeleton"]])
+                self._tell_shortfall([*chosen, chosen_in(made)])
             return made
 
         return dict(
@@ -169,7 +175,7 @@ class Search:
             text += "see forbid.methods, and what failed twice in this study is left out"
             self.host.ledger.event("few_proposals", text, self.cycle, wanted=wanted, found=own)
 
-    def _batch(self, jobs: Sequence[tuple[int, dict[str, Any], float]], old: Mapping[str, Report]) -> list[Trial]:
+    def _batch(self, jobs: Sequence[tuple[int, Params, float]], old: Mapping[str, Report]) -> list[Trial]:
         """Run trials side by side, each on the next free engine.
 
         Ids are reserved in order first, so that they do not depend on timing; engines of one home are alike.
@@ -182,7 +188,7 @@ class Search:
         for engine in self.host.engines:
             free.put(engine)
 
-        def run(number: int, params: dict[str, Any], fidelity: float) -> Trial:
+        def run(number: int, params: Params, fidelity: float) -> Trial:
             engine = free.get()
             try:
                 return self._trial(number, recipes[number], params, fidelity, engine, old)
@@ -201,7 +207,7 @@ class Search:
         self,
         number: int,
         recipe: Recipe,
-        params: dict[str, Any],
+        params: Params,
         fidelity: float,
         engine: Engine,
         old: Mapping[str, Report],
@@ -229,12 +235,12 @@ class Search:
         old = {PARENT: self._dev(self.ground.parent, 0, engine)}
         reference = self.ground.reference
         if reference is not None and reference.id != self.ground.parent.id:
-            old[REFERENCE] = self._dev(reference, 0, engine, place=98)
+            old[REFERENCE] = self._dev(reference, 0, engine, place=Place.REFERENCE)
         return old
 
-    def _dev(self, generation: Generation, number: int, engine: Engine, place: int = 99) -> Report:
+    def _dev(self, generation: Generation, number: int, engine: Engine, place: Place = Place.CANDIDATE) -> Report:
         """Return the report on the cycle's dev items, journalled with the trial (what was before it under trial 0)."""
-        key = At(self.cycle, number, stage=place).key(StepName.SCORE)
+        key = At(self.cycle, number, stage=int(place)).key(StepName.SCORE)
         mark = measure_mark(self.host, generation, self.ground.dev)
         return self.journal.step(
             key,
@@ -262,7 +268,7 @@ class Search:
             return Found(None, None, every, f"no trial gained on dev items (best {best.score:+.3f})")
         return Found(best, recipes[best.number], every)
 
-    def _finals(self, ranked: Sequence[Trial], params: Mapping[int, dict[str, Any]]) -> list[Trial]:
+    def _finals(self, ranked: Sequence[Trial], params: Mapping[int, Params]) -> list[Trial]:
         """Return the trials to run in full: the best, the last of them no preset where one gained at all (the shortest
         within noise).
 
@@ -270,7 +276,7 @@ class Search:
         """
         finals = list(ranked[: self.rules.finals])
         gained = [t for t in ranked if feasible(t.constraints) and (t.score or 0.0) > 0]
-        own = [t for t in gained if self._every()[params[t.number]["skeleton"]].preset is None]
+        own = [t for t in gained if self._every()[chosen_in(params[t.number])].preset is None]
         if own and len(finals) > 1 and not any(t in own for t in finals):
             finals[-1] = self._shortest(own, {t.number: len(self._recipe(params[t.number]).modules) for t in own})
         if self.cycle % 4 == 0 and len(finals) > 1 and (rest := [t.number for t in ranked[self.rules.finals :]]):
@@ -290,12 +296,12 @@ class Search:
             return self.rules.fidelity / 2, 2 * self.rules.trials
         return self.rules.fidelity, self.rules.trials
 
-    def _recipe(self, params: Mapping[str, Any]) -> Recipe:
-        skeleton = self._every()[params["skeleton"]]
+    def _recipe(self, params: Params) -> Recipe:
+        skeleton = self._every()[chosen_in(params)]
         made = with_knobs(skeleton.recipe, params, self.host.registry).filled(self.host.registry)
         return made if skeleton.preset else made.model_copy(update={"name": f"proposed_{made.hash[:6]}"})
 
-    def _evidence(self, made: Trial, params: dict[str, Any]) -> dict[str, Any] | None:
+    def _evidence(self, made: Trial, params: Params) -> Evidence | None:
         if made.ending is TrialEnd.INFRASTRUCTURE:
             return None
         return {"params": params, "score": made.score, "constraints": dict(made.constraints), "fidelity": made.fidelity}

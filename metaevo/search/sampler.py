@@ -7,20 +7,35 @@ decisions and nothing but the ledger is the truth. Retention and cost are constr
 import os
 import sys
 import warnings
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypedDict
 
 from metaevo.engines.protocol import receive, send
 from metaevo.engines.worker_life import die_with_parent
 from metaevo.errors import EngineDied
 
+if TYPE_CHECKING:  # this process stays small: it needs Optuna and nothing of ours
+    import optuna
 
-def propose(request: dict[str, Any]) -> dict[str, Any]:
+    from metaevo.search.space import Evidence, Params, Space
+
+
+class Request(TypedDict):
+    """A seed, how many trials are drawn before the evidence counts, the evidence, and what may be tried."""
+
+    seed: int
+    startup: int
+    rows: "list[Evidence]"
+    spaces: "dict[str, Space]"
+
+
+def propose(request: Request) -> "Params":
     """Return the parameters of the next trial: {"skeleton": id, "slot.module.knob": value, ...}."""
     import optuna
 
     sampler = optuna.samplers.TPESampler(seed=request["seed"], n_startup_trials=request["startup"])
     study = optuna.create_study(direction="maximize", sampler=sampler)
-    spaces: dict[str, Any] = request["spaces"]
+    spaces = request["spaces"]
     for row in request["rows"]:
         if not possible(row["params"], spaces):
             continue
@@ -33,32 +48,32 @@ def propose(request: dict[str, Any]) -> dict[str, Any]:
         for name, value in row["constraints"].items():
             trial.set_constraint(name, value)
         study.tell(trial, row["score"])
-    if request.get("fixed"):
-        study.enqueue_trial(request["fixed"])
     trial = study.ask()
     return suggest(trial, spaces)
 
 
-def possible(params: dict[str, Any], spaces: dict[str, Any]) -> bool:
+def possible(params: "Params", spaces: "Mapping[str, Space]") -> bool:
     """Return whether a trial's values can still be had: of a knob that was edited since, old ones are no evidence."""
     space = spaces.get(str(params.get("skeleton")))
     if space is None:
         return False
     known = [(entry, params[name]) for name, entry in space.items() if name in params]
     return all(
-        value in entry["choices"] if entry["kind"] == "choice" else entry["low"] <= value <= entry["high"]
+        value in entry["choices"]
+        if entry["kind"] == "choice"
+        else not isinstance(value, str) and entry["low"] <= value <= entry["high"]
         for entry, value in known
     )
 
 
-def suggest(trial: Any, spaces: dict[str, Any]) -> dict[str, Any]:
+def suggest(trial: "optuna.Trial", spaces: "Mapping[str, Space]") -> "Params":
     """Ask the trial for a skeleton, then for that skeleton's knobs; return all of them."""
     skeleton = trial.suggest_categorical("skeleton", sorted(spaces))
     for name, entry in spaces[skeleton].items():
         if entry["kind"] == "choice":
             trial.suggest_categorical(name, entry["choices"])
         elif entry["kind"] == "int":
-            trial.suggest_int(name, entry["low"], entry["high"], log=entry["log"])
+            trial.suggest_int(name, int(entry["low"]), int(entry["high"]), log=entry["log"])
         else:
             trial.suggest_float(name, entry["low"], entry["high"], log=entry["log"])
     return dict(trial.params)

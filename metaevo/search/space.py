@@ -1,14 +1,43 @@
 """Knobs as a search space: named ``slot.module.knob``, so that evidence is shared between recipes."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Literal, TypeAlias, TypedDict
 
-from metaevo.modules.slots import RECIPE_SLOTS
-from metaevo.recipes.schema import Recipe, Stage, Step
+from metaevo.recipes.schema import Recipe, Step
 from metaevo.search.installed import Modules, procedure
 from metaevo.types import Knob
 
-Space = dict[str, dict[str, Any]]
+Value: TypeAlias = int | float | str | bool
+Params: TypeAlias = dict[str, Value]
+"""A trial's parameters: its ``skeleton``, then knobs as ``slot.module.knob``."""
+
+
+class Evidence(TypedDict):
+    """A trial as later searches and Optuna see it; plain, for another process."""
+
+    params: Params
+    score: float | None
+    constraints: dict[str, float]
+    fidelity: float
+
+
+class Range(TypedDict, total=False):
+    """What one knob may be: ``choices``, or the numbers from ``low`` to ``high``; plain, for another process."""
+
+    kind: Literal["choice", "int", "float"]
+    choices: list[Value]
+    low: float
+    high: float
+    log: bool
+    default: Value
+
+
+Space: TypeAlias = dict[str, Range]
+
+
+def chosen_in(params: Mapping[str, Value]) -> str:
+    """Return the id of the skeleton that a trial's parameters belong to, empty where they say none."""
+    return str(params.get("skeleton", ""))
 
 
 def space(recipe: Recipe, modules: Modules) -> Space:
@@ -48,7 +77,7 @@ def _knobs(slot: str, step: Step, modules: Modules) -> Space:
     return found
 
 
-def with_knobs(recipe: Recipe, params: Mapping[str, Any], modules: Modules) -> Recipe:
+def with_knobs(recipe: Recipe, params: Mapping[str, Value], modules: Modules) -> Recipe:
     """Return the recipe with these knobs set; every step of a module gets the same ones, answering procedures none."""
 
     def turned(slot: str, step: Step) -> Step:
@@ -56,25 +85,12 @@ def with_knobs(recipe: Recipe, params: Mapping[str, Any], modules: Modules) -> R
         mine = {key.removeprefix(prefix): value for key, value in params.items() if key.startswith(prefix)}
         return step.model_copy(update={"knobs": {**step.knobs, **mine}})
 
-    def stage_turned(stage: Stage) -> Stage:
-        done: dict[str, Any] = {}
-        if procedure(modules, stage.update):
-            return stage
-        for slot in RECIPE_SLOTS[:6]:
-            value = getattr(stage, slot)
-            if isinstance(value, tuple):
-                done[slot] = tuple(turned(slot, step) for step in value)
-            elif value is not None:
-                done[slot] = turned(slot, value)
-        return stage.model_copy(update=done)
-
+    stages = tuple(s if procedure(modules, s.update) else s.map(turned) for s in recipe.stage)
     merges = tuple(turned("consolidation", step) for step in recipe.consolidation)
-    return recipe.model_copy(
-        update={"stage": tuple(stage_turned(stage) for stage in recipe.stage), "consolidation": merges}
-    )
+    return recipe.model_copy(update={"stage": stages, "consolidation": merges})
 
 
-def default_params(recipe: Recipe, modules: Modules) -> dict[str, Any]:
+def default_params(recipe: Recipe, modules: Modules) -> Params:
     """Return a recipe's own knobs as parameters, clipped into their ranges: how a preset is enqueued."""
     found = {}
     for key, entry in space(recipe, modules).items():
@@ -83,4 +99,4 @@ def default_params(recipe: Recipe, modules: Modules) -> dict[str, Any]:
     return found
 
 
-__all__ = ["Knob", "Space", "default_params", "space", "with_knobs"]
+__all__ = ["Evidence", "Knob", "Params", "Range", "Space", "chosen_in", "default_params", "space", "with_knobs"]
