@@ -174,7 +174,15 @@ def _write_kernels(tools: Tools, state: State, ground: Ground) -> tuple[str, ...
     if settings.synthesis.kernels == 0 or settings.fixed_recipe is not None:
         return ()
     tools.on_phase("synthesis", f"at most {settings.synthesis.kernels} kernels")
-    step = Synthesis(tools.host, tools.journal, state.number, ground, settings.synthesis, forbidden, tools.authors)
+    step = Synthesis(
+        host=tools.host,
+        journal=tools.journal,
+        cycle=state.number,
+        ground=ground,
+        rules=settings.synthesis,
+        forbidden=forbidden,
+        authors=tools.authors,
+    )
     made = step.run()
     tools.on_phase("search", f"{len(made)} new kernels")
     return made

@@ -23,16 +23,24 @@ One `except` per process boundary turns any other exception into one of these.
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
+
+from objectives.errors import WrongInput
 
 
 class MetaevoError(Exception):
     """Catch this to catch everything metaevo raises on purpose."""
 
 
-class BadInput(MetaevoError, ValueError):
+class BadInput(MetaevoError, WrongInput):
     """What a person gave is wrong; nothing ran."""
+
+    @classmethod
+    def of(cls, error: WrongInput) -> "BadInput":
+        """Return what another package said of a goal or an environment."""
+        return cls(error.place, error.value, error.way_out, error.given)
 
 
 class UnknownModule(BadInput):
@@ -100,6 +108,7 @@ KINDS: dict[str, type[MetaevoError]] = {
     for kind in (
         BadInput,
         ModuleFailed,
+        NothingToLearn,
         StoreError,
         Unwritable,
         EngineError,
@@ -110,6 +119,21 @@ KINDS: dict[str, type[MetaevoError]] = {
     )
 }
 """The errors that may cross from an engine's process, by name."""
+
+
+def to_frame(error: MetaevoError) -> dict[str, object]:
+    """Return an error as it crosses a pipe."""
+    parts = error.args if isinstance(error, BadInput) else None
+    return {"error": type(error).__name__, "text": str(error), "parts": parts}
+
+
+def from_frame(frame: Mapping[str, Any]) -> MetaevoError:
+    """Return the error that the other side of a pipe raised."""
+    kind = KINDS.get(frame["error"], EngineError)
+    if issubclass(kind, BadInput):
+        return kind(*(frame.get("parts") or ("", frame["text"], "")))
+    return kind(frame["text"])
+
 
 WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EPERM, errno.EFBIG)
 """What the system says where a file cannot be written."""

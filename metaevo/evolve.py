@@ -120,7 +120,14 @@ class Evolution:
 
     def tools(self, journal: Journal) -> Tools:
         """Return the instruments of a cycle of this journal; nobody is told of its phases yet."""
-        return Tools(self.host, journal, self.sampler, self.settings, self.secret, module_digests(self.host))
+        return Tools(
+            host=self.host,
+            journal=journal,
+            sampler=self.sampler,
+            settings=self.settings,
+            secret=self.secret,
+            digests=module_digests(self.host),
+        )
 
     def advance(self, state: State, made: Cycle) -> None:
         """Fold a cycle into the ledger: one transaction moves aliases, statuses, holds, closes the row and tells it."""
@@ -138,7 +145,8 @@ class Evolution:
         lineage = self.host.lineage
         champion, base = lineage.get("champion"), lineage.get("base")
         reference = lineage.get(lineage.alias("reference") or base.id)
-        return State(number, champion, base, reference, epoch, lineage.alias("pinned") == champion.id)
+        pinned = lineage.alias("pinned") == champion.id
+        return State(number=number, champion=champion, base=base, reference=reference, epoch=epoch, pinned=pinned)
 
     def preview(self, journal: Journal) -> Preview:
         """Return what the next cycle would pursue. Nothing is written but to the journal, which may be any ledger's.
@@ -152,7 +160,9 @@ class Evolution:
         if found is None:
             found = diagnose(host, journal, At(number), state.champion, self.settings.probe)
         seen = history(host, self.settings.goals, found, self.settings.gate, epoch=epoch, cycle=number)
-        tools = Tools(host, journal, self.sampler, self.settings, self.secret, {})
+        tools = Tools(
+            host=host, journal=journal, sampler=self.sampler, settings=self.settings, secret=self.secret, digests={}
+        )
         try:
             return Preview(state, found, seen, cycles.choose(tools, state, seen))
         except LookupError as error:
@@ -176,8 +186,17 @@ class Evolution:
         seen = history(host, settings.goals, found, settings.gate, epoch=epoch, cycle=coming)
         objective = asked or cycles.choose(tools, state, seen)
         ground = prepare(tools, state, objective, found)
-        about = (number, objective.ability, objective.direction)
-        search = Search(host, journal, self.sampler, settings.search, ground, {}, *about)
+        search = Search(
+            host=host,
+            journal=journal,
+            sampler=self.sampler,
+            rules=settings.search,
+            ground=ground,
+            choices={},
+            cycle=number,
+            ability=objective.ability,
+            direction=objective.direction,
+        )
         made = trial.run(host, journal, host.engine, recipe, ground, cycle=number, number=1, fidelity=fidelity)
         return TriedRecipe(search.scored(made, host.engine) if made.generation is not None else made, objective)
 

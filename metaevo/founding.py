@@ -36,10 +36,10 @@ def found(host: Host, base: str) -> Generation:
     try:
         probes = host.engine.probe(first)
     except NotFinite as error:
-        raise BadInput(f"model.base: {error}; a weight is damaged, restore the checkpoint") from error
+        raise BadInput("model.base", error, "a weight is damaged, restore the checkpoint") from error
     if not all(probe.logprob is not None and isfinite(probe.logprob) for probe in probes):
         raise BadInput(
-            "model.base: its answers have no finite probability: a weight is damaged; restore the checkpoint"
+            "model.base", "its answers have no finite probability: a weight is damaged", "restore the checkpoint"
         )
     manifest = Manifest(
         id=id_, parent=None, parts=first.parts, runtime=host.engine.identity, seed=host.seed, probes=tuple(probes)

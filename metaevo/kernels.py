@@ -111,23 +111,38 @@ class Contract:
 CONTRACTS: Mapping[str, Contract] = {
     made.kind: made
     for made in (
-        Contract("keep", "refinement", ("row",), ROW, Shape.TRUTH, "True keeps the row"),
+        Contract("keep", "refinement", ("row",), ROW, Shape.TRUTH, promise="True keeps the row"),
         Contract(
-            "weight", "refinement", ("row",), ROW, Shape.NUMBER, f"the row's weight, from 0 to {WEIGHT_MOST:g}; 0 drops"
+            "weight",
+            "refinement",
+            ("row",),
+            ROW,
+            Shape.NUMBER,
+            promise=f"the row's weight, from 0 to {WEIGHT_MOST:g}; 0 drops",
         ),
-        Contract("score", "feedback", ("prompt", "completion"), PAIR, Shape.NUMBER, "how good it is, from 0 to 1"),
         Contract(
-            "order", "refinement", ("rows",), ROW, Shape.INDICES, "every index of rows once, first to last", many=True
+            "score", "feedback", ("prompt", "completion"), PAIR, Shape.NUMBER, promise="how good it is, from 0 to 1"
         ),
-        Contract("rewrite", "tasks", ("task",), TASK, Shape.OBJECT, 'a dict with the new text: {"prompt": "..."}'),
+        Contract(
+            "order",
+            "refinement",
+            ("rows",),
+            ROW,
+            Shape.INDICES,
+            promise="every index of rows once, first to last",
+            many=True,
+        ),
+        Contract(
+            "rewrite", "tasks", ("task",), TASK, Shape.OBJECT, promise='a dict with the new text: {"prompt": "..."}'
+        ),
         Contract(
             "choose",
             "objective",
             ("cells",),
             CELL,
             Shape.INDICES,
-            f"at most {CELLS_MOST} different indices of cells, best first; those of another ability, direction or "
-            "finiteness than the first are left out",
+            promise=f"at most {CELLS_MOST} different indices of cells, best first; those of another ability, direction "
+            "or finiteness than the first are left out",
             many=True,
         ),
     )

@@ -38,7 +38,16 @@ def prepare(tools: Tools, state: State, objective: Objective, found: Diagnosis) 
     ids = frozenset(task.id for group in aimed.values() for task in group)
     archive = _archive(tools, state, objective, found, seed)
     pool = tuple(task for group in seeds.values() for task in group)
-    return Ground(state.champion, state.base, pool, archive, dev, ids, tools.digests, state.reference)
+    return Ground(
+        parent=state.champion,
+        base=state.base,
+        seeds=pool,
+        archive=archive,
+        dev=dev,
+        aimed=ids,
+        digests=tools.digests,
+        reference=state.reference,
+    )
 
 
 def _archive(tools: Tools, state: State, objective: Objective, found: Diagnosis, seed: int) -> CycleArchive:

@@ -76,7 +76,14 @@ class Tools:
 
     def exam(self, number: int) -> Exam:
         """Return the examination of this cycle."""
-        made = Exam(self.host, self.journal, self.host.engine, At(number), self.settings.gate, self.secret)
+        made = Exam(
+            host=self.host,
+            journal=self.journal,
+            engine=self.host.engine,
+            at=At(number),
+            rules=self.settings.gate,
+            secret=self.secret,
+        )
         made.on_items = self.on_count
         return made
 

@@ -69,7 +69,16 @@ def run(
     table = TaskTable()
     table.add(ground.seeds)
     known = {"parent": ground.parent, "base": ground.base, "current": ground.parent, "previous": ground.parent}
-    line = Line(host, journal, engine, table, known, ground.archive, Shelf(host.store), digests=ground.digests)
+    line = Line(
+        host=host,
+        journal=journal,
+        engine=engine,
+        table=table,
+        known=known,
+        archive=ground.archive,
+        shelf=Shelf(host.store),
+        digests=ground.digests,
+    )
     counts: Counter[str] = Counter()
     at, ending, failure = At(cycle, number), TrialEnd.OK, ""
     try:
@@ -128,7 +137,7 @@ def refuse_lawless(recipe: Recipe, registry: Registry) -> None:
     for module in recipe.modules:
         slot, _, name = module.partition(".")
         if (slot, name) in known:
-            raise BadInput(f"recipe {recipe.name}: {known[slot, name]}; mend it, or take it out of the recipe")
+            raise BadInput(f"recipe {recipe.name}", f"{known[slot, name]}", "mend it, or take it out of the recipe")
 
 
 def _tokens(journal: Journal, at: At) -> int:

@@ -83,7 +83,15 @@ def solved(turns: tuple[Turn, ...], number: int = 0, answer: str | None = None) 
 
 def answered(completion: Completion, by: str, number: int = 0) -> Solution:
     """Return the solution that one sampled completion is."""
-    turn = Turn("assistant", completion.text, by, True, completion.tokens, completion.logprob, completion.finish)
+    turn = Turn(
+        "assistant",
+        completion.text,
+        by=by,
+        trained=True,
+        tokens=completion.tokens,
+        logprob=completion.logprob,
+        finish=completion.finish,
+    )
     return solved((turn,), number)
 
 

@@ -66,7 +66,17 @@ def clustered(wrong: Sequence[WrongAnswer], looked_at: dict[Cell, int]) -> tuple
         shown = tuple(Example(a.text[:200], a.given[:200], plain(a.expected)[:200]) for a in chosen)
         levels = tuple(sorted({cell.level for cell in per_cell}))
         share = len(answers) / totals[environment]
-        found.append(Weakness(environment, name, levels, share, len(answers), round(lost, 4), shown))
+        found.append(
+            Weakness(
+                environment=environment,
+                name=name,
+                levels=levels,
+                share=share,
+                errors=len(answers),
+                lost=round(lost, 4),
+                examples=shown,
+            )
+        )
     return tuple(sorted(found, key=lambda w: (-w.lost, w.environment, w.name)))
 
 

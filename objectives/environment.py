@@ -26,6 +26,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from objectives.errors import WrongInput
 from objectives.running import NoSandbox, Run
 from objectives.splits import canonical
 from objectives.types import Direction, Message, Messages
@@ -35,7 +36,7 @@ MADE = re.compile(r"made:(?P<seed>-?[0-9]{1,20}):(?P<index>[0-9]{1,20})")
 KEPT = re.compile(r"row:(?P<index>[0-9]{1,20})")
 
 
-class BadEnvironment(ValueError):
+class BadEnvironment(WrongInput):
     """An environment's file or options are wrong; the message names the place and the way out."""
 
 
@@ -75,7 +76,7 @@ class Program:
         elif origin == "posed" and self.read is not None:
             found = self.read(text)
         if found is None:
-            raise BadEnvironment(f"environment {self.name}: no row for origin {origin!r} and text {text[:80]!r}")
+            raise BadEnvironment(f"environment {self.name}", f"no row for origin {origin!r} and text {text[:80]!r}")
         return found
 
     def score(self, row: Row, completion: str, run: Run | None = None) -> float | None:
@@ -96,7 +97,9 @@ class Program:
         if value is None:
             return None
         if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
-            raise BadEnvironment(f"environment {self.name}: reward() gave {value!r}, want a number in [0, 1] or None")
+            raise BadEnvironment(
+                f"environment {self.name}", f"reward() gave {value!r}, want a number in [0, 1] or None"
+            )
         return float(value)
 
 
@@ -110,7 +113,7 @@ def messages(prompt: str | Sequence[Mapping[str, str]]) -> Messages:
     try:
         "".join(turn.content for turn in turns).encode()
     except UnicodeEncodeError as error:
-        raise BadEnvironment(f"prompt holds half a character ({error.reason}), got {prompt!r:.120}") from error
+        raise BadEnvironment("", f"prompt holds half a character ({error.reason}), got {prompt!r:.120}") from error
     return turns
 
 
@@ -118,9 +121,11 @@ def _turns(prompt: Sequence[Mapping[str, str]]) -> Messages:
     try:
         turns = tuple(Message(str(turn["role"]), str(turn["content"])) for turn in prompt)
     except (TypeError, KeyError) as error:
-        raise BadEnvironment(f"prompt must be a string or a list of role and content, got {prompt!r:.120}") from error
+        raise BadEnvironment(
+            "", f"prompt must be a string or a list of role and content, got {prompt!r:.120}"
+        ) from error
     if not turns or any(turn.role not in ("system", "user", "assistant") for turn in turns):
-        raise BadEnvironment(f"prompt needs turns with role system, user or assistant, got {prompt!r:.120}")
+        raise BadEnvironment("", f"prompt needs turns with role system, user or assistant, got {prompt!r:.120}")
     return turns
 
 
@@ -146,17 +151,17 @@ def from_file(name: str, path: Path) -> Program:
         BadEnvironment: The file is missing, does not import or breaks the contract.
     """
     if not path.is_file():
-        raise BadEnvironment(f"environment {name}: no file {path}")
+        raise BadEnvironment(f"environment {name}", f"no file {path}")
     spec = importlib.util.spec_from_file_location(f"metaevo_environment_{name}", path)
     if spec is None or spec.loader is None:
-        raise BadEnvironment(f"environment {name}: {path} is no Python file")
+        raise BadEnvironment(f"environment {name}", f"{path} is no Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         why = " ".join(f"{type(error).__name__}: {error}".split())
-        raise BadEnvironment(f"environment {name}: {path} fails to import: {why}") from error
+        raise BadEnvironment(f"environment {name}", f"{path} fails to import: {why}") from error
     return from_module(name, module, _version(path, module))
 
 
@@ -168,12 +173,14 @@ def from_module(name: str, module: ModuleType, version: str) -> Program:
     """
     has = module.__dict__.get
     if has("reset") is not None or has("step") is not None:
-        raise BadEnvironment(f"environment {name}: reset()/step() (interactive environments) come with a later part")
+        raise BadEnvironment(f"environment {name}", "reset()/step() (interactive environments) come with a later part")
     reward, rows, make = has("reward"), has("rows"), has("make")
     if not callable(reward):
-        raise BadEnvironment(f"environment {name}: export reward(completion, **row) -> float | None")
+        raise BadEnvironment(f"environment {name}", "export reward(completion, **row) -> float | None")
     if (rows is None) == (make is None):
-        raise BadEnvironment(f"environment {name}: export either rows or make(seed, index, level), not both or neither")
+        raise BadEnvironment(
+            f"environment {name}", "export either rows or make(seed, index, level), not both or neither"
+        )
     said = _constants(name, module)
     checked = None if rows is None else _checked_rows(name, rows)
     found = sorted({int(row.get("level", 1)) for row in checked}) if checked is not None else [1]
@@ -232,22 +239,22 @@ def _constants(name: str, module: ModuleType) -> dict[str, Any]:
     for key, value in said.items():
         fits, want = CONSTANTS[key]
         if not fits(value):
-            raise BadEnvironment(f"environment {name}: {key} = {value!r:.80}: want {want}")
+            raise BadEnvironment(f"environment {name}: {key}", "", f"want {want}", given=f"{value!r:.80}")
     return said
 
 
 def _checked_rows(name: str, rows: Any) -> tuple[Row, ...]:
     if not isinstance(rows, list | tuple) or not rows:
-        raise BadEnvironment(f"environment {name}: rows must be a list with at least one dict")
+        raise BadEnvironment(f"environment {name}", "rows must be a list with at least one dict")
     for index, row in enumerate(rows):
         if not isinstance(row, dict) or "prompt" not in row:
-            raise BadEnvironment(f"environment {name}: rows[{index}] needs a prompt, got {row!r:.120}")
+            raise BadEnvironment(f"environment {name}", f"rows[{index}] needs a prompt, got {row!r:.120}")
         try:
             messages(row["prompt"])
         except BadEnvironment as error:
-            raise BadEnvironment(f"environment {name}: rows[{index}]: {error}") from error
+            raise error.inside(f"environment {name}: rows[{index}]") from error
         if not _whole(row.get("level", 1)):
-            raise BadEnvironment(f"environment {name}: rows[{index}].level must be a whole number from 0 on")
+            raise BadEnvironment(f"environment {name}", f"rows[{index}].level must be a whole number from 0 on")
     return tuple(rows)
 
 

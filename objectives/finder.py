@@ -49,7 +49,7 @@ def find(source: Source) -> Program:
         BadEnvironment: It is missing or wrong; one line says what and where.
     """
     if source.name in ABILITIES:
-        raise BadEnvironment(f"environments.{source.name}: an ability has this name; choose another one")
+        raise BadEnvironment(f"environments.{source.name}", "an ability has this name", "choose another one")
     program = _found(source)
     given = {key: source.options[key] for key in OPTIONS if source.options.get(key) is not None}
     given.pop("train", None)
@@ -57,7 +57,7 @@ def find(source: Source) -> Program:
         missing = sorted(set(given["levels"]) - set(program.levels))
         if missing:
             raise BadEnvironment(
-                f"environments.{source.name}.levels: no level {missing[0]}; it has {list(program.levels)}"
+                f"environments.{source.name}.levels", f"no level {missing[0]}", f"it has {list(program.levels)}"
             )
         given["levels"] = tuple(given["levels"])
     if "direction" in given:
@@ -69,7 +69,9 @@ def _found(source: Source) -> Program:
     use, folder = source.use, Path(source.folder)
     kind, colon, rest = use.partition(":")
     if colon and kind in LATER:
-        raise BadEnvironment(f"environments.{source.name}.use = {use!r}: the {kind} adapter comes with a later part")
+        raise BadEnvironment(
+            f"environments.{source.name}.use", f"the {kind} adapter comes with a later part", given=repr(use)
+        )
     if colon and kind == "reasoning_gym":
         from objectives.adapters import reasoning_gym
 
@@ -90,7 +92,7 @@ def _found(source: Source) -> Program:
     known = installed(folder)
     close = difflib.get_close_matches(use, known, n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
-    raise BadEnvironment(f"environments.{source.name}: no environment {use!r}; {hint}")
+    raise BadEnvironment(f"environments.{source.name}", f"no environment {use!r}", hint)
 
 
 def _entry(name: str, wanted: str) -> Program:
@@ -101,12 +103,12 @@ def _entry(name: str, wanted: str) -> Program:
     if point is None:
         known = ", ".join(sorted(points)) or "none"
         raise BadEnvironment(
-            f"environments.{name}: no installed package offers {wanted!r} in {GROUP}; offered: {known}"
+            f"environments.{name}", f"no installed package offers {wanted!r} in {GROUP}", f"offered: {known}"
         )
     module = point.load()
     if not isinstance(module, ModuleType):
         raise BadEnvironment(
-            f"environments.{name}: entry point {point.value} must be a module, got {type(module).__name__}"
+            f"environments.{name}", f"entry point {point.value} must be a module, got {type(module).__name__}"
         )
     release = point.dist.version if point.dist is not None else "?"
     return from_module(name, module, f"{point.value} {release}")

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
+from objectives.errors import WrongInput
 from objectives.types import ABILITIES, Cell, Direction, Environment
 
 EVERYTHING = "*"
@@ -17,7 +18,7 @@ LATER = ("latency_s", "refusal_rate")
 DEFAULT_MARGIN = 0.02
 
 
-class BadGoals(ValueError):
+class BadGoals(WrongInput):
     """A goal, protection or prohibition is contradictory or unmeasurable; one line with place and way out."""
 
 
@@ -130,13 +131,15 @@ def cells_of(what: str, environments: Mapping[str, Environment], place: str) -> 
         chosen = {cell for cell in cells if not slash or str(cell.level) == level}
         if chosen:
             return chosen
-        raise BadGoals(f"{place} = {what!r}: {name} has levels {', '.join(str(c.level) for c in cells)}")
+        raise BadGoals(place, "", f"{name} has levels {', '.join(str(c.level) for c in cells)}", given=repr(what))
     known = sorted({*environments, *(env.ability for env in environments.values())})
     close = difflib.get_close_matches(what, known, n=1)
     if what in ABILITIES:
-        raise BadGoals(f"{place} = {what!r}: no environment measures it; add one, or name one of {', '.join(known)}")
+        raise BadGoals(
+            place, "no environment measures it", f"add one, or name one of {', '.join(known)}", given=repr(what)
+        )
     hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
-    raise BadGoals(f"{place} = {what!r}: no such ability or environment; {hint}")
+    raise BadGoals(place, "no such ability or environment", hint, given=repr(what))
 
 
 def check(goals: Goals, environments: Mapping[str, Environment], methods: Iterable[str]) -> None:
@@ -154,19 +157,18 @@ def check(goals: Goals, environments: Mapping[str, Environment], methods: Iterab
     for line in goals.protections:
         _check_protection(line, environments)
     if goals.protects_nothing and goals.protections:
-        raise BadGoals(
-            f'protect."*" = false protects nothing, but protect.{goals.protections[0].what} is set; drop one'
-        )
+        said = f"protects nothing, but protect.{goals.protections[0].what} is set"
+        raise BadGoals('protect."*"', said, "drop one", given="false")
     _check_floors(goals, environments)
     if not goals.weights(environments):
-        raise BadGoals("goals: every cell they name is forbidden or has train = false, so nothing can be raised")
+        raise BadGoals("goals", "every cell they name is forbidden or has train = false, so nothing can be raised")
 
 
 def _check_names(environments: Mapping[str, Environment]) -> None:
     abilities = {environment.ability for environment in environments.values()}
     for name in environments:
         if name in abilities:
-            raise BadGoals(f"environments.{name}: an ability has this name; choose another one")
+            raise BadGoals(f"environments.{name}", "an ability has this name", "choose another one")
 
 
 def _check_ability(name: str, environments: Mapping[str, Environment]) -> None:
@@ -177,7 +179,7 @@ def _check_ability(name: str, environments: Mapping[str, Environment]) -> None:
     known = sorted({*ABILITIES, *used})
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"abilities are {', '.join(known)}"
-    raise BadGoals(f"forbid.abilities = {name!r}: no such ability; {hint}")
+    raise BadGoals("forbid.abilities", "no such ability", hint, given=repr(name))
 
 
 def _check_goal(goal: Goal, goals: Goals, environments: Mapping[str, Environment]) -> None:
@@ -186,14 +188,17 @@ def _check_goal(goal: Goal, goals: Goals, environments: Mapping[str, Environment
     abilities = {environments[cell.environment].ability for cell in cells}
     if abilities <= set(goals.forbidden.abilities):
         raise BadGoals(
-            f"{place} = {goal.what!r} contradicts forbid.abilities: {', '.join(sorted(abilities))}; drop one"
+            place, f"contradicts forbid.abilities: {', '.join(sorted(abilities))}", "drop one", given=repr(goal.what)
         )
     if all(not environments[cell.environment].train for cell in cells):
-        raise BadGoals(f"{place} = {goal.what!r}: environment {goal.what} has train = false, it is only measured")
+        raise BadGoals(place, f"environment {goal.what} has train = false, it is only measured", given=repr(goal.what))
     if not any(environments[cell.environment].direction is goal.direction for cell in cells):
         has = ", ".join(sorted({environments[cell.environment].direction for cell in cells}))
         raise BadGoals(
-            f"goals.{goal.name}.direction = {goal.direction.value!r}: {goal.what} is measured for {has} only"
+            f"goals.{goal.name}.direction",
+            "",
+            f"{goal.what} is measured for {has} only",
+            given=repr(goal.direction.value),
         )
 
 
@@ -202,19 +207,19 @@ def _check_methods(forbidden: Sequence[str], known: Sequence[str]) -> None:
         if method not in known and not method.startswith("generated:"):
             close = difflib.get_close_matches(method, known, n=1)
             hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}"
-            raise BadGoals(f"forbid.methods: no recipe or module {method!r}; {hint}")
+            raise BadGoals("forbid.methods", f"no recipe or module {method!r}", hint)
 
 
 def _check_protection(line: Protection, environments: Mapping[str, Environment]) -> None:
     place = f"protect.{line.what}"
     given = [name for name in ("margin", "floor", "at_most") if getattr(line, name) is not None]
     if len(given) != 1:
-        raise BadGoals(f"{place}: give exactly one of margin, floor and at_most, got {', '.join(given) or 'none'}")
+        raise BadGoals(place, f"give exactly one of margin, floor and at_most, got {', '.join(given) or 'none'}")
     if line.what in LATER:
-        raise BadGoals(f"{place}: nothing measures it yet, it comes with a later part; drop the line")
+        raise BadGoals(place, "nothing measures it yet, it comes with a later part", "drop the line")
     if (line.what in MEASURED) != (line.at_most is not None):
         raise BadGoals(
-            f"{place}: at_most is for {', '.join(MEASURED)}; abilities and environments take margin or floor"
+            place, f"at_most is for {', '.join(MEASURED)}", "abilities and environments take margin or floor"
         )
     if line.what not in MEASURED:
         cells_of(line.what, environments, place)
@@ -225,4 +230,5 @@ def _check_floors(goals: Goals, environments: Mapping[str, Environment]) -> None
     for goal in goals.goals:
         floor = floors.get(goal.what)
         if floor is not None and goal.target is not None and goal.target < floor:
-            raise BadGoals(f"goals.{goal.name}.target = {goal.target} lies below protect.{goal.what}.floor = {floor}")
+            said = f"lies below protect.{goal.what}.floor = {floor}"
+            raise BadGoals(f"goals.{goal.name}.target", said, "raise the one or lower the other", given=goal.target)

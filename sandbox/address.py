@@ -45,13 +45,15 @@ class Address:
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
         if parts.scheme not in ("unix", "ssh", "tcp"):
-            raise Refused(f"[sandbox] host = {self.url!r}: unix://, ssh:// or tcp:// with TLS")
+            raise Refused("[sandbox] host", "", "unix://, ssh:// or tcp:// with TLS", given=repr(self.url))
         if parts.scheme == "tcp" and self.tls is None:
-            raise Refused(f"[sandbox] host = {self.url!r}: tcp without TLS is open to the network; give ca, cert, key")
+            raise Refused(
+                "[sandbox] host", "tcp without TLS is open to the network", "give ca, cert, key", given=repr(self.url)
+            )
         if parts.scheme != "unix" and not parts.hostname:
-            raise Refused(f"[sandbox] host = {self.url!r}: no host name")
+            raise Refused("[sandbox] host", "no host name", given=repr(self.url))
         if parts.scheme == "ssh" and (parts.hostname or "").startswith("-"):
-            raise Refused(f"[sandbox] host = {self.url!r}: a host name does not start with a dash")
+            raise Refused("[sandbox] host", "a host name does not start with a dash", given=repr(self.url))
 
     def must_be_ours(self) -> None:
         """Raise where the socket is that of the machine outside of the container we are in.
@@ -61,8 +63,10 @@ class Address:
         """
         if self.scheme == "unix" and not self.allow_socket and outside(urlsplit(self.url).path):
             raise Refused(
-                f"[sandbox] host = {self.url!r}: a docker socket inside a container owns the machine outside; "
-                "use ssh:// or tcp:// with TLS, or allow it by name"
+                "[sandbox] host",
+                "a docker socket inside a container owns the machine outside",
+                "use ssh:// or tcp:// with TLS, or allow it by name",
+                given=repr(self.url),
             )
 
     @property
@@ -132,7 +136,7 @@ def _wait(process: "subprocess.Popen[bytes]", local: Path, url: str) -> None:
     while not local.exists():
         if process.poll() is not None:
             said = process.stderr.read(500).decode("utf-8", "replace").strip() if process.stderr else ""
-            raise Unavailable(f"sandbox: {url}: ssh ended with {process.returncode}: {said}")
+            raise Unavailable("sandbox", f"{url}: ssh ended with {process.returncode}: {said}")
         if time.monotonic() > until:
-            raise Unavailable(f"sandbox: {url}: ssh opened no way within {TUNNEL_S:.0f} s")
+            raise Unavailable("sandbox", f"{url}: ssh opened no way within {TUNNEL_S:.0f} s")
         time.sleep(0.02)

@@ -23,7 +23,15 @@ READY = b"ready"
 
 def new_policy(image: str, python: str, limits: Limits, runtime: str, owner: str, session: str) -> Policy:
     """Return a policy with a user id of its own: the process limit counts per user id, not per container."""
-    return Policy(image, python, limits, runtime, owner, session, secrets.choice(UIDS))
+    return Policy(
+        image=image,
+        python=python,
+        limits=limits,
+        runtime=runtime,
+        owner=owner,
+        session=session,
+        uid=secrets.choice(UIDS),
+    )
 
 
 class Container:
@@ -41,7 +49,7 @@ class Container:
             self._boot()
             said = policy.differences(daemon.inspect(self.id))
             if said:
-                raise Refused(f"sandbox: the container differs from the policy: {'; '.join(said[:5])}")
+                raise Refused("sandbox", f"the container differs from the policy: {'; '.join(said[:5])}")
         except BaseException:
             self.remove()
             raise
@@ -53,9 +61,9 @@ class Container:
             word = self.stream.take(len(READY), time.monotonic() + BOOT_S)
         except (Late, Ended, Flood) as error:
             said = bytes(self.stream.words).decode("utf-8", "replace")[-300:]
-            raise Unavailable(f"sandbox: the harness did not start ({type(error).__name__}): {said}") from None
+            raise Unavailable("sandbox", f"the harness did not start ({type(error).__name__}): {said}") from None
         if word != READY:
-            raise Unavailable(f"sandbox: the harness began with {word!r}")
+            raise Unavailable("sandbox", f"the harness began with {word!r}")
 
     def bind(self, kernel: Kernel, wall_s: float) -> Result | None:
         """Give a blank container its kernel. Return what was wrong with the source, None where nothing was.

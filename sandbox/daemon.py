@@ -30,7 +30,7 @@ def boundary(what: str) -> Iterator[None]:
     try:
         yield
     except (docker.errors.DockerException, requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-        raise Unavailable(f"sandbox: {what}: {str(error)[:300]}") from None
+        raise Unavailable("sandbox", f"{what}: {str(error)[:300]}") from None
 
 
 class Daemon:
@@ -86,10 +86,10 @@ class Daemon:
         """
         runtimes = self.info().get("Runtimes") or {}
         if runtime not in runtimes:
-            raise Refused(f"[sandbox] runtime = {runtime!r}: the daemon has {', '.join(sorted(runtimes))}")
+            raise Refused("[sandbox] runtime", "", f"the daemon has {', '.join(sorted(runtimes))}", given=repr(runtime))
         found = self.ask("images", self.client.images, all=True)
         if image not in {entry["Id"] for entry in found}:
-            raise Refused(f"sandbox: no image {image[:19]}… in this daemon; build it: metaevo sandbox build")
+            raise Refused("sandbox", f"no image {image[:19]}… in this daemon", "build it: metaevo sandbox build")
 
     def create(self, policy: Policy) -> str:
         """Return the id of a container that equals the policy, created and not yet started."""
@@ -145,7 +145,7 @@ class Daemon:
             self.ask_raw("remove", self.client.remove_container, container, force=True, v=True)
         except docker.errors.APIError as error:
             if error.status_code not in GONE:
-                raise Unavailable(f"sandbox: remove: {str(error)[:300]}") from None
+                raise Unavailable("sandbox", f"remove: {str(error)[:300]}") from None
 
     def ask_raw(self, what: str, call: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Return what a request gave; the daemon's own refusals pass, transport failures are `Unavailable`."""

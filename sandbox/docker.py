@@ -111,7 +111,7 @@ class Docker:
             return self._once(kernel, request, count, wall_s)
         except Doubt as again:
             if again.result is None:
-                raise Unavailable(f"sandbox: {again}, twice") from None
+                raise Unavailable("sandbox", f"{again}, twice") from None
             self._control()
             return again.result
 
@@ -119,9 +119,9 @@ class Docker:
         try:
             said = self._once(CONTROL, pack([[7]], self._limits), 1, CONTROL_S)
         except Doubt:
-            raise Unavailable("sandbox: a known kernel does not come through either") from None
+            raise Unavailable("sandbox", "a known kernel does not come through either") from None
         if said.values != (7,):
-            raise Unavailable(f"sandbox: a known kernel gave {said.verdict} {said.values}")
+            raise Unavailable("sandbox", f"a known kernel gave {said.verdict} {said.values}")
 
     def _once(self, kernel: Kernel, request: bytes, count: int, wall_s: float) -> Result:
         container = self.pool.take(kernel.version)

@@ -64,9 +64,9 @@ def pack(value: Json, most: int, what: str) -> bytes:
     try:
         body = json.dumps(value, allow_nan=False, separators=(",", ":")).encode("ascii")
     except (TypeError, ValueError, RecursionError) as error:
-        raise BadKernel(f"{what}: no JSON ({str(error)[:200]}); send plain numbers, texts, lists and dicts") from None
+        raise BadKernel(what, f"no JSON ({str(error)[:200]})", "send plain numbers, texts, lists and dicts") from None
     if len(body) > most:
-        raise BadKernel(f"{what}: {len(body)} bytes, at most {most}; send fewer or shorter rows")
+        raise BadKernel(what, f"{len(body)} bytes, at most {most}", "send fewer or shorter rows")
     return LENGTH.pack(len(body)) + body
 
 

@@ -66,7 +66,9 @@ class Lock:
             Refused: Build the image again.
         """
         if self.harness != harness_digest():
-            raise Refused("sandbox: the image holds another version's harness; build it again: metaevo sandbox build")
+            raise Refused(
+                "sandbox", "the image holds another version's harness", "build it again: metaevo sandbox build"
+            )
 
     def write(self, folder: Path) -> None:
         """Write the lock into a folder."""
@@ -82,9 +84,9 @@ def read_lock(folder: Path) -> Lock:
     try:
         return Lock(**json.loads((folder / LOCK).read_text("utf-8")))
     except FileNotFoundError:
-        raise Refused(f"{folder / LOCK}: there is no image's lock; make one: metaevo sandbox build") from None
+        raise Refused(f"{folder / LOCK}", "there is no image's lock", "make one: metaevo sandbox build") from None
     except (OSError, ValueError, TypeError) as error:
-        raise Refused(f"{folder / LOCK}: {error}; make one: metaevo sandbox build") from None
+        raise Refused(f"{folder / LOCK}", error, "make one: metaevo sandbox build") from None
 
 
 def harness_digest() -> str:
@@ -193,7 +195,7 @@ def find_python(root: Path) -> str:
     for place in ("usr/local/bin/python3", "usr/bin/python3"):
         if (root / place).is_symlink() or (root / place).exists():
             return f"/{place}"
-    raise Refused(f"{root}: no python3 in /usr/local/bin or /usr/bin; take an image with Python")
+    raise Refused(root, "no python3 in /usr/local/bin or /usr/bin", "take an image with Python")
 
 
 def build_from_debian(daemon: Daemon, folder: Path, *, suite: str = "bookworm", mirror: str = "") -> Lock:
@@ -205,13 +207,13 @@ def build_from_debian(daemon: Daemon, folder: Path, *, suite: str = "bookworm", 
     """
     program = shutil.which("debootstrap")
     if program is None or os.geteuid() != 0:
-        raise Refused("sandbox build: needs debootstrap and root; install it, or give a registry's image by digest")
+        raise Refused("sandbox build", "needs debootstrap and root", "install it, or give a registry's image by digest")
     with tempfile.TemporaryDirectory(prefix="metaevo-root-") as work:
         root = Path(work, "root")
         command = [program, "--variant=minbase", "--include=python3", suite, str(root), *([mirror] if mirror else [])]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            raise Unavailable(f"sandbox build: debootstrap: {(done.stdout + done.stderr).strip()[-300:]}")
+            raise Unavailable("sandbox build", f"debootstrap: {(done.stdout + done.stderr).strip()[-300:]}")
         return write(root, daemon, folder, f"debian {suite}")
 
 
@@ -224,7 +226,7 @@ def from_registry(daemon: Daemon, folder: Path, reference: str) -> Lock:
     """
     name, mark, digest = reference.partition("@sha256:")
     if not mark or len(digest) != 64:
-        raise Refused(f"sandbox build: {reference}: name it by digest: {name.split(':')[0]}@sha256:…")
+        raise Refused("sandbox build", f"{reference}: name it by digest: {name.split(':')[0]}@sha256:…")
     daemon.ask(f"pull {reference}", daemon.client.pull, name, tag=f"sha256:{digest}")
     made = daemon.ask("create", daemon.client.create_container, reference, ["none"])["Id"]
     try:

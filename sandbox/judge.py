@@ -102,11 +102,11 @@ def judge(seen: Evidence, kernel: Kernel, rows: int) -> Result:
     if seen.ending is Ending.GARBLED:
         raise Doubt(failed(seen, Verdict.PROTOCOL_VIOLATION, "bytes in the stream that the harness did not seal"))
     if not seen.started:
-        raise Unavailable("sandbox: the harness never said that the kernel started: the stream or the host stalls")
+        raise Unavailable("sandbox", "the harness never said that the kernel started: the stream or the host stalls")
     if not state.running:
         raise Doubt(failed(seen, Verdict.CRASH, f"the container ended with {state.exit_code}, twice"))
     if seen.ending is Ending.CLOSED:
-        raise Unavailable("sandbox: the stream to a running container broke")
+        raise Unavailable("sandbox", "the stream to a running container broke")
     return failed(seen, Verdict.TIMEOUT, "the deadline passed")
 
 
@@ -117,11 +117,11 @@ def there(seen: Evidence) -> State:
         Unavailable: The daemon does not say, or somebody outside removed or paused the container.
     """
     if seen.state is None:
-        raise Unavailable(f"sandbox: the daemon did not say how the call ended ({seen.ending}); is it running?")
+        raise Unavailable("sandbox", f"the daemon did not say how the call ended ({seen.ending})", "is it running?")
     if not seen.state.known:
-        raise Unavailable("sandbox: the container was removed from outside during the call")
+        raise Unavailable("sandbox", "the container was removed from outside during the call")
     if seen.state.paused:
-        raise Unavailable("sandbox: the container was paused from outside during the call")
+        raise Unavailable("sandbox", "the container was paused from outside during the call")
     return seen.state
 
 

@@ -60,7 +60,7 @@ class Monty:
             )
             self._pool.__enter__()
         except (pydantic_monty.MontyError, OSError, RuntimeError) as error:
-            raise Unavailable(f"sandbox: monty does not start: {str(error)[:300]}") from None
+            raise Unavailable("sandbox", f"monty does not start: {str(error)[:300]}") from None
 
     @property
     def tier(self) -> str:
@@ -104,7 +104,7 @@ class Monty:
             return self._once(kernel, rows, wall_s)
         except Doubt as again:
             if again.result is None or self._once(CONTROL, [[7]], CONTROL_S).values != (7,):
-                raise Unavailable("sandbox: monty does not answer a known kernel either") from None
+                raise Unavailable("sandbox", "monty does not answer a known kernel either") from None
             return again.result
 
     def _refused(self, kernel: Kernel) -> str:
@@ -168,4 +168,4 @@ class Monty:
             return result(Verdict.OOM if memory else Verdict.CRASH, f"raised: {error}")
         if isinstance(error, library.MontyCrashedError):
             raise Doubt(result(Verdict.CRASH, "its worker died, twice"))
-        raise Unavailable(f"sandbox: monty: {type(error).__name__}: {str(error)[:300]}") from None
+        raise Unavailable("sandbox", f"monty: {type(error).__name__}: {str(error)[:300]}") from None

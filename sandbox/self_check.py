@@ -141,7 +141,7 @@ class Proven:
             if self.proof is None or self.now() - self._at >= self.every_s:
                 self.proof, self._at = self.prove(self.sandbox), self.now()
         if not self.proof.holds:
-            raise Refused(f"sandbox tier {self.proof}; take another tier")
+            raise Refused(f"sandbox tier {self.proof}", "", "take another tier")
         return self.proof
 
     def close(self) -> None:

@@ -78,11 +78,15 @@ class Kernel:
 
     def __post_init__(self) -> None:
         if not self.function.isidentifier():
-            raise BadKernel(f"function = {self.function!r}: no Python name; give the name of a function in the source")
+            raise BadKernel(
+                "function", "no Python name", "give the name of a function in the source", given=repr(self.function)
+            )
         try:
             self.source.encode("utf-8")
         except UnicodeEncodeError as error:
-            raise BadKernel(f"source: no UTF-8 at character {error.start}; write it without lone surrogates") from None
+            raise BadKernel(
+                "source", f"no UTF-8 at character {error.start}", "write it without lone surrogates"
+            ) from None
 
     @cached_property
     def version(self) -> str:
@@ -108,7 +112,7 @@ class Limits:
     def __post_init__(self) -> None:
         for name in self.__slots__:
             if not getattr(self, name) > 0:
-                raise BadKernel(f"limits.{name} = {getattr(self, name)}: must be above 0")
+                raise BadKernel(f"limits.{name}", "", "must be above 0", given=f"{getattr(self, name)}")
 
 
 NOTE_CHARS = 8000

@@ -94,14 +94,14 @@ def graders(
         BadInput: There is no environment, one is missing or wrong, or [sandbox] is.
     """
     if not config.environments:
-        raise BadInput("metaevo.toml: environments: name at least one, for example [environments] addition = {}")
+        raise BadInput("metaevo.toml: environments", "", "name at least one, for example [environments] addition = {}")
     with nullcontext(handle) if handle is not None else sandboxed(home, config, by="look") as opened_:
         pool = GraderPool(sources(home, config), sandbox=opened_)
         try:
             found_ = {environment.name: environment for environment in pool.describe()}
             yield pool, found_
         except BadEnvironment as error:
-            raise BadInput(str(error)) from error
+            raise BadInput.of(error) from error
         finally:
             pool.close()
 
@@ -168,7 +168,8 @@ def _founded(home: Home, config: Config, ready: Ready, host: Host) -> None:
         found(host, base.refer(host.store, ready.base, BASE))
     except BadInput as error:
         home.forget()
-        raise BadInput(f"{BASE}: {str(error).removeprefix('model.base: ')}") from error
+        known = error.place in (BASE, "model.base")
+        raise (error.at(BASE) if known else error.inside(BASE)) from error
 
 
 def _host(
@@ -183,19 +184,19 @@ def _host(
     run: Run,
 ) -> Host:
     return Host(
-        ledger,
-        home.store(),
-        registry,
-        pool,
-        engines,
-        environments,
-        ready.dialect,
-        config.seed if config.seed is not None else 1,
-        answer_tokens(config),
-        ready.system_prompt,
-        ready.seed_data,
-        home.path,
-        run,
+        ledger=ledger,
+        store=home.store(),
+        registry=registry,
+        graders=pool,
+        engines=engines,
+        environments=environments,
+        dialect=ready.dialect,
+        seed=config.seed if config.seed is not None else 1,
+        answer_tokens=answer_tokens(config),
+        system_prompt=ready.system_prompt,
+        seed_data=ready.seed_data,
+        folder=home.path,
+        run=run,
     )
 
 
@@ -252,7 +253,7 @@ def _fixed_recipe(config: Config, registry: Registry) -> Recipe | None:
     try:
         return schema.load(config.fixed.recipe, registry)
     except BadInput as error:
-        raise BadInput(f"metaevo.toml: fixed.recipe: {error}") from error
+        raise error.inside("metaevo.toml: fixed.recipe") from error
 
 
 def _fixed_objective(config: Config, environments: Mapping[str, Environment]) -> tuple[str, str] | None:
@@ -262,7 +263,9 @@ def _fixed_objective(config: Config, environments: Mapping[str, Environment]) ->
     ability, _, direction = text.partition("/")
     known = sorted({f"{e.ability}/{e.direction.value}" for e in environments.values()})
     if f"{ability}/{direction or Direction.PERFORMANCE.value}" not in known:
-        raise BadInput(f"metaevo.toml: fixed.objective = {text!r}: nothing measures it; measured: {', '.join(known)}")
+        raise BadInput(
+            "metaevo.toml: fixed.objective", "nothing measures it", f"measured: {', '.join(known)}", given=repr(text)
+        )
     return ability, direction or Direction.PERFORMANCE.value
 
 

@@ -36,7 +36,7 @@ def needed(ledger: Ledger, config: Config, home: Home) -> tuple[AttentionItem, .
     free = shutil.disk_usage(home.path).free
     if free < 2 * LEAST_FREE:
         found.append(entry("disk_low", None, f"{free // 2**20} MiB are free in {home.path}"))
-    found += [entry("config_invalid", None, line) for line in refused(config, home.text)]
+    found += [entry("config_invalid", None, str(error)) for error in refused(config, home.text)]
     recent = queries.newest_closed(ledger, FAILED_IN_A_ROW)
     if len(recent) == FAILED_IN_A_ROW and all(cycle.ending == CycleEnd.INFRASTRUCTURE for cycle in recent):
         since = recent[-1].closed_at

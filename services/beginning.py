@@ -29,11 +29,11 @@ def begin(
         base = str(Path(base).resolve())
     chosen = environments or (list(TINY) if base.startswith("builtin:") else [])
     if not chosen:
-        raise BadInput("--environment: name at least one, for example --environment my_environment.py")
+        raise BadInput("--environment", "", "name at least one, for example --environment my_environment.py")
     files = {Path(use).stem: Path(use).resolve() for use in chosen if use.endswith(".py")}
     for path in files.values():
         if not path.is_file():
-            raise BadInput(f"--environment {path}: no such file")
+            raise BadInput("--environment", "no such file", "", given=path)
     text = _text(base, [_name(use) for use in chosen], list(chosen), goal, answer, seed)
     settings = configs.parse(text)
     bases.inspect(base_folder(home, settings), "--base")
@@ -41,7 +41,9 @@ def begin(
     try:
         wishes_checked(settings, described, Registry(None))
     except BadInput as error:
-        raise BadInput(str(error).replace("metaevo.toml: goals.mine.raise", "--goal")) from error
+        if error.place == "metaevo.toml: goals.mine.raise":
+            raise error.at("--goal") from error
+        raise
     beside = [other for path in files.values() for other in sorted(path.parent.glob(f"{path.stem}.json*"))]
     home.create(text, [*files.values(), *beside])
     there = "" if home.path == default_path().expanduser().resolve() else f" --home {home.path}"
@@ -55,7 +57,7 @@ def _described(home: Home, chosen: list[str], files: dict[str, Path]) -> dict[st
     try:
         return {environment.name: environment for environment in pool.describe()}
     except BadEnvironment as error:
-        raise BadInput(f"--environment: {error}") from error
+        raise BadInput.of(error).inside("--environment") from error
     finally:
         pool.close()
 

@@ -140,7 +140,7 @@ def _called(operation: Operation, home: Path | None, given: dict[str, Any]) -> A
 
     for name, value in given.items():
         if isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
-            raise BadInput(f"{name} = {value!a}: is no UTF-8 text; type it again")
+            raise BadInput(name, "is no UTF-8 text", "type it again", given=f"{value!a}")
     if "home" not in inspect.signature(operation.call).parameters:
         return operation.call(**given)
     fallback = (

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from metaevo.errors import BadInput
 from services.records import JsonSchema
@@ -14,7 +15,8 @@ from services.settings import Config
 
 NAME = "metaevo.toml"
 SECRETIVE = ("Secret", "Notify", "LedgerTable")
-NEVER_HERE = 'a secret is never written here; use { env = "NAME" }, { file = "PATH" } or { credential = "NAME" }'
+NEVER_HERE = "a secret is never written here"
+NEVER_WAY = 'use { env = "NAME" }, { file = "PATH" } or { credential = "NAME" }'
 HEADER = re.compile(r"^\s*\[\[?\s*([^\]]+?)\s*\]\]?")
 KEY = re.compile(r"""^\s*((?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+)(?:\s*\.\s*(?:"[^"]*"|'[^']*'|[A-Za-z0-9_-]+))*)\s*=""")
 
@@ -28,9 +30,9 @@ def read(path: Path) -> Config:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        raise BadInput(f"{path}: no such file; create a home with `metaevo init`, or name it with --home") from error
+        raise BadInput(path, "no such file", "create a home with `metaevo init`, or name it with --home") from error
     except (UnicodeDecodeError, OSError) as error:
-        raise BadInput(f"{path}: cannot be read ({error})") from error
+        raise BadInput(path, f"cannot be read ({error})", "save it as UTF-8 where it can be read") from error
     return parse(text, path.name)
 
 
@@ -39,13 +41,13 @@ def parse(text: str, name: str = NAME) -> Config:
     try:
         data = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # no TOML, a number of 5,000 digits, 20,000 brackets
-        raise BadInput(f"{name}: is no TOML: {error}") from error
+        raise BadInput(name, f"is no TOML: {error}", "") from error
     try:
         return Config.model_validate(data)
     except ValidationError as error:
         first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         place = [part for part in first["loc"] if not _is_branch(part)]
-        raise BadInput(at(text, place, name) + _sentence(first, place)) from error
+        raise _wrong(at(text, place, name), first, place) from error
 
 
 def at(text: str, place: list[Any], name: str = NAME) -> str:
@@ -81,23 +83,26 @@ def _is_branch(part: Any) -> bool:
     return isinstance(part, str) and (part.startswith(("literal[", "ProtectTable", "function-")) or part == "tuple")
 
 
-def _sentence(error: Any, place: list[Any]) -> str:
-    value = error.get("input")
+def _wrong(where: str, error: ErrorDetails, place: list[Any]) -> BadInput:
+    """Return what pydantic found wrong at a place of the file, as people are told it."""
+    given = f"{error.get('input')!r:.120}"
     if error["type"] == "extra_forbidden":
         known = _known(place)
         close = difflib.get_close_matches(str(place[-1]), known, n=1)
-        return ": unknown key, " + (f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}")
+        return BadInput(
+            where, "unknown key, " + (f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"), ""
+        )
     if error["type"] == "missing":
-        return ": is missing; every configuration needs it"
+        return BadInput(where, "is missing", "every configuration needs it")
     if error["type"] == "model_type":
         if error["ctx"]["class_name"] in SECRETIVE:  # what stands there may be the secret itself: it is not repeated
-            return f": {NEVER_HERE}"
-        return f" = {value!r:.120}: want a table, {{ key = value }}; keys: {', '.join(_known([*place, '']))}"
+            return BadInput(where, NEVER_HERE, NEVER_WAY)
+        keys = ", ".join(_known([*place, ""]))
+        return BadInput(where, "want a table, { key = value }", f"keys: {keys}", given)
     if error["type"] == "tuple_type":
-        return f" = {value!r:.120}: want a list, [ value, value ]"
-    said = error["msg"].removeprefix("Value error, ")
-    said = said[0].lower() + said[1:]
-    return f" = {value!r:.120}: {said}"
+        return BadInput(where, "", "want a list, [ value, value ]", given)
+    said = str(error["ctx"]["error"]) if error["type"] == "value_error" else error["msg"]
+    return BadInput(where, said[0].lower() + said[1:], "", given)
 
 
 def _known(place: list[Any]) -> list[str]:

@@ -50,7 +50,7 @@ class Home:
         from services import config
 
         if not self.path.is_dir():
-            raise BadInput(f"{self.path}: no home here; create one with `metaevo init --home {self.path}`")
+            raise BadInput(self.path, "no home here", f"create one with `metaevo init --home {self.path}`")
         return config.read(self.config_path)
 
     def store(self) -> "Store":
@@ -78,12 +78,12 @@ class Home:
 
         where = config.at(self.text, ["ledger", "url"])
         if file.exists():
-            raise BadInput(f"{where}: this home's history is in {file.name}; take [ledger] out, or begin a new home")
+            raise BadInput(where, f"this home's history is in {file.name}", "take [ledger] out, or begin a new home")
         url = secrets.value_of(table.url, self.path, where)
         try:
             return Postgres(url)
         except ValueError as error:
-            raise BadInput(f"{where}: {error}") from None  # the address is a secret, and so is what was tried with it
+            raise BadInput(where, error, "") from None  # the address is a secret, and so is what was tried with it
 
     def ledger(self, *, read_only: bool = True, create: bool = False) -> "Ledger":
         """Return the ledger. One that an older metaevo wrote is migrated first; who writes holds the home already.
@@ -97,7 +97,7 @@ class Home:
         place = self.place()
         if not create and not self.founded:
             self.config()
-            raise BadInput(f"{self.path}: nothing has run here yet; start with `metaevo run --home {self.path}`")
+            raise BadInput(self.path, "nothing has run here yet", f"start with `metaevo run --home {self.path}`")
         try:
             return open_ledger(place, create=create, read_only=read_only)
         except OldSchema:
@@ -131,7 +131,7 @@ class Home:
         from services import config
 
         if self.config_path.exists():
-            raise BadInput(f"{self.config_path}: there is a home here already; edit it, or choose another --home")
+            raise BadInput(self.config_path, "there is a home here already", "edit it, or choose another --home")
         config.parse(text)
         aside = self.path / ".metaevo.toml.new"
         folders = [*reversed(self.path.parents), self.path, *(self.path / name for name in FOLDERS)]
@@ -149,7 +149,9 @@ class Home:
             for path in reversed(made):
                 with suppress(OSError):
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
-            raise BadInput(f"--home {self.path}: cannot be written ({error.strerror}); choose another place") from error
+            raise BadInput(
+                "--home", f"cannot be written ({error.strerror})", "choose another place", given=self.path
+            ) from error
 
     def forget(self) -> None:
         """Remove ledger and artifacts. For a home whose founding failed: it holds nothing yet."""

@@ -42,21 +42,23 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def refused(config: Config, text: str) -> Iterator[str]:
-    """Yield one line per key whose component is not here yet: place, value, way out."""
+def refused(config: Config, text: str) -> Iterator[BadInput]:
+    """Yield one error per key whose component is not here yet: place, value, way out."""
     for place, found, way_out in RULES:
         value = found(config)
         if value:
-            given = f" = {value!r}" if isinstance(value, str | int | float) and not isinstance(value, bool) else ""
-            yield f"{at(text, list(place))}{given}: comes with a later part; {way_out}"
+            short = isinstance(value, str | int | float) and not isinstance(value, bool)
+            given = repr(value) if short else None
+            yield BadInput(at(text, list(place)), "comes with a later part", way_out, given)
     base = config.model.base
     if "://" in base or (not base.startswith(("builtin:", "/", ".")) and base.count("/") == 1 and base[0].isalnum()):
         where = at(text, ["model", "base"])
-        yield f"{where} = {base!r}: loading from a hub or store comes with a later part; give a folder"
+        yield BadInput(where, "loading from a hub or store comes with a later part", "give a folder", repr(base))
     for name, table in config.environments.items():
         if table.reward == "judge":
             place_text = at(text, ["environments", name, "reward"])
-            yield f"{place_text} = 'judge': a judge's reward comes with a later part; use exact, numeric or regex"
+            said = "a judge's reward comes with a later part"
+            yield BadInput(place_text, said, "use exact, numeric or regex", "'judge'")
 
 
 def refuse(config: Config, text: str) -> None:
@@ -65,5 +67,5 @@ def refuse(config: Config, text: str) -> None:
     Raises:
         BadInput: The first such key, by name.
     """
-    for line in refused(config, text):
-        raise BadInput(line)
+    for error in refused(config, text):
+        raise error

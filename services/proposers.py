@@ -51,22 +51,26 @@ def checked(table: ProposerTable, home: Path, kernels: int | None = None) -> Non
     """
     remote = "/" in table.use
     if not remote and table.use not in ("grammar", "champion"):
-        raise BadInput(f"{PLACE}.use = {table.use[:100]!r}: want grammar, champion or https://host/v1")
+        raise BadInput(f"{PLACE}.use", "", "want grammar, champion or https://host/v1", given=repr(table.use[:100]))
     given = table.model_fields_set
     for key in (*OF_ENDPOINTS, *OF_MODELS):
         if key in given and not remote and (key in OF_ENDPOINTS or table.use == "grammar"):
             wanted = "an endpoint" if key in OF_ENDPOINTS else "a language model"
-            raise BadInput(f"{PLACE}.{key}: is for {wanted}; name one in proposer.use, or drop it")
+            raise BadInput(f"{PLACE}.{key}", f"is for {wanted}", "name one in proposer.use, or drop it")
     for key, other in (("money", "price"), ("price", "money")):
         if key in given and other not in given:
-            raise BadInput(f"{PLACE}.{key}: says nothing without proposer.{other}; give both, or drop it")
+            raise BadInput(f"{PLACE}.{key}", f"says nothing without proposer.{other}", "give both, or drop it")
     if remote:
         if _endpoint(table, home).overheard and table.sends == "rows":
-            raise BadInput(f"{PLACE}.sends = 'rows': they would travel in the clear; use https, or send code alone")
+            raise BadInput(
+                f"{PLACE}.sends", "they would travel in the clear", "use https, or send code alone", given="'rows'"
+            )
         if table.key is not None:
             value_of(table.key, home, f"{PLACE}.key")
     if table.use != "grammar" and kernels == 0:
-        raise BadInput(f"{PLACE}.use: nobody is asked while search.kernels is 0; set that to 1 or more, or drop this")
+        raise BadInput(
+            f"{PLACE}.use", "nobody is asked while search.kernels is 0", "set that to 1 or more, or drop this"
+        )
 
 
 def _tokens(table: ProposerTable) -> int:
@@ -83,10 +87,10 @@ def _champion(table: ProposerTable, champion: Generation, writes: Writes) -> Cha
 
 def _endpoint(table: ProposerTable, home: Path) -> Endpoint:
     if not table.model:
-        raise BadInput(f"{PLACE}.model: is missing; an endpoint is asked for a model by its name")
+        raise BadInput(f"{PLACE}.model", "is missing", "an endpoint is asked for a model by its name")
     secret, more = table.key, {} if table.answer is None else {"max_tokens": table.answer}
     key = None if secret is None else lambda: value_of(secret, home, f"{PLACE}.key")
     try:
         return Endpoint(table.use, table.model, key, table.timeout, **more)
     except BadInput as error:
-        raise BadInput(f"metaevo.toml: {error}") from error
+        raise error.inside("metaevo.toml") from error

@@ -27,6 +27,7 @@ from services.settings import Config
 BUILT_IN = "builtin:"
 TINY_ANSWER = 24
 BASE = "metaevo.toml: model.base"
+REPLAY = "metaevo.toml: data.replay"
 NVIDIA = Path("/dev/nvidiactl")
 """What the driver makes where there is a device."""
 
@@ -50,8 +51,8 @@ def checked(home: Home, config: Config, environments: Mapping[str, Environment],
     wishes_checked(config, environments, registry)
     proposers.checked(config.proposer, home.path, config.search.kernels)
     if config.training.gpus and not NVIDIA.exists():
-        place = f"metaevo.toml: training.gpus = {config.training.gpus}"
-        raise BadInput(f"{place}: this machine shows no NVIDIA device ({NVIDIA}); set gpus = 0")
+        said, given = f"this machine shows no NVIDIA device ({NVIDIA})", config.training.gpus
+        raise BadInput("metaevo.toml: training.gpus", said, "set gpus = 0", given)
     folder = base_folder(home, config)
     if not home.founded:  # later on the ledger refers to it by the hash of every file
         base.inspect(folder, BASE)
@@ -62,12 +63,12 @@ def base_folder(home: Home, config: Config) -> Path:
     """Return the base checkpoint's folder."""
     name = config.model.base
     if not name.strip():
-        raise BadInput(f"{BASE} = {name!r}: give {BUILT_IN}tiny or the folder of a checkpoint")
+        raise BadInput(BASE, "", f"give {BUILT_IN}tiny or the folder of a checkpoint", given=repr(name))
     if name.startswith(BUILT_IN):
         import metaevo.tiny
 
         if name != f"{BUILT_IN}tiny":
-            raise BadInput(f"metaevo.toml: model.base = {name!r}: the built-in base is {BUILT_IN}tiny")
+            raise BadInput(BASE, "", f"the built-in base is {BUILT_IN}tiny", given=repr(name))
         return metaevo.tiny.CHECKPOINT
     return (home.path / name).resolve()
 
@@ -78,7 +79,7 @@ def dialect(config: Config) -> prompts.Dialect:
     try:
         return prompts.load(name)
     except BadInput as error:
-        raise BadInput(f"metaevo.toml: {error}") from error
+        raise error.inside("metaevo.toml") from error
 
 
 def answer_tokens(config: Config) -> int:
@@ -108,10 +109,10 @@ def seed_data(home: Home, config: Config) -> Experiences:
     rows: list[Experience] = []
     for pattern in config.data.replay:
         if any(fnmatch.fnmatch(pattern, forbidden) for forbidden in config.forbid.data):
-            raise BadInput(f"metaevo.toml: data.replay = {pattern!r} contradicts forbid.data; drop one")
+            raise BadInput(REPLAY, "contradicts forbid.data", "drop one", given=repr(pattern))
         files = sorted(home.path.glob(pattern))
         if not files:
-            raise BadInput(f"metaevo.toml: data.replay = {pattern!r}: no such file in {home.path}")
+            raise BadInput(REPLAY, f"no such file in {home.path}", "", given=repr(pattern))
         for path in files:
             for number, line in enumerate(_text(path, "data.replay").splitlines(), 1):
                 if line.strip():
@@ -125,9 +126,9 @@ def _seed_row(line: str, place: str) -> Experience:
         prompt = messages(data["prompt"])
         text = data.get("completion", data.get("answer"))
         if not isinstance(text, str):
-            raise BadEnvironment("completion must be text")
+            raise ValueError("completion must be text")
     except (ValueError, KeyError, TypeError, BadEnvironment) as error:
-        raise BadInput(f"data.replay: {place}: want prompt and completion ({error})") from error
+        raise BadInput(f"data.replay: {place}", f"want prompt and completion ({error})", "") from error
     task = Task(task_id("seed", canonical(prompt)), "seed", 0, Split.TRAIN, prompt)
     return Experience(Attempt(task, solved((Turn("assistant", text, "seed"),))), (), 1.0, tags=("seed",))
 
@@ -141,7 +142,9 @@ def wishes_checked(config: Config, environments: Mapping[str, Environment], regi
     for method in config.forbid.methods:
         kind, colon, slot = method.partition(":")
         if colon and (kind != "generated" or slot not in SLOTS):
-            raise BadInput(f"metaevo.toml: forbid.methods = {method!r}: want generated:SLOT; slots: {', '.join(SLOTS)}")
+            raise BadInput(
+                "metaevo.toml: forbid.methods", "want generated:SLOT", f"slots: {', '.join(SLOTS)}", given=repr(method)
+            )
     methods = [
         *schema.names(registry.home),
         *(made.name for made in (generated_files.every(registry.home) if registry.home else ())),
@@ -154,7 +157,7 @@ def wishes_checked(config: Config, environments: Mapping[str, Environment], regi
     try:
         check(config.wishes(), environments, methods)
     except BadGoals as error:
-        raise BadInput(f"metaevo.toml: {error}") from error
+        raise BadInput.of(error).inside("metaevo.toml") from error
 
 
 def _text(path: Path, place: str) -> str:
@@ -162,7 +165,9 @@ def _text(path: Path, place: str) -> str:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else f"is no UTF-8 text ({error})"
-        raise BadInput(f"metaevo.toml: {place} = {path.name!r}: {why}; put the file there or drop the line") from error
+        raise BadInput(
+            "metaevo.toml", f"{place} = {path.name!r}: {why}", "put the file there or drop the line"
+        ) from error
 
 
 def same_base(host: Host, folder: Path) -> None:
@@ -175,5 +180,8 @@ def same_base(host: Host, folder: Path) -> None:
     known = json.loads((host.store.tree(root.parts["policy"]) / base.REFERENCE).read_text())
     if known["path"] != str(folder) and base.inspect(folder, BASE) != known["files"]:
         raise BadInput(
-            f"{BASE} = {str(folder)!r}: this home began with {known['path']}; put that back, or begin another home"
+            BASE,
+            f"this home began with {known['path']}",
+            "put that back, or begin another home",
+            given=repr(str(folder)),
         )

@@ -31,7 +31,7 @@ def demonstrated(home: Home, seed: int) -> CyclesRun:
     if not home.config_path.exists():
         home.create(text)
     elif home.text != text:
-        raise BadInput(f"{home.config_path}: another home is here; give --home another folder, or use `metaevo run`")
+        raise BadInput(home.config_path, "another home is here", "give --home another folder, or use `metaevo run`")
     return ran(home, None)
 
 
@@ -41,13 +41,13 @@ def demo_text(seed: int) -> str:
         path = folder / "demo.toml"
         if path.is_file():
             return path.read_text(encoding="utf-8").replace("seed = 1\n", f"seed = {seed}\n", 1)
-    raise BadInput("demo.toml is not installed; reinstall metaevo")
+    raise BadInput("", "demo.toml is not installed", "reinstall metaevo")
 
 
 def ran(home: Home, cycles: int | None) -> CyclesRun:
     """Run cycles until the budget is spent; return what was decided."""
     if cycles is not None and cycles < 1:
-        raise BadInput(f"--cycles {cycles}: want at least 1")
+        raise BadInput("--cycles", "", "want at least 1", given=cycles)
     progress = Progress()
     with progress, opened(home, on_ready=lambda _: progress.starting()) as app:
         budget = left(app, cycles)
@@ -82,7 +82,7 @@ def left(app: App, cycles: int | None) -> Budget:
     tokens = total.tokens - used.tokens if total.tokens is not None else None
     for name, amount in (("cycles", most), ("wall_clock", wall), ("tokens", tokens)):
         if amount is not None and amount <= 0:
-            raise BadInput(f"metaevo.toml: budget.total.{name} is spent ({asdict(used)}); raise it to go on")
+            raise BadInput(f"metaevo.toml: budget.total.{name}", f"is spent ({asdict(used)})", "raise it to go on")
     wanted = min((n for n in (most, cycles) if n is not None), default=None)
     return Budget(wanted, wall, tokens)
 

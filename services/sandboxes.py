@@ -41,7 +41,7 @@ def must_answer(handle: SandboxHandle) -> None:
         if isinstance(tier, Proven):
             tier.must_hold()
     except SandboxError as error:
-        raise SandboxUnavailable(f"{PLACE}: {str(error).removeprefix('sandbox: ')}; {AWAY}") from error
+        raise SandboxUnavailable(f"{PLACE}: {error.plain}; {AWAY}") from error
 
 
 @contextmanager
@@ -71,7 +71,7 @@ def handle_of(home: Path, config: Config, *, by: str = "") -> SandboxHandle:
     if table.use == "monty":
         given = [key for key in OF_CONTAINERS if getattr(table, key) != SandboxTable.model_fields[key].default]
         if given:
-            raise BadInput(f'{PLACE}.{given[0]}: is for containers; add use = "docker", or drop it')
+            raise BadInput(f"{PLACE}.{given[0]}", "is for containers", 'add use = "docker", or drop it')
         return embedded()
     from sandbox.images import read_lock
 
@@ -79,7 +79,7 @@ def handle_of(home: Path, config: Config, *, by: str = "") -> SandboxHandle:
         address, lock = address_of(home, table), read_lock(home / table.image)
         lock.must_match()
     except SandboxError as error:
-        raise BadInput(f"{PLACE}: {error}") from error
+        raise BadInput(PLACE, error, "") from error
     tier = "docker" if table.runtime == "runc" else f"docker+{table.runtime}"
     owner = owner_of(home, by)
     return SandboxHandle(f"{tier} {lock.image}", lambda: _containers(owner, table.runtime, address, lock))

@@ -27,7 +27,7 @@ def value_of(secret: Secret, home: Path, place: str) -> str:
         path = home / (secret.file or "")
         where, value = f"file {path}", _read(path)
     if value is None or not value.strip():
-        raise BadInput(f"{place}: {where} is missing, unreadable or empty; put the secret there")
+        raise BadInput(place, f"{where} is missing, unreadable or empty", "put the secret there")
     return value.strip()
 
 

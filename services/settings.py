@@ -229,7 +229,8 @@ class Config(Table):
     def wishes(self) -> Goals:
         """Return goals, protections and prohibitions as plain records."""
         goals = tuple(
-            Goal(name, g.raise_, g.direction, g.target, g.weight, g.by, g.why) for name, g in self.goals.items()
+            Goal(name=name, what=g.raise_, direction=g.direction, target=g.target, weight=g.weight, by=g.by, why=g.why)
+            for name, g in self.goals.items()
         )
         lines = tuple(
             Protection(what, line.margin, line.floor, line.at_most) for what, line in self.protect.items() if line

@@ -23,37 +23,39 @@ def inspect(folder: Path, place: str = "model.base") -> dict[str, list[Any]]:
         BadInput: It is missing, incomplete, damaged, pickled, or wants to run code of its own.
     """
     if not folder.is_dir():
-        raise BadInput(f"{place} = {str(folder)!r}: no such folder; give a Hugging Face checkpoint with safetensors")
+        raise BadInput(
+            place, "no such folder", "give a Hugging Face checkpoint with safetensors", given=repr(str(folder))
+        )
     try:
         return _inspected(folder, place)
     except OSError as error:
-        raise BadInput(f"{place}: {error.filename}: {error.strerror}; give a complete checkpoint") from error
+        raise BadInput(place, f"{error.filename}: {error.strerror}", "give a complete checkpoint") from error
 
 
 def _inspected(folder: Path, place: str) -> dict[str, list[Any]]:
     if (folder / "adapter_config.json").is_file():
         raise BadInput(
-            f"{place}: {folder} is an adapter on another model; merge it into that model and give the result"
+            place, f"{folder} is an adapter on another model", "merge it into that model and give the result"
         )
     config = _json(folder / "config.json", place)
     weights = sorted(folder.glob("*.safetensors"))
     pickled = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth", "*.pkl") for path in folder.glob(pattern))
     if not weights and pickled:
         raise BadInput(
-            f"{place}: {folder / pickled[0]} is pickled and would run code when loaded; save it as safetensors"
+            place, f"{folder / pickled[0]} is pickled and would run code when loaded", "save it as safetensors"
         )
     if not weights:
-        raise BadInput(f"{place}: {folder} holds no .safetensors file; give a complete checkpoint")
+        raise BadInput(place, f"{folder} holds no .safetensors file", "give a complete checkpoint")
     if not (folder / "tokenizer.json").is_file() and not (folder / "tokenizer.model").is_file():
-        raise BadInput(f"{place}: {folder} holds no tokenizer.json; save the tokenizer beside the model")
+        raise BadInput(place, f"{folder} holds no tokenizer.json", "save the tokenizer beside the model")
     settings = _json(folder / "tokenizer_config.json", place)
     for name, table in (("config.json", config), ("tokenizer_config.json", settings)):
         if _asks_for_code(table):
             raise BadInput(
-                f"{place}: {folder / name} asks for remote code (auto_map); only built-in architectures are loaded"
+                place, f"{folder / name} asks for remote code (auto_map)", "only built-in architectures are loaded"
             )
     if "chat_template" not in settings and not (folder / "chat_template.jinja").is_file():
-        raise BadInput(f"{place}: {folder} has no chat template; add chat_template.jinja or give a chat model")
+        raise BadInput(place, f"{folder} has no chat template", "add chat_template.jinja or give a chat model")
     _shards(folder, place)
     for path in weights:
         _header(path, place)
@@ -101,11 +103,11 @@ def _json(path: Path, place: str) -> dict[str, Any]:
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise BadInput(f"{place}: {path} is missing; give a complete Hugging Face checkpoint") from error
+        raise BadInput(place, f"{path} is missing", "give a complete Hugging Face checkpoint") from error
     except (ValueError, RecursionError) as error:
-        raise BadInput(f"{place}: {path} is no JSON ({error}); restore the file") from error
+        raise BadInput(place, f"{path} is no JSON ({error})", "restore the file") from error
     if not isinstance(table, dict):
-        raise BadInput(f"{place}: {path} is no JSON object, got {table!r:.40}; restore the file")
+        raise BadInput(place, f"{path} is no JSON object, got {table!r:.40}", "restore the file")
     return table
 
 
@@ -127,10 +129,10 @@ def _shards(folder: Path, place: str) -> None:
         return
     named = _json(path, place).get("weight_map")
     if not isinstance(named, dict) or not all(isinstance(name, str) for name in named.values()):
-        raise BadInput(f"{place}: {path} has no weight_map of tensor and file; restore the file")
+        raise BadInput(place, f"{path} has no weight_map of tensor and file", "restore the file")
     missing = sorted(name for name in set(named.values()) if not (folder / name).is_file())
     if missing:
-        raise BadInput(f"{place}: {folder / missing[0]} is missing, {path.name} names it; give a complete checkpoint")
+        raise BadInput(place, f"{folder / missing[0]} is missing, {path.name} names it", "give a complete checkpoint")
 
 
 def _header(path: Path, place: str) -> None:
@@ -139,15 +141,15 @@ def _header(path: Path, place: str) -> None:
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > min(size - 8, 100_000_000):
-            raise BadInput(f"{place}: {path} is damaged (header of {length} bytes in a file of {size}); restore it")
+            raise BadInput(place, f"{path} is damaged (header of {length} bytes in a file of {size})", "restore it")
         try:
             header = json.loads(file.read(length))
             ends = sorted(_places(entry) for name, entry in header.items() if name != "__metadata__")
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise BadInput(f"{place}: {path} is damaged (unreadable header); restore it") from error
+            raise BadInput(place, f"{path} is damaged (unreadable header)", "restore it") from error
     whole = all(a[1] == b[0] for a, b in itertools.pairwise(ends))
     if not ends or ends[0][0] != 0 or not whole or ends[-1][1] != size - 8 - length:
-        raise BadInput(f"{place}: {path} is damaged (tensors do not fill the file); restore it")
+        raise BadInput(place, f"{path} is damaged (tensors do not fill the file)", "restore it")
 
 
 def _places(entry: Any) -> tuple[int, int]:
@@ -165,7 +167,8 @@ def _vocabulary(folder: Path, config: Mapping[str, Any], place: str) -> None:
         return
     table, size = _json(path, place), config["vocab_size"]
     if type(size) is not int:
-        raise BadInput(f"{place}: {folder / 'config.json'}: vocab_size must be a whole number, got {size!r:.40}")
+        said = f"{folder / 'config.json'}: vocab_size must be a whole number, got {size!r:.40}"
+        raise BadInput(place, said, "restore the file")
     try:
         vocab = table.get("model", {}).get("vocab", {})
         ids = list(vocab.values()) if isinstance(vocab, dict) else list(range(len(vocab)))
@@ -173,7 +176,8 @@ def _vocabulary(folder: Path, config: Mapping[str, Any], place: str) -> None:
         most = max((int(id_) for id_ in ids), default=-1)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(
-            f"{place}: {path} is no tokenizer ({type(error).__name__}: {error}); restore the file"
+            place, f"{path} is no tokenizer ({type(error).__name__}: {error})", "restore the file"
         ) from error
     if most >= size:
-        raise BadInput(f"{place}: {path} has token {most}, the model only {size}: this is another model's tokenizer")
+        said = f"{path} has token {most}, the model only {size}: this is another model's tokenizer"
+        raise BadInput(place, said, "give the model's own")

@@ -153,7 +153,14 @@ class Shelf:
             return self._made(row["A"])
         feedback = adapter(tuple[Feedback, ...]).validate_python(row["f"])
         rejected = self._made(row["r"]) if "r" in row else None
-        return Experience(self._made(row["X"]), feedback, row["y"], rejected, row["w"], tuple(row["g"]))
+        return Experience(
+            attempt=self._made(row["X"]),
+            feedback=feedback,
+            score=row["y"],
+            rejected=rejected,
+            weight=row["w"],
+            tags=tuple(row["g"]),
+        )
 
     def _made(self, key: Iterable[str]) -> Attempt:
         task, solution = key

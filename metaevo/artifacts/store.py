@@ -88,7 +88,8 @@ class Store:
         files.pop(MANIFEST, None)
         for name in files:
             if not name.endswith(ALLOWED):
-                raise BadInput(f"{source / name}: only {', '.join(ALLOWED)} files may enter the store")
+                said = f"only {', '.join(ALLOWED)} files may enter the store"
+                raise BadInput(source / name, said, "take it out of the folder")
         manifest = json.dumps({"files": files, "meta": dict(meta)}, sort_keys=True).encode()
         digest = hashlib.sha256(manifest).hexdigest()
         target = self._tree(digest)

@@ -8,7 +8,7 @@ from metaevo.artifacts.bodies import Shelf, adapter
 from metaevo.artifacts.store import Store
 from metaevo.engines.process import Child
 from metaevo.engines.protocol import Ask, Job, Published, Sampling
-from metaevo.errors import KINDS, EngineDied, EngineError
+from metaevo.errors import EngineDied, from_frame
 from metaevo.types import Completion, Experiences, Generation, Tasks
 from objectives.types import Messages
 
@@ -112,7 +112,7 @@ class EngineClient:
             raise
         if "ok" in frame:
             return frame["ok"]
-        raise KINDS.get(frame["error"], EngineError)(frame["text"])
+        raise from_frame(frame)
 
     def _last(self, ask: Ask | None) -> Any:
         """Return the frame that ends a call; progress and questions are dealt with on the way."""

@@ -16,7 +16,7 @@ from typing import Any
 from metaevo.artifacts.bodies import adapter
 from metaevo.engines.process import Child
 from metaevo.engines.programs import Programs
-from metaevo.errors import KINDS, EngineDied, EngineError, EngineTimeout
+from metaevo.errors import EngineDied, EngineTimeout, from_frame
 from objectives.drawing import Drawn
 from objectives.finder import Source
 from objectives.types import Environment, Split, Task
@@ -266,4 +266,4 @@ class GraderPool:
 def _told(frame: dict[str, Any]) -> Any:
     if "ok" in frame:
         return frame["ok"]
-    raise KINDS.get(frame["error"], EngineError)(frame["text"])
+    raise from_frame(frame)

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 from metaevo.artifacts.bodies import adapter
 from metaevo.engines.protocol import receive, send
 from metaevo.engines.worker_life import die_with_parent
-from metaevo.errors import EngineDied
+from metaevo.errors import BadInput, EngineDied, to_frame
 from objectives import drawing
 from objectives.environment import BadEnvironment, Program, messages, own_answer
 from objectives.finder import Source, find
@@ -93,7 +93,7 @@ class GraderWorker:
             try:
                 send(self.out, {"ok": getattr(self, f"do_{request['op']}")(request)})
             except BadEnvironment as error:
-                send(self.out, {"error": "BadInput", "text": str(error)})
+                send(self.out, to_frame(BadInput.of(error)))
             except (Exception, SystemExit) as error:  # noqa: BLE001 - the process boundary: other people's code
                 send(self.out, {"error": "ModuleFailed", "text": f"{type(error).__name__}: {error}"[:2000]})
 
@@ -113,7 +113,7 @@ class GraderWorker:
         except Exception as error:  # other people's code; the control plane only hears what and where
             said = f"{type(error).__name__}: {error}"
             raise BadEnvironment(
-                f"environment {program.name}: its tasks cannot be made ({said}); fix make()"
+                f"environment {program.name}", f"its tasks cannot be made ({said})", "fix make()"
             ) from error
         return Environment(
             name=program.name,

@@ -50,12 +50,12 @@ class Pairs:
     def joined(self, more: "Pairs") -> "Pairs":
         """Return these pairs and further ones."""
         return Pairs(
-            self.cells + more.cells,
-            self.differences + more.differences,
-            self.nones + more.nones,
-            (self.tokens[0] + more.tokens[0], self.tokens[1] + more.tokens[1]),
-            self.tasks + more.tasks,
-            (self.scores[0] + more.scores[0], self.scores[1] + more.scores[1]),
+            cells=self.cells + more.cells,
+            differences=self.differences + more.differences,
+            nones=self.nones + more.nones,
+            tokens=(self.tokens[0] + more.tokens[0], self.tokens[1] + more.tokens[1]),
+            tasks=self.tasks + more.tasks,
+            scores=(self.scores[0] + more.scores[0], self.scores[1] + more.scores[1]),
         )
 
     def by_cell(self) -> dict[Cell, list[float]]:
@@ -184,7 +184,14 @@ def paired(tasks: Tasks, new: Report, old: Report, tokens: tuple[int, int]) -> P
         used.append(task.id)
         sums[0] += a.score
         sums[1] += b.score
-    return Pairs(tuple(cells), tuple(differences), len(tasks) - len(cells), tokens, tuple(used), (sums[0], sums[1]))
+    return Pairs(
+        cells=tuple(cells),
+        differences=tuple(differences),
+        nones=len(tasks) - len(cells),
+        tokens=tokens,
+        tasks=tuple(used),
+        scores=(sums[0], sums[1]),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,16 @@ def _kept(rule: Rule, against: str, pairs: Pairs) -> Kept:
     margin = rule.margin if rule.margin is not None else 0.0
     found: Interval = difference(pairs.by_cell())
     state: KeptState = "kept" if found.low > -margin else "harmed" if found.high < -margin else "open"
-    return Kept(rule.what, against, found.mean, found.low, found.high, found.n, -margin, state)
+    return Kept(
+        what=rule.what,
+        against=against,
+        mean=found.mean,
+        low=found.low,
+        high=found.high,
+        n=found.n,
+        limit=-margin,
+        state=state,
+    )
 
 
 def _floor(rule: Rule, pairs: Pairs) -> Kept:
@@ -60,4 +69,6 @@ def _floor(rule: Rule, pairs: Pairs) -> Kept:
     limit = min(rule.floor or 0.0, champion)
     state: KeptState = "kept" if score.low >= limit or (score.mean >= limit and limit < (rule.floor or 0.0)) else "open"
     state = "harmed" if score.high < limit else state
-    return Kept(rule.what, "floor", score.mean, score.low, score.high, n, limit, state)
+    return Kept(
+        what=rule.what, against="floor", mean=score.mean, low=score.low, high=score.high, n=n, limit=limit, state=state
+    )

@@ -148,11 +148,12 @@ def _model(folder: Path) -> Any:
         if cannot_write(error) or "allocate memory" in str(error) or isinstance(error, torch.OutOfMemoryError):
             raise
         said = str(error).replace("\n", " ")[:200]
-        raise BadInput(f"{folder}: is no causal language model this transformers can load ({said})") from error
+        what = f"is no causal language model this transformers can load ({said})"
+        raise BadInput(folder, what, "give another checkpoint") from error
     for what in ("missing_keys", "mismatched_keys"):
         if told[what]:
             name = min(str(key) for key in told[what])
-            raise BadInput(f"{folder}: config.json wants weights that are not there, first {name}; restore both files")
+            raise BadInput(folder, f"config.json wants weights that are not there, first {name}", "restore both files")
     return made.to(device())
 
 

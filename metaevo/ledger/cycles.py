@@ -108,7 +108,7 @@ def begin_cycle(
         close_open(connection, "abandoned", CycleEnd.UPGRADED, "upgraded", ledger.now())
         champion = alias_of(connection, "champion")
         if champion is None:
-            raise BadInput("this home has no generation yet; run `metaevo init` first")
+            raise BadInput("", "this home has no generation yet", "run `metaevo init` first")
         number = (connection.execute(select(func.max(CYCLE.c.number))).scalar() or 0) + 1
         row = {
             "number": number,

@@ -109,7 +109,10 @@ def cell_scores(ledger: Ledger, which: str) -> tuple[CellScore, ...]:
     query = query.order_by(SCORE.c.split, SCORE.c.environment, SCORE.c.level)
     with ledger.look() as connection:
         rows = connection.execute(query).all()
-    return tuple(CellScore(Cell(r.environment, r.level), r.split, r.mean, r.low, r.high, r.n) for r in rows)
+    return tuple(
+        CellScore(cell=Cell(r.environment, r.level), split=r.split, mean=r.mean, low=r.low, high=r.high, n=r.n)
+        for r in rows
+    )
 
 
 def champion_scores(ledger: Ledger) -> dict[Cell, tuple[float, int]]:
@@ -164,5 +167,5 @@ def _id(connection: Connection, which: str) -> str:
 def _number(connection: Connection, id_: str) -> int:
     found = connection.execute(select(GENERATION.c.number).where(GENERATION.c.id == id_)).scalar()
     if found is None:
-        raise BadInput(f"no generation {id_[:40]!r}; `metaevo generations` lists them")
+        raise BadInput("", f"no generation {id_[:40]!r}", "`metaevo generations` lists them")
     return int(found)

@@ -155,7 +155,7 @@ def open_ledger(place: Path | Postgres, *, create: bool = False, read_only: bool
     database, there = database_of(place), is_ledger(place)
     if not there and not create:
         way_out = "create a home with `metaevo init`, or name another one with --home"
-        raise BadInput(f"{database.name}: no ledger here; {way_out}")
+        raise BadInput(database.name, "no ledger here", way_out)
     if not there:
         _born(database)
     ledger = Ledger(database, database.engine(read_only=read_only))
@@ -165,7 +165,8 @@ def open_ledger(place: Path | Postgres, *, create: bool = False, read_only: bool
         ledger.close()
         if isinstance(database, Postgres) and isinstance(error, StoreError):
             raise _unreachable(database, error.__cause__ or error) from error
-        raise BadInput(f"{database.name}: cannot be opened as a ledger ({error.__cause__ or error})") from error
+        said = f"cannot be opened as a ledger ({error.__cause__ or error})"
+        raise BadInput(database.name, said, "restore a backup") from error
     if version != str(VERSION):
         ledger.close()
         raise _other_version(database, version)
@@ -203,10 +204,10 @@ def forget(place: Path | Postgres) -> None:
 
 
 def _other_version(database: Database, version: str | None) -> BadInput:
-    found = f"{database.name}: schema {version}, this metaevo knows {VERSION}"
+    found = f"schema {version}, this metaevo knows {VERSION}"
     if version in {str(number) for number in range(OLDEST, VERSION)}:
-        return OldSchema(f"{found}; any command on its home migrates it while nothing else runs there")
-    return BadInput(f"{found}; use the metaevo that wrote this home")
+        return OldSchema(database.name, found, "any command on its home migrates it while nothing else runs there")
+    return BadInput(database.name, found, "use the metaevo that wrote this home")
 
 
 def _born(database: Database) -> None:
@@ -222,7 +223,7 @@ def _born(database: Database) -> None:
         with ledger.write() as session:
             taken = set(inspect(session.connection()).get_table_names()) & set(SQLModel.metadata.tables)
             if taken:
-                raise BadInput(f"{place.name}: holds a table {min(taken)} that is not metaevo's; name an empty schema")
+                raise BadInput(place.name, f"holds a table {min(taken)} that is not metaevo's", "name an empty schema")
             SQLModel.metadata.create_all(session.connection())
             session.add(Meta(key="schema", value=str(VERSION)))
     finally:

@@ -63,7 +63,7 @@ def generation(row: GenerationRecord) -> Generation:
         BadInput: The row is only a reserved id.
     """
     if row.parts is None:
-        raise BadInput(f"generation {row.id} was never published")
+        raise BadInput("", f"generation {row.id} was never published", "name one of `metaevo generations`")
     steps = tuple(StepSpec(step["slot"], step["use"], step["knobs"]) for step in row.answer)
     return Generation(row.id, row.parent, dict(row.parts), steps)
 
@@ -221,7 +221,7 @@ def rollback(ledger: Ledger, target: str | None, *, who: str, why: str) -> tuple
         left = alias_of(connection, "champion") or ""
         goal = target or alias_of(connection, "previous")
         if goal is None:
-            raise BadInput(f"{left} has no ancestor that was champion: nothing to roll back to")
+            raise BadInput("", f"{left} has no ancestor that was champion: nothing to roll back to", "")
         _need(connection, goal)
         _refuse_stranger(goal, left, _ancestors(connection, left))
         _mark(connection, family_of(connection, [left]))
@@ -256,7 +256,7 @@ def quarantine(
             return marked, None
         goal = earlier_champion(connection, left)
         if goal is None:
-            raise BadInput(f"{left} has no ancestor that was champion and is not quarantined")
+            raise BadInput("", f"{left} has no ancestor that was champion and is not quarantined", "")
         check(_need(connection, goal))
         _go_back(connection, ledger, left, goal, who=who, why=why)
         return marked, goal
@@ -289,10 +289,10 @@ def _go_back(connection: Connection, ledger: Ledger, left: str, goal: str, *, wh
 
 def _refuse_stranger(goal: str, left: str, line: list[str]) -> None:
     if goal == left:
-        raise BadInput(f"--to {goal}: it is the champion already")
+        raise BadInput("--to", "it is the champion already", "", given=goal)
     if goal not in line:
         known = ", ".join(line[1:]) or "none"
-        raise BadInput(f"--to {goal}: not an ancestor of the champion {left}; ancestors: {known}")
+        raise BadInput("--to", f"not an ancestor of the champion {left}", f"ancestors: {known}", given=goal)
 
 
 def _refuse_base(connection: Connection, wanted: list[str]) -> None:
@@ -303,9 +303,9 @@ def _refuse_base(connection: Connection, wanted: list[str]) -> None:
         parents = {row.id: row.parent for row in connection.execute(query)}
         for id_ in some:
             if id_ not in parents:
-                raise BadInput(_unknown(id_))
+                raise _unknown(id_)
             if parents[id_] is None:
-                raise BadInput(f"{id_} is the base model: there is nothing to go back to")
+                raise BadInput("", f"{id_} is the base model: there is nothing to go back to", "")
 
 
 def _set(connection: Connection, id_: str, facts: Mapping[str, Any]) -> bool:
@@ -319,12 +319,12 @@ _GENERATIONS = select(*(GENERATION.c[field.name] for field in fields(GenerationR
 def _need(connection: Connection, id_: str) -> GenerationRecord:
     row = connection.execute(_GENERATIONS.where(GENERATION.c.id == id_)).first()
     if row is None:
-        raise BadInput(_unknown(id_))
+        raise _unknown(id_)
     return GenerationRecord(*row)
 
 
-def _unknown(id_: str) -> str:
-    return f"no generation {id_[:40]!r}; `metaevo generations` lists them"
+def _unknown(id_: str) -> BadInput:
+    return BadInput("", f"no generation {id_[:40]!r}", "`metaevo generations` lists them")
 
 
 def _ancestors(connection: Connection, id_: str, most: int | None = None) -> list[str]:

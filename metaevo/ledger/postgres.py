@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from psycopg import Connection as Driver
 
 DIALECT = "postgresql+psycopg"
-EXTRA = "PostgreSQL needs psycopg; pip install 'metaevo[postgres]'"
+EXTRA = ("ledger.url", "PostgreSQL needs psycopg", "pip install 'metaevo[postgres]'")
 CONNECT_S, LOCK_MS, LOST_MS = 10, 5000, 30_000
 """Deadlines: for connecting, for another's lock, and for a network that does not answer."""
 CLASS = 0x6D657461
@@ -44,7 +44,7 @@ class Postgres:
         except ArgumentError:
             url = None
         if url is None or url.drivername not in (DIALECT, "postgresql") or not url.database:
-            raise BadInput(f"ledger.url: no address of a database; want {DIALECT}://USER@HOST/DATABASE")
+            raise BadInput("ledger.url", "no address of a database", f"want {DIALECT}://USER@HOST/DATABASE")
 
     @property
     def name(self) -> str:
@@ -79,7 +79,7 @@ class Postgres:
                 creator=lambda: self.connect(read_only=read_only, alone=alone and not read_only),
             )
         except ImportError as error:
-            raise BadInput(EXTRA) from error
+            raise BadInput(*EXTRA) from error
         event.listen(made, "connect", _adapt)
         return made
 
@@ -93,7 +93,7 @@ class Postgres:
         try:
             import psycopg
         except ImportError as error:
-            raise BadInput(EXTRA) from error
+            raise BadInput(*EXTRA) from error
         url = make_url(self.url)
         given = url.translate_connect_args(username="user", database="dbname")
         given |= {name: value for name, value in url.query.items() if isinstance(value, str)}

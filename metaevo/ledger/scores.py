@@ -72,7 +72,11 @@ def pool_scores(ledger: Ledger, split: Split, epoch: int, cycle: int, found: Seq
                     continue
                 n, hits = n + before_n, hits + before_mean * before_n
             bounds = wilson(hits, n)
-            pooled.append(ScoredCell(score.cell, bounds.n, bounds.mean, bounds.low, bounds.high, score.latent))
+            pooled.append(
+                ScoredCell(
+                    cell=score.cell, n=bounds.n, mean=bounds.mean, low=bounds.low, high=bounds.high, latent=score.latent
+                )
+            )
         write_scores(connection, Scores(generation, split, tuple(pooled)), epoch, cycle)
 
 

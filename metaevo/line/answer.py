@@ -89,9 +89,10 @@ def check_procedure(steps: Sequence[StepSpec], modules: Sequence[Module]) -> Non
     for step, module in zip(steps, modules, strict=True):
         beyond = [kind.__name__ for kind in module.effects.values() if kind not in ALLOWED]
         if beyond:
-            raise BadInput(f"adopt: {step.slot}.{step.use} needs {', '.join(beyond)}, which is not there when serving")
+            said = f"{step.slot}.{step.use} needs {', '.join(beyond)}, which is not there when serving"
+            raise BadInput("adopt", said, "take another module")
     if not any(step.slot == "solutions" for step in steps):
-        raise BadInput("adopt: the stage needs a solutions step, its attempts are the answers")
+        raise BadInput("adopt", "the stage needs a solutions step, its attempts are the answers", "add one")
 
 
 @dataclass(slots=True)

@@ -51,7 +51,12 @@ class EnginePolicy:
         """Return ``n`` completions for each prompt."""
         self.calls += 1
         how = Sampling(
-            n, temperature, top_p, max_tokens or self.host.answer_tokens, tuple(stop), self.seed + self.calls
+            n=n,
+            temperature=temperature,
+            top_p=top_p,
+            max_tokens=max_tokens or self.host.answer_tokens,
+            stop=tuple(stop),
+            seed=self.seed + self.calls,
         )
         made = self.engine.sample(self.generation, [with_system(self.host, p) for p in prompts_P], how)
         self.meter.tokens += sum(completion.tokens for row in made for completion in row)
@@ -79,7 +84,7 @@ class KnownPolicies:
     def __call__(self, which: str) -> EnginePolicy:
         """Return the policy of that role."""
         if which not in self.known:
-            raise BadInput(f"no generation {which!r} on this line; known: {', '.join(self.known)}")
+            raise BadInput("", f"no generation {which!r} on this line", f"known: {', '.join(self.known)}")
         salt = sum(which.encode()) << 40
         return EnginePolicy(self.host, self.engine, self.known[which], self.seed ^ salt, self.meter)
 

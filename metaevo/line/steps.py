@@ -153,9 +153,8 @@ class Line:
         }
         missing = [kind.__name__ for kind in module.effects.values() if kind not in offered]
         if missing:
-            raise BadInput(
-                f"{module.slot}.{module.name} asks for {', '.join(missing)}, which {module.slot} cannot have"
-            )
+            said = f"{module.slot}.{module.name} asks for {', '.join(missing)}, which {module.slot} cannot have"
+            raise BadInput("", said, "take them out of its signature")
         return {name: offered[kind]() for name, kind in module.effects.items()}
 
 

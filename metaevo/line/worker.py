@@ -16,7 +16,7 @@ from metaevo.artifacts.bodies import Shelf, adapter
 from metaevo.artifacts.store import Store
 from metaevo.engines.protocol import Job, Sampling, receive, send
 from metaevo.engines.worker_life import die_with_parent
-from metaevo.errors import KINDS, EngineDied, MetaevoError, ModuleFailed, cannot_write
+from metaevo.errors import KINDS, EngineDied, MetaevoError, ModuleFailed, cannot_write, to_frame
 from metaevo.types import Generation, TrainSpec
 from objectives.types import Message
 
@@ -50,7 +50,7 @@ class Worker:
                 answer = getattr(self, f"do_{request['op']}")(request)
                 send(self.out, {"ok": answer})
             except MetaevoError as error:
-                send(self.out, {"error": type(error).__name__, "text": str(error)})
+                send(self.out, to_frame(error))
             except Exception as error:  # noqa: BLE001 - the process boundary: whatever a module or library raised
                 traceback.print_exc()
                 text = f"{type(error).__name__}: {error}"

@@ -61,7 +61,17 @@ def batch_for(slot: str) -> Any:
     )
     cells = tuple(
         CellState(
-            Cell("addition", level), "math", Direction.PERFORMANCE, 0.4, 0.3, 0.5, 64, 0.8, 0.05, False, provable=0.05
+            Cell("addition", level),
+            ability="math",
+            direction=Direction.PERFORMANCE,
+            score=0.4,
+            low=0.3,
+            high=0.5,
+            n=64,
+            latent=0.8,
+            chance=0.05,
+            finite=False,
+            provable=0.05,
         )
         for level in (2, 3)
     )

@@ -58,7 +58,7 @@ class Registry:
         """
         path = self._files(slot).get(name) if slot in SLOTS else None
         if path is None and (slot not in SLOTS or name not in self._entries(slot)):
-            raise UnknownModule(self._quarantined(slot, name, place) or self._unknown(slot, name, place))
+            raise self._quarantined(slot, name, place) or self._unknown(slot, name, place)
         known = self._loaded.get((slot, name))
         if path is None:
             return known or self._keep(_from_entry(slot, name, self._entries(slot)[name]))
@@ -98,18 +98,20 @@ class Registry:
             }
         return self._points[slot]
 
-    def _quarantined(self, slot: str, name: str, place: str) -> str | None:
+    def _quarantined(self, slot: str, name: str, place: str) -> UnknownModule | None:
         path = generated_files.paths(self.home, slot).get(name) if self.home is not None and slot in SLOTS else None
         why = generated_files.quarantined(path) if path is not None else None
-        return None if why is None else f"{place}: {slot}.{name} is quarantined ({why}); take it out of the recipe"
+        if why is None:
+            return None
+        return UnknownModule(place, f"{slot}.{name} is quarantined ({why})", "take it out of the recipe")
 
-    def _unknown(self, slot: str, name: str, place: str) -> str:
+    def _unknown(self, slot: str, name: str, place: str) -> UnknownModule:
         if slot not in SLOTS:
-            return f"{place}: no slot {slot!r}; slots are {', '.join(SLOTS)}"
+            return UnknownModule(place, f"no slot {slot!r}", f"slots are {', '.join(SLOTS)}")
         known = self.names(slot)
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else ""
-        return f"{place}: no {slot} module {name!r}; {hint or 'installed: ' + (', '.join(known) or 'none')}"
+        return UnknownModule(place, f"no {slot} module {name!r}", hint or f"installed: {', '.join(known) or 'none'}")
 
 
 def _from_file(slot: str, name: str, path: Path, digest: str) -> Module:

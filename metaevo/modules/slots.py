@@ -89,7 +89,7 @@ class Module:
         try:
             return self.knobs(**given).model_dump()
         except ValidationError as error:
-            raise BadInput(_why(self, given, error, place)) from error
+            raise _bad_knob(self, given, error, place) from error
 
 
 def read(slot: str, name: str, call: Callable[..., Any], path: Path, digest: str, said: Iterable[str] = ()) -> Module:
@@ -127,7 +127,19 @@ def read(slot: str, name: str, call: Callable[..., Any], path: Path, digest: str
         raise ModuleFailed(f"{at}: its knobs are no fields: {' '.join(str(error).split())[:200]}") from error
     doc = inspect.getdoc(inspect.getmodule(call)) or inspect.getdoc(call) or ""
     online = slot == "update" and takes == Tasks
-    return Module(slot, name, call, effects, knobs, space, path, digest, doc, online, _traits(at, said))
+    return Module(
+        slot=slot,
+        name=name,
+        call=call,
+        effects=effects,
+        knobs=knobs,
+        space=space,
+        path=path,
+        digest=digest,
+        doc=doc,
+        online=online,
+        traits=_traits(at, said),
+    )
 
 
 def _traits(at: str, said: object) -> frozenset[Trait]:
@@ -179,7 +191,7 @@ def _short(kind: Any) -> str:
         return str(kind)
 
 
-def _why(module: Module, given: Mapping[str, Any], error: ValidationError, place: str) -> str:
+def _bad_knob(module: Module, given: Mapping[str, Any], error: ValidationError, place: str) -> BadInput:
     first = error.errors()[0]
     name = str(first["loc"][0]) if first["loc"] else "?"
     at = f"{place}: {module.slot}.{module.name}.{name}"
@@ -187,5 +199,5 @@ def _why(module: Module, given: Mapping[str, Any], error: ValidationError, place
         known = list(module.knobs.model_fields)
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(known) or 'none'}"
-        return f"{at} = {given[name]!r}: unknown knob, {hint}"
-    return f"{at} = {given.get(name)!r}: want {limits(module.space[name])}"
+        return BadInput(at, "", f"unknown knob, {hint}", given=repr(given[name]))
+    return BadInput(at, "", f"want {limits(module.space[name])}", given=repr(given.get(name)))

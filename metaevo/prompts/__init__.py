@@ -33,7 +33,9 @@ class Dialect:
             template = self.tables[kind]["prompt"]
             return (Message("user", template.strip("\n").format(**fields)),)
         except KeyError as error:
-            raise BadInput(f"dialect {self.name}: {kind} needs {error}; it knows {', '.join(self.tables)}") from error
+            raise BadInput(
+                f"dialect {self.name}", f"{kind} needs {error}", f"it knows {', '.join(self.tables)}"
+            ) from error
 
     def judge(self, critique: str) -> tuple[float | None, bool | None]:
         """Return (score in [0, 1], passes) as read from a critique; None where it cannot be read."""
@@ -60,6 +62,6 @@ def load(name: str) -> Dialect:
     path = FOLDER / f"{name}.toml"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in FOLDER.glob("*.toml")))
-        raise BadInput(f"model.dialect = {name!r}: no such dialect; known: {known}")
+        raise BadInput("model.dialect", "no such dialect", f"known: {known}", given=repr(name))
     data = path.read_bytes()
     return Dialect(name, tomllib.loads(data.decode()), hashlib.sha256(data).hexdigest()[:16])

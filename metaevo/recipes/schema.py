@@ -140,9 +140,9 @@ def _filled_stage(stage: Stage, registry: Registry, place: str) -> Stage:
     full = stage.map(lambda slot, step: _filled(slot, step, registry, place))
     if registry.get("update", full.update.use, place).online:
         if full.solutions or full.refinement:
-            raise BadInput(f"{place}: update {full.update.use!r} is online: drop solutions and refinement")
+            raise BadInput(place, f"update {full.update.use!r} is online", "drop solutions and refinement")
         if not full.feedback:
-            raise BadInput(f"{place}: update {full.update.use!r} is online: add the feedback that rewards it")
+            raise BadInput(place, f"update {full.update.use!r} is online", "add the feedback that rewards it")
     return full
 
 
@@ -157,7 +157,7 @@ def parse(text: str, registry: Registry, place: str) -> Recipe:
     except MetaevoError:
         raise
     except (ValueError, RecursionError) as error:  # no TOML, a number of 5,000 digits, 20,000 brackets
-        raise BadInput(f"{place}: {error}") from error
+        raise BadInput(place, error, "write it as TOML") from error
 
 
 def from_data(data: Mapping[str, Any], registry: Registry, place: str) -> Recipe:
@@ -169,7 +169,7 @@ def from_data(data: Mapping[str, Any], registry: Registry, place: str) -> Recipe
         where = ".".join(str(part) for part in first["loc"])
         known = ", ".join(Stage.model_fields) if where.startswith("stage") else ", ".join(Recipe.model_fields)
         hint = f"known: {known}" if first["type"] == "extra_forbidden" else first["msg"].lower()
-        raise BadInput(f"{place}: {where}: {hint}") from error
+        raise BadInput(f"{place}: {where}", hint, "") from error
 
 
 def names(home: Path | None = None) -> dict[str, Path]:
@@ -191,11 +191,11 @@ def load(name: str, registry: Registry) -> Recipe:
     if path is None or not path.is_file():
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(known)}, or give a .toml file"
-        raise BadInput(f"no recipe {name!r}; {hint}")
+        raise BadInput("", f"no recipe {name!r}", hint)
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise BadInput(
-            f"{path.name}: no UTF-8 text ({error.reason} at byte {error.start}); save it as UTF-8"
+            path.name, f"no UTF-8 text ({error.reason} at byte {error.start})", "save it as UTF-8"
         ) from error
     return parse(text, registry, str(path.name))

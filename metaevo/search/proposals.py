@@ -15,7 +15,7 @@ from typing import Any
 
 from metaevo.artifacts.fingerprint import fingerprint
 from metaevo.engines.process import Child
-from metaevo.errors import KINDS, EngineError
+from metaevo.errors import from_frame
 from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.trials import TrialRecord, often_failed, study_rows
 from metaevo.modules.registry import Registry
@@ -57,7 +57,7 @@ class Sampler:
         self.child.send(request)
         frame = self.child.receive(DEADLINE_S)
         if "ok" not in frame:
-            raise KINDS.get(frame["error"], EngineError)(frame["text"])
+            raise from_frame(frame)
         return dict(frame["ok"])
 
     def close(self) -> None:

@@ -58,7 +58,7 @@ def admit(
     """
     if (slot, kind) not in FORMS:
         known = ", ".join(f"{place}.{name}" for place, name in FORMS)
-        raise BadInput(f"no kernel of kind {kind!r} in slot {slot!r}; there are {known}")
+        raise BadInput("", f"no kernel of kind {kind!r} in slot {slot!r}", f"there are {known}")
     bench = Bench(Code(slot, kind, NAME, source), sandbox)
     try:
         numbers = _examined(bench, samples or fresh(source), shown)
@@ -129,7 +129,7 @@ def admitted(code: Code, admission: Admission, proposer: str, **more: object) ->
         BadInput: It was not accepted.
     """
     if not admission.accepted:
-        raise BadInput(f"{code.label} was not admitted: {admission.sentence}")
+        raise BadInput("", f"{code.label} was not admitted: {admission.sentence}", "")
     facts = {"name": code.name, "slot": code.slot, "kind": code.kind, "source": code.source, "proposer": proposer}
     found = {"tier": admission.tier, "numbers": dict(admission.numbers)}
     return Generated.model_validate(facts | found | more)

@@ -72,11 +72,12 @@ class Elite:
     def __post_init__(self) -> None:
         said = f"kernel {self.candidate.id}"
         if self.candidate.kind not in CONTRACTS:
-            raise BadInput(f"{said}: kind = {self.candidate.kind!r}: want one of {', '.join(CONTRACTS)}")
+            raise BadInput(f"{said}: kind", "", f"want one of {', '.join(CONTRACTS)}", given=repr(self.candidate.kind))
         if not math.isfinite(self.quality) or not (math.isfinite(self.noise) and self.noise >= 0):
-            raise BadInput(f"{said}: quality {self.quality} ± {self.noise}: want finite numbers, the error at least 0")
+            found = f"quality {self.quality} ± {self.noise}"
+            raise BadInput(f"{said}: {found}", "", "want finite numbers, the error at least 0")
         if not all(0 <= number <= 1 for number in self.behaviour):
-            raise BadInput(f"{said}: behaviour = {self.behaviour}: want numbers from 0 to 1")
+            raise BadInput(f"{said}: behaviour", "", "want numbers from 0 to 1", given=self.behaviour)
 
     @property
     def cell(self) -> Cell:
@@ -148,7 +149,7 @@ class Archive:
                 elite: Elite = adapter(Elite).validate_python(row)
             except ValueError as error:
                 first = str(error).replace("\n", " ")[:200]
-                raise BadInput(f"archive row {number}: {first}; leave the row out") from None
+                raise BadInput(f"archive row {number}", first, "leave the row out") from None
             if elite.candidate.tree is not None:
                 from_json(elite.candidate.tree)
             old = elites.get(elite.cell)

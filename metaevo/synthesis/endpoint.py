@@ -51,14 +51,14 @@ class Endpoint:
         try:
             parts, port = urlsplit(self.url), urlsplit(self.url).port
         except ValueError as error:
-            raise BadInput(f"proposer.use: {error}; write https://host/v1") from None
+            raise BadInput("proposer.use", error, "write https://host/v1") from None
         host = parts.hostname or ""
         if parts.scheme not in ("http", "https") or not host or port == 0 or parts.query or parts.fragment:
-            raise BadInput(f"proposer.use = {self.url[:100]!r}: no address; write https://host/v1")
+            raise BadInput("proposer.use", "no address", "write https://host/v1", given=repr(self.url[:100]))
         if parts.username is not None or parts.password is not None:
-            raise BadInput("proposer.use: an address with a password in it; name the secret in proposer.key")
+            raise BadInput("proposer.use", "an address with a password in it", "name the secret in proposer.key")
         if self.key is not None and self.overheard:
-            raise BadInput(f"proposer.use: the key would travel to {host} in the clear; use https")
+            raise BadInput("proposer.use", f"the key would travel to {host} in the clear", "use https")
 
     @property
     def overheard(self) -> bool:

@@ -18,7 +18,9 @@ def proposed(tree: Tree, parents: tuple[Elite, ...] = ()) -> Candidate:
     text = source(form)
     saw = any(parent.candidate.saw_rows for parent in parents)
     named = tuple(parent.candidate.id for parent in parents)
-    return Candidate(form.op, text, tokens(text), "grammar", to_json(form), named, saw)
+    return Candidate(
+        kind=form.op, source=text, size=tokens(text), by="grammar", tree=to_json(form), parents=named, saw_rows=saw
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -83,7 +83,7 @@ class Synthesis:
             return ()
         home = self.host.registry.home
         if home is None:
-            raise BadInput("search.kernels: there is no home to write modules into; set it to 0")
+            raise BadInput("search.kernels", "there is no home to write modules into", "set it to 0")
         archive = archive_of(self.host.ledger, self.host.store, self.host.registry, self.cycle)
         known, samples = known_ids(self.host.ledger, self.cycle), self._samples()
         for position in range(EACH * self.rules.kernels):

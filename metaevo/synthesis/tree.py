@@ -100,30 +100,33 @@ def from_json(value: Json) -> Tree:
     def read(item: Json, depth: int) -> Tree:
         nodes[0] += 1
         if nodes[0] > NODES_MOST or depth > DEPTH_MOST:
-            raise BadInput(f"kernel tree: more than {NODES_MOST} nodes or {DEPTH_MOST} deep; write a smaller one")
+            raise BadInput("kernel tree", f"more than {NODES_MOST} nodes or {DEPTH_MOST} deep", "write a smaller one")
         if not isinstance(item, list) or len(item) < 2 or not isinstance(item[0], str):
-            raise BadInput(f"kernel tree: {str(item)[:60]!r} is no node; write [op, value, kid, ...]")
+            raise BadInput("kernel tree", f"{str(item)[:60]!r} is no node", "write [op, value, kid, ...]")
         return Tree(item[0], item[1], tuple(read(kid, depth + 1) for kid in item[2:]))
 
     tree = read(value, 1)
     if tree.op not in ROOTS:
-        raise BadInput(f"kernel tree: {tree.op[:40]!r} is no kind of kernel; one of {', '.join(sorted(ROOTS))}")
+        raise BadInput("kernel tree", f"{tree.op[:40]!r} is no kind of kernel", f"one of {', '.join(sorted(ROOTS))}")
     _checked(tree, CONTRACTS[tree.op].fields)
     return tree
 
 
 def _checked(tree: Tree, fields: Mapping[str, Field]) -> None:
     if not _sound(tree, fields):
-        raise BadInput(f"kernel tree: {tree.op[:40]!r} with {str(tree.value)[:40]!r} means nothing in this kind")
+        said = f"{tree.op[:40]!r} with {str(tree.value)[:40]!r} means nothing in this kind"
+        raise BadInput("kernel tree", said, "take a word of its grammar")
     wanted = operands(tree)
     if len(tree.kids) != len(wanted):
-        raise BadInput(f"kernel tree: {tree.op!r} has {len(tree.kids)} operands, wants {len(wanted)}")
+        raise BadInput("kernel tree", f"{tree.op!r} has {len(tree.kids)} operands, wants {len(wanted)}", "give so many")
     for kid, want in zip(tree.kids, wanted, strict=True):
         if kid.op in ROOTS:
-            raise BadInput(f"kernel tree: {kid.op!r} stands below the top")
+            raise BadInput("kernel tree", f"{kid.op!r} stands below the top", "a kind of kernel is only the root")
         _checked(kid, fields)
         if gives(kid, fields) is not want:
-            raise BadInput(f"kernel tree: {kid.op!r} under {tree.op!r} is no {want}")
+            raise BadInput(
+                "kernel tree", f"{kid.op!r} under {tree.op!r} is no {want}", f"put what gives a {want} there"
+            )
 
 
 def _sound(tree: Tree, fields: Mapping[str, Field]) -> bool:

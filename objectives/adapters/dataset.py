@@ -34,10 +34,10 @@ def load(name: str, options: Mapping[str, Any], folder: Path) -> Program:
         BadEnvironment: The file is missing or a line is broken; the message names the file, the line and the fault.
     """
     if "path" not in options:
-        raise BadEnvironment(f'environments.{name}: use = "dataset" needs path = "FILE.jsonl"')
+        raise BadEnvironment(f"environments.{name}", 'use = "dataset" needs path = "FILE.jsonl"')
     path = folder / str(options["path"])
     if not path.is_file():
-        raise BadEnvironment(f"environments.{name}.path = {str(options['path'])!r}: no file {path}")
+        raise BadEnvironment(f"environments.{name}.path", f"no file {path}", given=repr(str(options["path"])))
     columns = {key: str(options.get(key, key)) for key in ("prompt", "answer", "level")}
     kind = str(options.get("reward", "exact"))
     reward = _reward(name, kind, options)
@@ -62,47 +62,45 @@ def _rows(name: str, path: Path, columns: Mapping[str, str], kind: str) -> list[
         if not line.strip():
             continue
         if len(line) > MOST_BYTES:
-            raise BadEnvironment(f"{at}: {len(line)} bytes on one line, at most {MOST_BYTES}")
+            raise BadEnvironment(at, f"{len(line)} bytes on one line, at most {MOST_BYTES}")
         try:
             data = json.loads(line)
         except (ValueError, RecursionError) as error:
-            raise BadEnvironment(f"{at}: no JSON ({error})") from error
+            raise BadEnvironment(at, f"no JSON ({error})") from error
         rows.append(_row(at, data, columns, kind))
         text = identity(rows[-1])
         first = seen.setdefault(text, (number, rows[-1]["answer"]))
         if first[1] != rows[-1]["answer"]:
-            raise BadEnvironment(f"{at}: the same prompt as line {first[0]} with another answer")
+            raise BadEnvironment(at, f"the same prompt as line {first[0]} with another answer")
     if not rows:
-        raise BadEnvironment(f"environments.{name}: {path} holds no rows")
+        raise BadEnvironment(f"environments.{name}", f"{path} holds no rows")
     if len(seen) == 1 and len(rows) > 1:
-        raise BadEnvironment(f"environments.{name}: {path} asks the same question in all {len(rows)} lines")
+        raise BadEnvironment(f"environments.{name}", f"{path} asks the same question in all {len(rows)} lines")
     return rows
 
 
 def _row(at: str, data: Any, columns: Mapping[str, str], kind: str) -> Row:
     if not isinstance(data, dict):
-        raise BadEnvironment(f"{at}: want an object with {columns['prompt']} and {columns['answer']}, got {data!r:.80}")
+        raise BadEnvironment(at, f"want an object with {columns['prompt']} and {columns['answer']}, got {data!r:.80}")
     if not data.get(columns["prompt"]):
-        raise BadEnvironment(f"{at}: no {columns['prompt']!r}; columns are {', '.join(data) or 'none'}")
+        raise BadEnvironment(at, f"no {columns['prompt']!r}", f"columns are {', '.join(data) or 'none'}")
     if columns["answer"] not in data:
-        raise BadEnvironment(f"{at}: no {columns['answer']!r}; columns are {', '.join(data)}")
+        raise BadEnvironment(at, f"no {columns['answer']!r}", f"columns are {', '.join(data)}")
     row = {"prompt": data[columns["prompt"]], "answer": data[columns["answer"]]}
     try:
         empty = not identity(row)
         (own_answer(row) or "").encode()
     except BadEnvironment as error:
-        raise BadEnvironment(f"{at}: {error}") from error
+        raise error.inside(at) from error
     except UnicodeEncodeError as error:
-        raise BadEnvironment(f"{at}: {columns['answer']} holds half a character ({error.reason})") from error
+        raise BadEnvironment(at, f"{columns['answer']} holds half a character ({error.reason})") from error
     if empty:
-        raise BadEnvironment(f"{at}: no {columns['prompt']!r}, only white space")
+        raise BadEnvironment(at, f"no {columns['prompt']!r}, only white space")
     if kind == "numeric" and _as_number(row["answer"]) is None:
-        raise BadEnvironment(
-            f'{at}: reward = "numeric" needs a number as {columns["answer"]}, got {row["answer"]!r:.80}'
-        )
+        raise BadEnvironment(at, f'reward = "numeric" needs a number as {columns["answer"]}, got {row["answer"]!r:.80}')
     level = data.get(columns["level"], 1)
     if isinstance(level, bool) or not isinstance(level, int) or level < 0:
-        raise BadEnvironment(f"{at}: {columns['level']} must be a whole number, got {level!r}")
+        raise BadEnvironment(at, f"{columns['level']} must be a whole number, got {level!r}")
     return row | {"level": level}
 
 
@@ -114,11 +112,11 @@ def _reward(name: str, kind: str, options: Mapping[str, Any]) -> Callable[..., f
     if kind == "judge":
         return lambda _completion, **_row: None
     if kind != "regex":
-        raise BadEnvironment(f"environments.{name}.reward = {kind!r}: want exact, numeric, regex or judge")
+        raise BadEnvironment(f"environments.{name}.reward", "", "want exact, numeric, regex or judge", given=repr(kind))
     try:
         pattern = re.compile(str(options["pattern"]))
     except (KeyError, re.error) as error:
-        raise BadEnvironment(f'environments.{name}.pattern: reward = "regex" needs a valid one ({error})') from error
+        raise BadEnvironment(f"environments.{name}.pattern", f'reward = "regex" needs a valid one ({error})') from error
 
     def _matched(completion: str, answer: Any, **_row: Any) -> float:
         found = pattern.search(completion)

@@ -63,9 +63,9 @@ STRIDE = 10_000_000
 
 def _refuse_broken(name: str, dataset: str, known: Collection[str]) -> None:
     if dataset in BROKEN:
-        raise BadEnvironment(f"environments.{name}: reasoning_gym:{dataset} is refused: {BROKEN[dataset]}")
+        raise BadEnvironment(f"environments.{name}", f"reasoning_gym:{dataset} is refused: {BROKEN[dataset]}")
     if dataset not in known:
-        raise BadEnvironment(f"environments.{name}: reasoning_gym has no data set {dataset!r}")
+        raise BadEnvironment(f"environments.{name}", f"reasoning_gym has no data set {dataset!r}")
 
 
 def load(name: str, dataset: str) -> Program:

@@ -36,7 +36,7 @@ def check_(home: Home) -> ConfigCheck:
     from services.later import refused
 
     config = home.config()
-    problems = list(refused(config, home.text))
+    problems = [str(error) for error in refused(config, home.text)]
     if problems:  # nothing starts with these: what else the file names is looked at once they are gone
         named = tuple(sorted(config.environments))
         return ConfigCheck(file=str(home.config_path), environments=named, later=tuple(problems), ok=False)

@@ -50,7 +50,7 @@ def edit(
 
     given = {"target": target, "weight": weight, "why": why}
     if all(value is None for value in given.values()):
-        raise BadInput(f"goals edit {name}: nothing to change; give --target, --weight or --why")
+        raise BadInput(f"goals edit {name}", "nothing to change", "give --target, --weight or --why")
     return edited(home, name, {key: value for key, value in given.items() if value is not None}, new=False)
 
 

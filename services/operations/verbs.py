@@ -24,7 +24,7 @@ def schema(
         return [_verb(name, made.scope, inspect.getdoc(made.call) or "") for name, made in known.items()]
     asked = " ".join(verb)
     if asked not in known:
-        raise BadInput(f"schema {asked}: no such verb; `metaevo schema` lists them")
+        raise BadInput(f"schema {asked}", "no such verb", "`metaevo schema` lists them")
     return form.schema(known[asked].result)
 
 

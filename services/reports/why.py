@@ -45,7 +45,7 @@ def why_generation(home: Home, which: str | None) -> Why | WhyBase:
             return _base(row)
         cycle = queries.cycle(ledger, row.cycle)
         if cycle is None or row.verdict is None:
-            raise BadInput(f"{row.id} was never examined: it is an intermediate of cycle {row.cycle}")
+            raise BadInput("", f"{row.id} was never examined: it is an intermediate of cycle {row.cycle}", "")
         found = _why(home, ledger, row, row.parent, cycle, Verdict.from_data(row.verdict))
         return replace(found, lines=tuple(lines_of(found)))
     finally:
@@ -58,8 +58,9 @@ def _latest(ledger: Ledger) -> str:
         return candidate
     ended = queries.newest_closed(ledger)
     if not ended:
-        raise BadInput("nothing was decided yet; start with `metaevo run`")
-    raise BadInput(f"no generation was examined yet: cycle {ended[0].number} ended with none, {ended[0].why}")
+        raise BadInput("", "nothing was decided yet", "start with `metaevo run`")
+    said = f"cycle {ended[0].number} ended with none, {ended[0].why}"
+    raise BadInput("", f"no generation was examined yet: {said}", "")
 
 
 def _base(row: GenerationOrigin) -> WhyBase:

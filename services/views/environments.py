@@ -56,7 +56,7 @@ def _described(environment: Environment, use: str) -> UsedEnvironment:
 def checked(name: str, home: Home | None, items: int) -> EnvironmentAudit:
     """Return the audit of one environment, the model's score where there is a home, and what could be proven."""
     if not 1 <= items <= 4096:
-        raise BadInput(f"--items {items}: want 1 to 4096")
+        raise BadInput("--items", "", "want 1 to 4096", given=items)
     source = _source(name, home)
     with _tier(home) as handle:
         environment, found, doors = _audited(source, handle, name, items)
@@ -90,14 +90,14 @@ def _audited(
             must_answer(handle)
         tasks = _tasks(pool, environment, items)
         if not tasks:
-            raise BadInput(f"environment {name}: no task falls into the train split; it needs more rows")
+            raise BadInput(f"environment {name}", "no task falls into the train split", "it needs more rows")
 
         def grade(which: str, batch: Sequence[Item]) -> list[float | None]:
             return [graded.score for graded in pool.grade(which, batch)]
 
         return environment, audit(environment, tasks, grade), pool.closed_doors
     except BadEnvironment as error:
-        raise BadInput(str(error)) from error
+        raise BadInput.of(error) from error
     finally:
         pool.close()
 

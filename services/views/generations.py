@@ -25,7 +25,7 @@ def page(home: Home, last: int, before: str | None, *, tree: bool = False) -> li
         BadInput: A page of less than one was asked for, or ``before`` is no generation.
     """
     if last < 1:
-        raise BadInput(f"--last {last}: want at least 1")
+        raise BadInput("--last", "", "want at least 1", given=last)
     ledger = home.ledger()
     try:
         return [_listed(found, tree) for found in generation_page(ledger, last, before)]
@@ -99,7 +99,7 @@ def verified(home: Home, row: GenerationRecord) -> None:
         BadInput: It was never published.
     """
     if not row.parts:
-        raise BadInput(f"generation {row.id} was never published")
+        raise BadInput("", f"generation {row.id} was never published", "name one of `metaevo generations`")
     store = home.store()
     for digest in row.parts.values():
         store.tree(digest)

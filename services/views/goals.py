@@ -43,7 +43,7 @@ def goals_now(home: Home, *, tree: bool = False) -> Goals:
             goals = tuple(_goal(goal, environments, scores, rules, tree) for goal in wishes.wanted)
             protected = tuple(_protected(rule, scores) for rule in wishes.rules(environments))
         except BadGoals as error:
-            raise BadInput(f"metaevo.toml: {error}") from error
+            raise BadInput.of(error).inside("metaevo.toml") from error
     return Goals(goals=goals, protected=protected, protects_nothing=wishes.protects_nothing)
 
 
@@ -117,7 +117,7 @@ def edited(home: Home, name: str, values: dict[str, Any], *, new: bool) -> Edite
     goals = document.setdefault("goals", tomlkit.table(is_super_table=True))
     if new == (name in goals):
         known = ", ".join(goals) or "none"
-        raise BadInput(f"goals.{name}: {'is there already' if new else 'no such goal'}; goals: {known}")
+        raise BadInput(f"goals.{name}", "is there already" if new else "no such goal", f"goals: {known}")
     if new:
         goals[name] = tomlkit.table()
     for key, value in values.items():
@@ -130,7 +130,7 @@ def removed(home: Home, name: str) -> EditedGoal:
     document = tomlkit.parse(home.text)
     goals = document.get("goals", {})
     if name not in goals:
-        raise BadInput(f"goals.{name}: no such goal; goals: {', '.join(goals) or 'none'}")
+        raise BadInput(f"goals.{name}", "no such goal", f"goals: {', '.join(goals) or 'none'}")
     goals.remove(name)
     return _written(home, tomlkit.dumps(document), name)
 

@@ -25,7 +25,9 @@ def built(home: Home | None, host: str | None, image: Path | None, base: str, de
     """
     name, mark, digest = base.partition("@sha256:")
     if base and (not name or not mark or len(digest) != 64):
-        raise BadInput(f"--base {base}: name it by digest: {name.split(':')[0] or 'NAME'}@sha256:… (64 hex digits)")
+        raise BadInput(
+            "--base", "", f"name it by digest: {name.split(':')[0] or 'NAME'}@sha256:… (64 hex digits)", given=base
+        )
     where = place(home, host, image)
     missing = [] if base else _missing()
     return _built(where, missing, base, debian)
@@ -44,7 +46,7 @@ def _built(where: Place, missing: list[str], base: str, debian: tuple[str, str])
     try:
         daemon = Daemon(where.address, request_s=BUILD_S)
     except SandboxError as error:
-        missing = [*missing, f"a daemon: {_plain(error)}; {START}"]
+        missing = [*missing, f"a daemon: {error.plain}; {START}"]
         raise SandboxUnavailable(f"sandbox build: needs {', '.join(missing)}") from error
     with closing(daemon):
         if missing:
@@ -57,7 +59,7 @@ def _built(where: Place, missing: list[str], base: str, debian: tuple[str, str])
             else:
                 lock = images.build_from_debian(daemon, where.image, suite=debian[0], mirror=debian[1])
         except SandboxError as error:
-            raise SandboxUnavailable(f"sandbox build: {_plain(error)}; nothing was pinned") from error
+            raise SandboxUnavailable(f"sandbox build: {error.plain}; nothing was pinned") from error
     return PinnedImage(
         image=lock.image,
         source=lock.source,
@@ -66,10 +68,6 @@ def _built(where: Place, missing: list[str], base: str, debian: tuple[str, str])
         lock=str(where.image / images.LOCK),
         host=where.address.url,
     )
-
-
-def _plain(error: SandboxError) -> str:
-    return str(error).removeprefix("sandbox build: ").removeprefix("sandbox: ")
 
 
 def _say(text: str) -> None:

@@ -28,7 +28,7 @@ def asked(home: Home, prompt: str, which: str, refine: int) -> ModelAnswer:
     from services.app import opened
 
     if not 0 <= refine <= 16:
-        raise BadInput(f"--refine {refine}: want 0 to 16 rounds")
+        raise BadInput("--refine", "", "want 0 to 16 rounds", given=refine)
     with opened(home, engines=1, measures=False) as app:
         generation = app.host.lineage.get(which)
         if refine:
@@ -61,7 +61,7 @@ def evaluated(home: Home, which: str, items: int) -> ModelScores:
     from services.app import opened
 
     if not 1 <= items <= 4096:
-        raise BadInput(f"--items {items}: want 1 to 4096")
+        raise BadInput("--items", "", "want 1 to 4096", given=items)
     with opened(home, engines=1) as app:
         generation = app.host.lineage.get(which)
         cells = [cell for environment in app.host.environments.values() for cell in environment.cells]
@@ -92,7 +92,7 @@ def exported(home: Home, which: str, folder: Path) -> ExportedModel:
     from services.views.generations import generation_detail
 
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise BadInput(f"{folder}: is not empty; give a new folder")
+        raise BadInput(folder, "is not empty", "give a new folder")
     with opened(home, engines=1, measures=False) as app, beside(folder) as aside:
         generation = app.host.lineage.get(which)
         app.host.engine.export(generation, str(aside))
@@ -120,7 +120,7 @@ def beside(folder: Path) -> Iterator[Path]:
         yield aside
         aside.replace(folder.resolve())
     except OSError as error:
-        raise BadInput(f"{folder}: cannot be written ({error.strerror}); choose another place") from error
+        raise BadInput(folder, f"cannot be written ({error.strerror})", "choose another place") from error
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 

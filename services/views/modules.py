@@ -28,7 +28,7 @@ def listed(home: Home | None, slot: str | None = None) -> list[Line]:
     """Return a row for every module; one that does not load or breaks a law says why."""
     registry = Registry(home.path if home else None)
     if slot is not None and slot not in SLOTS:
-        raise BadInput(f"--slot {slot!r}: slots are {', '.join(SLOTS)}")
+        raise BadInput("--slot", "", f"slots are {', '.join(SLOTS)}", given=f"{slot!r}")
     lawless = unlawful(registry)
     rows: list[Line] = []
     for name_of_slot in (slot,) if slot else SLOTS:
@@ -91,9 +91,9 @@ def detail(home: Home | None, which: str) -> ModuleDetail | GeneratedDetail:
         known = sorted({known for s in SLOTS for known in registry.names(s)})
         close = difflib.get_close_matches(which, known, n=1)
         hint = f"did you mean {close[0]!r}?" if close else "`metaevo modules list` names them"
-        raise BadInput(f"modules show: no module {which!r}; {hint}")
+        raise BadInput("modules show", f"no module {which!r}", hint)
     if len(slots) > 1:
-        raise BadInput(f"{which!r} is in several slots: {', '.join(f'{s}.{which}' for s in slots)}; name one")
+        raise BadInput(f"{which!r} is in several slots", f"{', '.join(f'{s}.{which}' for s in slots)}", "name one")
     module = registry.get(slots[0], name if dot else which, "modules show")
     line, knobs = _line(registry, module), tuple(_knob(module, name_) for name_ in module.space)
     if made is not None:

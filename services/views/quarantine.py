@@ -25,10 +25,10 @@ def found(home: Home, which: str) -> Generated:
     paths = [path for s in slots if (path := generated_files.paths(home.path, s).get(name)) is not None]
     if not paths:
         known = ", ".join(made.label for made in generated_files.every(home.path)) or "none"
-        raise BadInput(f"no generated module {which!r}; there are {known}")
+        raise BadInput("", f"no generated module {which!r}", f"there are {known}")
     if len(paths) > 1:
         each = ", ".join(f"{path.parent.parent.name}.{name}" for path in paths)
-        raise BadInput(f"{which!r} is in several slots: {each}; name one")
+        raise BadInput(f"{which!r} is in several slots", each, "name one")
     return generated_files.peek(paths[0])
 
 
@@ -62,7 +62,7 @@ def quarantined(home: Home, which: str, reason: str) -> QuarantinedModule:
         BadInput: No reason was given, or there is no such module.
     """
     if not reason.strip():
-        raise BadInput("--reason: say why; it is kept and shown")
+        raise BadInput("--reason", "say why", "it is kept and shown")
     with home.held():
         made = found(home, which)
         marked, champion = _line_marked(home, made, reason) if home.founded else ([], None)

@@ -87,7 +87,7 @@ def ran(home: Home, name: str, cells: str | None, fidelity: float) -> RecipeRun:
     from services.app import opened
 
     if not 0 < fidelity <= 1:
-        raise BadInput(f"--fidelity {fidelity}: want more than 0, at most 1")
+        raise BadInput("--fidelity", "", "want more than 0, at most 1", given=fidelity)
     known = Registry(home.path)
     trial.refuse_lawless(schema.load(name, known), known)
     asked: list[Objective] = []
@@ -117,7 +117,7 @@ def _run(app: "App", recipe: schema.Recipe, asked: Objective | None, fidelity: f
     try:
         return evolution.try_recipe(recipe, asked, fidelity)
     except LookupError as error:
-        raise BadInput(f"recipes run: {error.args[0]}; name what it shall raise with --cells") from error
+        raise BadInput("recipes run", error.args[0], "name what it shall raise with --cells") from error
     finally:
         evolution.sampler.close()
 
@@ -126,11 +126,11 @@ def _objective(environments: Mapping[str, Environment], cells: str) -> Objective
     try:
         wanted = tuple(sorted(Cell.parse(cell.strip()) for cell in cells.split(",")))
     except ValueError as error:
-        raise BadInput(f"--cells {cells!r}: {error}") from error
+        raise BadInput("--cells", error, "", given=repr(cells)) from error
     for cell in wanted:
         environment = environments.get(cell.environment)
         if environment is None or cell.level not in environment.levels:
-            raise BadInput(f"--cells {cell}: no such cell; environments: {', '.join(environments)}")
+            raise BadInput("--cells", "no such cell", f"environments: {', '.join(environments)}", given=cell)
     first = environments[wanted[0].environment]
     made = Objective(first.ability, Direction(first.direction), wanted, "asked for by --cells", "operator")
     return replace(made, cells=wanted)

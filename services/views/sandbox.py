@@ -45,7 +45,7 @@ def place(home: Home | None, host: str | None, image: Path | None) -> Place:
     try:
         return Place(folder, address_of(folder, table), image or folder / table.image)
     except Refused as error:
-        raise BadInput(str(error)) from error
+        raise BadInput("", error, "") from error
 
 
 def checked(home: Home | None, host: str | None = None, image: Path | None = None) -> list[Tier]:
@@ -82,7 +82,7 @@ def _containers(where: Place, runtime: str, *, prove: bool = True) -> Tier:
         with closing(Daemon(where.address)) as daemon:
             checks = [_check("daemon", True, where.address.url), *_there(daemon, where, runtime)]
     except SandboxError as error:
-        return _row(backend, [_check("daemon", False, f"{str(error).removeprefix('sandbox: ')}; {START}")])
+        return _row(backend, [_check("daemon", False, f"{error.plain}; {START}")])
     if not prove or not all(check.ok for check in checks):
         return _row(backend, checks)
     return _row(backend, checks + _opened(where, runtime))
@@ -97,7 +97,7 @@ def _there(daemon: "Daemon", where: Place, runtime: str) -> list[LimitCheck]:
         lock = _lock(where)
         daemon.must_have(lock.image, runtime if found else have[0])
     except Refused as error:
-        return [*checks, _check("image", False, str(error).removeprefix("sandbox: "))]
+        return [*checks, _check("image", False, error.plain)]
     return [*checks, _check("image", True, f"{lock.image} ({lock.source})")]
 
 

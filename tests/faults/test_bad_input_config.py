@@ -121,12 +121,12 @@ def test_a_secret_in_the_wrong_place_is_refused_and_not_repeated(tmp_path: Path,
 CONTRADICTIONS = {
     "a goal that is forbidden": (
         '[goals.a]\nraise = "sorting"\n[forbid]\nabilities = ["other"]',
-        "goals.a.raise = 'sorting' contradicts forbid.abilities: other; drop one",
+        "goals.a.raise = 'sorting': contradicts forbid.abilities: other; drop one",
     ),
     "a goal on what is only measured": ("train = false\n[goals.a]\nraise = 'sorting'", "train = false"),
     "a target below the floor": (
         '[goals.a]\nraise = "sorting"\ntarget = 0.5\n[protect]\nsorting = { floor = 0.9 }',
-        "goals.a.target = 0.5 lies below protect.sorting.floor = 0.9",
+        "goals.a.target = 0.5: lies below protect.sorting.floor = 0.9",
     ),
     "a direction nothing measures": (
         '[goals.a]\nraise = "sorting"\ndirection = "safety"',
@@ -134,7 +134,7 @@ CONTRADICTIONS = {
     ),
     "protecting nothing and something": (
         '[protect]\n"*" = false\nsorting = { margin = 0.1 }',
-        'protect."*" = false protects nothing, but protect.sorting is set; drop one',
+        'protect."*" = false: protects nothing, but protect.sorting is set; drop one',
     ),
     "a margin and a floor": (
         "[protect]\nsorting = { margin = 0.1, floor = 0.5 }",
@@ -153,7 +153,7 @@ CONTRADICTIONS = {
     "a misspelt rule": ('[objective]\nrule = "learning_progres"', "objective.rule", "did you mean 'learning_progress'"),
     "replay data that is forbidden": (
         '[data]\nreplay = ["a.jsonl"]\n[forbid]\ndata = ["*.jsonl"]',
-        "data.replay = 'a.jsonl' contradicts forbid.data; drop one",
+        "data.replay = 'a.jsonl': contradicts forbid.data; drop one",
     ),
     "replay data that is not there": ('[data]\nreplay = ["a.jsonl"]', "data.replay = 'a.jsonl': no such file"),
     "a system prompt that is not there": (

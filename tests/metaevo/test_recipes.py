@@ -122,10 +122,10 @@ def test_a_recipe_needs_a_stage(data: dict[str, Any]) -> None:
 
 def test_an_online_update_takes_tasks_and_feedback_only() -> None:
     online = BODY.replace("supervised_finetune", "policy_gradient")
-    with pytest.raises(BadInput, match="update 'policy_gradient' is online: drop solutions and refinement"):
+    with pytest.raises(BadInput, match="update 'policy_gradient' is online; drop solutions and refinement"):
         parse(online, REGISTRY, "x")
     bare = '{head}[stage.update]\nuse = "policy_gradient"\n'.format(head='name = "x"\n[[stage]]\n')
-    with pytest.raises(BadInput, match="update 'policy_gradient' is online: add the feedback that rewards it"):
+    with pytest.raises(BadInput, match="update 'policy_gradient' is online; add the feedback that rewards it"):
         parse(bare, REGISTRY, "x")
 
 

@@ -96,8 +96,8 @@ def test_forbidden_abilities_are_no_objective() -> None:
 @pytest.mark.parametrize(
     ("goal", "forbid", "sentence"),
     [
-        (Goal("g", "math"), {"abilities": ("math",)}, r"goals\.g\.raise = 'math' contradicts forbid\.abilities: math"),
-        (Goal("g", "carry"), {"abilities": ("math",)}, r"'carry' contradicts forbid\.abilities: math; drop one"),
+        (Goal("g", "math"), {"abilities": ("math",)}, r"goals\.g\.raise = 'math': contradicts forbid\.abilities: math"),
+        (Goal("g", "carry"), {"abilities": ("math",)}, r"'carry': contradicts forbid\.abilities: math; drop one"),
         (Goal("g", "refusals", Direction.SAFETY), {}, r"environment refusals has train = false, it is only measured"),
         (Goal("g", "math", Direction.SAFETY), {}, r"goals\.g\.direction = 'safety': math is measured for performance"),
         (Goal("g"), {"methods": ("self_reward",)}, r"forbid\.methods: no recipe or module 'self_reward'; did you mean"),
@@ -140,13 +140,13 @@ def test_protections_that_cannot_be_kept_are_refused_by_name(line: Protection, s
 def test_protecting_nothing_and_something_is_a_contradiction() -> None:
     line = Protection("math", margin=0.02)
     refused(
-        r'protect\."\*" = false protects nothing, but protect\.math is set; drop one', protect=(line,), nothing=True
+        r'protect\."\*" = false: protects nothing, but protect\.math is set; drop one', protect=(line,), nothing=True
     )
 
 
 def test_a_target_below_the_floor_is_a_contradiction() -> None:
     goal, line = Goal("g", "math", target=0.7), Protection("math", floor=0.9)
-    refused(r"goals\.g\.target = 0\.7 lies below protect\.math\.floor = 0\.9", goal, protect=(line,))
+    refused(r"goals\.g\.target = 0\.7: lies below protect\.math\.floor = 0\.9", goal, protect=(line,))
     assert checked(Goal("g", "math", target=0.95), protect=(line,))
 
 

@@ -139,7 +139,7 @@ def test_a_limit_that_is_not_kept_is_refused_by_its_name(home: Home, monkeypatch
 
 def test_a_daemon_that_answers_no_more_is_told_as_infrastructure(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     def away(*_: object) -> Sandbox:
-        raise Unavailable("sandbox: the daemon is gone")
+        raise Unavailable("sandbox", "the daemon is gone")
 
     monkeypatch.setattr(sandboxes, "_containers", away)
     with sandboxed(home.path, home.config()) as handle:

@@ -30,7 +30,7 @@ class Daemon:
     def must_have(self, image: str, runtime: str) -> None:
         assert runtime == "runc"
         if image != "sha256:1234":
-            raise Refused("sandbox: no image in this daemon; build it: metaevo sandbox build")
+            raise Refused("sandbox", "no image in this daemon; build it: metaevo sandbox build")
 
     def close(self) -> None:
         self.closed = True
@@ -153,7 +153,7 @@ def test_build_tells_the_pinned_id_and_where_it_is(tmp_path: Path, monkeypatch: 
 
 def test_a_build_that_fails_pins_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: object) -> Lock:
-        raise Refused("sandbox: no Python in the image")
+        raise Refused("sandbox", "no Python in the image")
 
     monkeypatch.setattr("sandbox.daemon.Daemon", Daemon)
     monkeypatch.setattr("sandbox.images.from_registry", fails)

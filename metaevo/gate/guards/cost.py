@@ -42,7 +42,14 @@ def cost(exam: Exam, candidate: Generation, parent: Generation, tasks: Tasks) ->
 def _majority(exam: Exam, parent: Generation, tasks: Tasks, samples: int) -> tuple[Attempt, ...]:
     """Return the parent's majority answer of several samples to every task."""
     host = exam.host
-    how = Sampling(samples, 0.7, 1.0, max(host.max_tokens(task.environment) for task in tasks), (), exam.at.cycle)
+    how = Sampling(
+        n=samples,
+        temperature=0.7,
+        top_p=1.0,
+        max_tokens=max(host.max_tokens(task.environment) for task in tasks),
+        stop=(),
+        seed=exam.at.cycle,
+    )
     made_P_k = exam.engine.sample(parent, [with_system(host, task.prompt) for task in tasks], how)
     best = [min(Counter(m.text for m in made).items(), key=lambda item: (-item[1], item[0]))[0] for made in made_P_k]
     return tuple(

@@ -53,7 +53,7 @@ def apply(
             return Migrated(found, to, "")
         if not OLDEST <= found < to:
             known = f"schema {found}, this metaevo knows {VERSION}"
-            raise BadInput(f"{database.name}: {known}; use the metaevo that wrote this home")
+            raise BadInput(database.name, known, "use the metaevo that wrote this home")
         if isinstance(database, SqliteFile):
             backup = copy_file(database.path, to, on_point)
         else:
@@ -94,5 +94,5 @@ def _transaction(database: SqliteFile | Postgres) -> Iterator[Connection]:
 def _version(connection: Connection, database: SqliteFile | Postgres) -> int:
     value = connection.execute(text("select value from meta where key = 'schema'")).scalar()
     if not str(value).isdecimal():
-        raise BadInput(f"{database.name}: schema {value}, this metaevo knows {VERSION}; it is not a ledger")
+        raise BadInput(database.name, f"schema {value}, this metaevo knows {VERSION}", "it is not a ledger")
     return int(str(value))

@@ -50,7 +50,15 @@ def _revised(rows: list[Experience], policy: Policy, prompts: Prompts, temperatu
         before = tuple(replace(turn, trained=False) for turn in row.attempt.solution.turns)
         spent = int(row.feedback[-1].signals.get("tokens", 0)) + critique.tokens
         said = Turn("user", row.feedback[-1].critique, policy.id, trained=False, tokens=spent)
-        turn = Turn("assistant", text.text, policy.id, True, text.tokens, text.logprob, text.finish)
+        turn = Turn(
+            "assistant",
+            text.text,
+            by=policy.id,
+            trained=True,
+            tokens=text.tokens,
+            logprob=text.logprob,
+            finish=text.finish,
+        )
         solution = solved((*before, said, turn))
         feedback = criticised(prompts, critique)
         attempt = replace(row.attempt, solution=solution)

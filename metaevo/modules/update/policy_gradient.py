@@ -33,5 +33,14 @@ def policy_gradient(
     from metaevo.learning import online
 
     learner = weights.load(spec=spec)
-    settings = online.Settings(lr, steps, prompts, group, temperature, beta, scale, rng.getrandbits(31))
+    settings = online.Settings(
+        lr=lr,
+        steps=steps,
+        prompts=prompts,
+        group=group,
+        temperature=temperature,
+        beta=beta,
+        scale=scale,
+        seed=rng.getrandbits(31),
+    )
     return weights.publish(online.run(learner, tasks, weights, spec, settings))
