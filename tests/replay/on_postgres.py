@@ -89,6 +89,7 @@ def ask_the_rest(place: Postgres) -> None:
     kept = open_ledger(place, read_only=True)
     cycle = cycles.next_number(kept) - 1
     queries.newest_step(kept, cycle)
+    queries.newest_journalled(kept)
     list(cycles.objectives(kept))
     epochs.newest_epoch(kept)
     trials.promoted_other_than(kept, [("update.supervised_finetune",)])
