@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
-from typing import Any
 
 from metaevo.engines.grader import Item
 from metaevo.engines.protocol import Engine, Sampling
@@ -213,8 +212,3 @@ def admitted(host: Host, table: TaskTable, tasks: Tasks) -> tuple[Tasks, int]:
 
 def _item(task: Task, completion: str) -> Item:
     return (task.origin, task.level, task.text, completion)
-
-
-def effect_names(effects: Mapping[str, type]) -> dict[str, Any]:
-    """Return the effects' type names by parameter, for marks and listings."""
-    return {name: kind.__name__ for name, kind in effects.items()}
