@@ -23,7 +23,7 @@ from metaevo.recipes.schema import Recipe
 from metaevo.search.installed import Installed, procedure
 from metaevo.search.score import feasible
 from metaevo.search.skeletons import Skeleton
-from metaevo.search.space import Evidence, Params, chosen_in, default_params, space
+from metaevo.search.space import Params, TrialEvidence, chosen_in, default_params, space
 from objectives.statistics import rank_correlation
 
 WINDOW = 128
@@ -71,7 +71,7 @@ class Study:
 
     name: str
     choices: Mapping[str, Skeleton]
-    rows: tuple[Evidence, ...]
+    rows: tuple[TrialEvidence, ...]
     registry: Registry
 
     def proposal(self, sampler: Sampler, number: int, total: int, seed: int, chosen: Sequence[str]) -> Params:
@@ -180,7 +180,7 @@ def study(ledger: Ledger, name: str, choices: Mapping[str, Skeleton], registry: 
     return Study(name, kept or dict(choices), tuple(evidence(row) for row in rows), registry)
 
 
-def evidence(row: TrialRecord) -> Evidence:
+def evidence(row: TrialRecord) -> TrialEvidence:
     """Return a trial as Optuna sees it."""
     return {"params": row.params, "score": row.score, "constraints": row.constraints, "fidelity": row.fidelity}
 

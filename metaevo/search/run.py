@@ -26,7 +26,7 @@ from metaevo.search.proposals import Sampler, Study, drawn_at_random, promised, 
 from metaevo.search.record import record
 from metaevo.search.score import PARENT, REFERENCE, SHARE, changed, feasible, rank, scored
 from metaevo.search.skeletons import Skeleton
-from metaevo.search.space import Evidence, Params, chosen_in, with_knobs
+from metaevo.search.space import Params, TrialEvidence, chosen_in, with_knobs
 from metaevo.trial import Ground
 from metaevo.types import Generation, Trial, TrialEnd
 from objectives.types import Direction, Report, Split
@@ -301,7 +301,7 @@ class Search:
         made = with_knobs(skeleton.recipe, params, self.host.registry).filled(self.host.registry)
         return made if skeleton.preset else made.model_copy(update={"name": f"proposed_{made.hash[:6]}"})
 
-    def _evidence(self, made: Trial, params: Params) -> Evidence | None:
+    def _evidence(self, made: Trial, params: Params) -> TrialEvidence | None:
         if made.ending is TrialEnd.INFRASTRUCTURE:
             return None
         return {"params": params, "score": made.score, "constraints": dict(made.constraints), "fidelity": made.fidelity}

@@ -17,19 +17,19 @@ from metaevo.errors import EngineDied
 if TYPE_CHECKING:  # this process stays small: it needs Optuna and nothing of ours
     import optuna
 
-    from metaevo.search.space import Evidence, Params, Space
+    from metaevo.search.space import Params, Space, TrialEvidence
 
 
-class Request(TypedDict):
+class Asked(TypedDict):
     """A seed, how many trials are drawn before the evidence counts, the evidence, and what may be tried."""
 
     seed: int
     startup: int
-    rows: "list[Evidence]"
+    rows: "list[TrialEvidence]"
     spaces: "dict[str, Space]"
 
 
-def propose(request: Request) -> "Params":
+def propose(request: Asked) -> "Params":
     """Return the parameters of the next trial: {"skeleton": id, "slot.module.knob": value, ...}."""
     import optuna
 

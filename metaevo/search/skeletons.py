@@ -186,7 +186,7 @@ def _other(stage: Stage) -> Iterator[Stage]:
 
 
 @dataclass(frozen=True, slots=True)
-class Learner:
+class LearningPart:
     """How a preset learns, whatever its data."""
 
     samples_itself: bool
@@ -195,9 +195,9 @@ class Learner:
     update: Step
 
 
-def _learner(stage: Stage, installed: Installed) -> Learner:
+def _learner(stage: Stage, installed: Installed) -> LearningPart:
     replay = tuple(step for step in stage.refinement if has(installed, "refinement", step, Trait.REPLAYS))
-    return Learner(stage.solutions is None, replay, stage.stability, stage.update)
+    return LearningPart(stage.solutions is None, replay, stage.stability, stage.update)
 
 
 def _recombinations(presets: Sequence[Recipe], installed: Installed) -> Iterator[Recipe]:

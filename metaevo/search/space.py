@@ -12,7 +12,7 @@ Params: TypeAlias = dict[str, Value]
 """A trial's parameters: its ``skeleton``, then knobs as ``slot.module.knob``."""
 
 
-class Evidence(TypedDict):
+class TrialEvidence(TypedDict):
     """A trial as later searches and Optuna see it; plain, for another process."""
 
     params: Params
@@ -99,4 +99,4 @@ def default_params(recipe: Recipe, modules: Modules) -> Params:
     return found
 
 
-__all__ = ["Evidence", "Knob", "Params", "Range", "Space", "chosen_in", "default_params", "space", "with_knobs"]
+__all__ = ["Knob", "Params", "Range", "Space", "TrialEvidence", "chosen_in", "default_params", "space", "with_knobs"]
