@@ -31,6 +31,7 @@ CONFIG = (
     .replace("trials = 2", "trials = 1")
     .replace("0.05", "0.2")
     .replace("levels = [4, 5]", "levels = [4, 5, 6, 7]")
+    .replace("levels = [4, 5]", "levels = [4, 5, 6, 7]")
     + '[fixed]\nrecipe = "adapter"\n'
 )
 ADAPTER = small.PLAIN.replace('"plain"', '"adapter"').replace(
