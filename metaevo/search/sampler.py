@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # this process stays small: it needs Optuna and nothing of ou
     from metaevo.search.space import Params, Space, TrialEvidence
 
 
-class Asked(TypedDict):
+class NextTrial(TypedDict):
     """A seed, how many trials are drawn before the evidence counts, the evidence, and what may be tried."""
 
     seed: int
@@ -29,7 +29,7 @@ class Asked(TypedDict):
     spaces: "dict[str, Space]"
 
 
-def propose(request: Asked) -> "Params":
+def propose(request: NextTrial) -> "Params":
     """Return the parameters of the next trial: {"skeleton": id, "slot.module.knob": value, ...}."""
     import optuna
 
