@@ -107,6 +107,7 @@ KINDS: dict[str, type[MetaevoError]] = {
     kind.__name__: kind
     for kind in (
         BadInput,
+        Busy,
         ModuleFailed,
         NothingToLearn,
         StoreError,
@@ -118,7 +119,7 @@ KINDS: dict[str, type[MetaevoError]] = {
         NotFinite,
     )
 }
-"""The errors that may cross from an engine's process, by name."""
+"""The errors that may cross from a child process, by name."""
 
 
 def to_frame(error: MetaevoError) -> dict[str, object]:

@@ -82,8 +82,8 @@ class Home:
         url = secrets.value_of(table.url, self.path, where)
         try:
             return Postgres(url)
-        except ValueError as error:
-            raise BadInput(where, error, "") from None  # the address is a secret, and so is what was tried with it
+        except BadInput as error:
+            raise error.at(where) from None  # the address is a secret, and so is what was tried with it
 
     def ledger(self, *, read_only: bool = True, create: bool = False) -> "Ledger":
         """Return the ledger. One that an older metaevo wrote is migrated first; who writes holds the home already.

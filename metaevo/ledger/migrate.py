@@ -10,11 +10,10 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from metaevo.errors import KINDS, Busy, MetaevoError, StoreError
+from metaevo.errors import StoreError, from_frame
 from metaevo.ledger.postgres import Postgres
 
 CHILD = "metaevo.ledger.migrations"
-ERRORS: dict[str, type[MetaevoError]] = KINDS | {"Busy": Busy}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +54,6 @@ def migrate(place: Path | Postgres, home: Path) -> Migrated | None:
         last = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
         raise StoreError(f"the migration of the ledger ended early ({last[:300]}); start it again") from error
     if "error" in answer:
-        raise ERRORS.get(answer["kind"], StoreError)(answer["error"])
+        raise from_frame(answer)
     made = Migrated(answer["found"], answer["now"], answer["backup"])
     return made if made.found != made.now else None

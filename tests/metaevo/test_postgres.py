@@ -10,7 +10,6 @@ import pytest
 from sqlalchemy import create_engine, make_url
 
 from metaevo.errors import BadInput, Busy, StoreError, Unwritable
-from metaevo.ledger import postgres as database
 from metaevo.ledger.ledger import Ledger, forget, is_ledger, open_ledger
 from metaevo.ledger.postgres import Postgres
 from metaevo.ledger.tables import EventRow, Meta
@@ -176,4 +175,4 @@ def test_without_psycopg_the_extra_is_named(tmp_path: Path) -> None:
         "except Exception as error: print(type(error).__name__, error)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == f"BadInput {database.EXTRA}"
+    assert done.stdout.strip() == "BadInput ledger.url: PostgreSQL needs psycopg; pip install 'metaevo[postgres]'"

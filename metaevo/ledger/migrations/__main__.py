@@ -5,7 +5,7 @@ import sys
 
 from sqlalchemy.exc import DatabaseError, OperationalError
 
-from metaevo.errors import MetaevoError, StoreError, Unwritable
+from metaevo.errors import MetaevoError, StoreError, Unwritable, to_frame
 from metaevo.ledger.migrations.apply import apply, place_of
 
 
@@ -21,7 +21,7 @@ def main() -> None:
             kind = Unwritable if isinstance(error, OperationalError) else StoreError
             raise kind(f"the ledger cannot be migrated: {said}; it is as it was") from error
     except MetaevoError as error:
-        sys.stdout.write(json.dumps({"error": str(error), "kind": type(error).__name__}) + "\n")
+        sys.stdout.write(json.dumps(to_frame(error)) + "\n")
         return
     sys.stdout.write(json.dumps({"found": done.found, "now": done.now, "backup": done.backup}) + "\n")
 
