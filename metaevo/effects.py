@@ -84,7 +84,7 @@ class Reference(Protocol):
 class Prompts(Protocol):
     """The base model's dialect for critique, refine, rationalize and pose (`metaevo/prompts`)."""
 
-    def ask(self, kind: str, **fields: Any) -> Messages:
+    def ask(self, kind: str, **fields: object) -> Messages:
         """Return the prompt of this kind with its fields filled in."""
 
     def judge(self, critique: str) -> tuple[float | None, bool | None]:
@@ -111,7 +111,7 @@ class Archive(Protocol):
 class Fitness(Protocol):
     """How good a set of weights is on dev items; for consolidation modules, inside the engine."""
 
-    def __call__(self, model: Any) -> Mapping[str, float]:
+    def __call__(self, model: object) -> Mapping[str, float]:
         """Return ``{"gain": mean over the objective's dev items, "kept": mean over the protected ones}``."""
 
 
@@ -158,7 +158,7 @@ class Weights(Protocol):
         ``generation`` defaults to the one this round starts from (the stage's ``start``).
         """
 
-    def publish(self, model: Any) -> Generation:
+    def publish(self, model: object) -> Generation:
         """Write the weights, hashed and probed, and return the new generation.
 
         Raises:

@@ -203,19 +203,19 @@ def from_module(name: str, module: ModuleType, version: str) -> Program:
     )
 
 
-def _number(value: Any) -> bool:
+def _number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _whole(value: Any) -> bool:
+def _whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _levels(value: Any) -> bool:
+def _levels(value: object) -> bool:
     return isinstance(value, Sequence) and len(value) > 0 and all(_whole(level) for level in value)
 
 
-def _mistakes(value: Any) -> bool:
+def _mistakes(value: object) -> bool:
     return isinstance(value, Mapping) and all(isinstance(k, str) and callable(v) for k, v in value.items())
 
 
@@ -243,7 +243,7 @@ def _constants(name: str, module: ModuleType) -> dict[str, Any]:
     return said
 
 
-def _checked_rows(name: str, rows: Any) -> tuple[Row, ...]:
+def _checked_rows(name: str, rows: object) -> tuple[Row, ...]:
     if not isinstance(rows, list | tuple) or not rows:
         raise BadEnvironment(f"environment {name}", "rows must be a list with at least one dict")
     for index, row in enumerate(rows):

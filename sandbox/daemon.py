@@ -64,7 +64,7 @@ class Daemon:
         """Close every connection."""
         self._stack.close()
 
-    def ask(self, what: str, call: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    def ask(self, what: str, call: Callable[..., T], *args: object, **kwargs: object) -> T:
         """Return what a request of the client gave.
 
         Raises:
@@ -147,7 +147,7 @@ class Daemon:
             if error.status_code not in GONE:
                 raise Unavailable("sandbox", f"remove: {str(error)[:300]}") from None
 
-    def ask_raw(self, what: str, call: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+    def ask_raw(self, what: str, call: Callable[..., T], *args: object, **kwargs: object) -> T:
         """Return what a request gave; the daemon's own refusals pass, transport failures are `Unavailable`."""
         import docker.errors
 

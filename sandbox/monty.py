@@ -135,7 +135,7 @@ class Monty:
             return self._failed(error, log, time.monotonic() - begun, wall_s)
         return self._answered(said, kernel, len(rows), log, time.monotonic() - begun)
 
-    def _answered(self, said: Any, kernel: Kernel, count: int, log: Log, seconds: float) -> Result:
+    def _answered(self, said: object, kernel: Kernel, count: int, log: Log, seconds: float) -> Result:
         shown = frame.shown(log.text)
         if not isinstance(said, str):
             return Result(Verdict.PROTOCOL_VIOLATION, note="the reply is no text", log=shown, seconds=seconds)

@@ -167,14 +167,14 @@ class Policy:
         return said
 
 
-def same(found: Any, wanted: Any) -> bool:
+def same(found: object, wanted: object) -> bool:
     """Return whether two settings are equal where the order of a list says nothing."""
     if isinstance(found, list) and isinstance(wanted, list):
         return sorted(map(repr, found)) == sorted(map(repr, wanted))
     return bool(found == wanted)
 
 
-def empty(value: Any) -> bool:
+def empty(value: object) -> bool:
     """Return whether a setting is off: empty, zero, false, or a table of such."""
     if isinstance(value, dict):
         return all(empty(inner) for inner in value.values())

@@ -152,7 +152,7 @@ def _called(operation: Operation, home: Path | None, given: dict[str, Any]) -> A
     return operation.call(here, **given)
 
 
-def _print(operation: Operation, data: Any, as_json: bool) -> None:
+def _print(operation: Operation, data: object, as_json: bool) -> None:
     from services.show import SHOWN
 
     if as_json or operation.key not in SHOWN:

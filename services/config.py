@@ -78,7 +78,7 @@ def _parts(dotted: str) -> list[str]:
     return [part.strip("\"'") for part in re.findall(r"""\"[^\"]*\"|'[^']*'|[A-Za-z0-9_-]+""", dotted)]
 
 
-def _is_branch(part: Any) -> bool:
+def _is_branch(part: object) -> bool:
     """Return whether a location part is pydantic's name for a union's branch, not a key of the file."""
     return isinstance(part, str) and (part.startswith(("literal[", "ProtectTable", "function-")) or part == "tuple")
 
@@ -121,7 +121,7 @@ def _known(place: list[Any]) -> list[str]:
     return []
 
 
-def _table(kind: Any) -> Any:
+def _table(kind: object) -> Any:
     """Return the table class inside an annotation such as ``dict[str, T]`` or ``T | None``."""
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         return kind

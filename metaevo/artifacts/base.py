@@ -111,7 +111,7 @@ def _json(path: Path, place: str) -> dict[str, Any]:
     return table
 
 
-def _asks_for_code(table: Any) -> bool:
+def _asks_for_code(table: object) -> bool:
     """Return whether ``auto_map`` stands anywhere: parts of a model (text, vision) have tables of their own."""
     left = [table]
     while left:

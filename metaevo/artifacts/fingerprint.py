@@ -9,7 +9,7 @@ from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 
-def fingerprint(*parts: Any) -> str:
+def fingerprint(*parts: object) -> str:
     """Return a short hash of the parts' canonical JSON: keys and sets sorted, dataclasses and models as their fields.
 
     Raises:
@@ -22,11 +22,11 @@ def fingerprint(*parts: Any) -> str:
         raise TypeError(f"no canonical form for a fingerprint: {error}") from error
 
 
-def _canonical(value: Any) -> str:
+def _canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     """Return what stands for a value that JSON does not know; what it holds is asked for again by itself."""
     if isinstance(value, set | frozenset):
         return sorted(_canonical(part) for part in value)

@@ -128,9 +128,9 @@ class EngineClient:
                 self.child.send({"answer": ask(frame["ask"], frame["payload"])})
 
 
-def _completions(data: Any) -> list[Completion]:
+def _completions(data: object) -> list[Completion]:
     return adapter(list[Completion]).validate_python(data)
 
 
-def _completions_2(data: Any) -> list[list[Completion]]:
+def _completions_2(data: object) -> list[list[Completion]]:
     return adapter(list[list[Completion]]).validate_python(data)

@@ -182,7 +182,7 @@ class GraderWorker:
         return [canonical(messages(row["prompt"])) for row in program.rows or ()]
 
 
-def _tried(call: Callable[..., Any], *given: Any, **named: Any) -> Any:
+def _tried(call: Callable[..., Any], *given: object, **named: object) -> Any:
     """Return what an environment's own helper says, None where it raises: it only names and reads."""
     try:
         return call(*given, **named)

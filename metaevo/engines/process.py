@@ -67,7 +67,7 @@ class Child:
         os.close(theirs)
         self._rest = b""
 
-    def send(self, message: Any) -> None:
+    def send(self, message: object) -> None:
         """Write one frame.
 
         Raises:

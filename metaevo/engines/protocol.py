@@ -20,7 +20,7 @@ LIMIT = 1 << 30
 """Bytes a frame may have: beyond this the peer has lost its place."""
 
 
-def send(stream: BinaryIO, message: Any) -> None:
+def send(stream: BinaryIO, message: object) -> None:
     """Write one frame."""
     body = to_json(message)
     stream.write(struct.pack(">I", len(body)) + body)

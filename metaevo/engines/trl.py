@@ -91,7 +91,7 @@ class DevFitness:
     def __init__(self, models: Transformers, ask: Ask, job: Job) -> None:
         self._models, self._ask, self._job = models, ask, job
 
-    def __call__(self, model: Any) -> Mapping[str, float]:
+    def __call__(self, model: object) -> Mapping[str, float]:
         """Return {"gain", "kept"} of these weights on the trial's dev items."""
         tasks = self._ask("dev_tasks", None)
         prompts = adapter(list[tuple[Message, ...]]).validate_python(tasks)

@@ -44,7 +44,7 @@ def run(learner: Learner, tasks: Tasks, weights: Weights, spec: TrainSpec, how: 
         [{"prompt": [{"role": m.role, "content": m.content} for m in t.prompt], "task": t.id} for t in fitting]
     )
 
-    def reward(completions: list[Any], task: list[str], **_: Any) -> list[float | None]:
+    def reward(completions: list[Any], task: list[str], **_: object) -> list[float | None]:
         texts = [completion[0]["content"] for completion in completions]
         attempts = tuple(
             Attempt(by_id[id_], answered(Completion(text, 0), "online", number))

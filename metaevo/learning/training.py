@@ -110,7 +110,7 @@ def _trainable(model: Any) -> dict[str, torch.Tensor]:
     return {name: w.detach().to("cpu", copy=True) for name, w in model.named_parameters() if w.requires_grad}
 
 
-def trainable_again(model: Any) -> Any:
+def trainable_again(model: object) -> Any:
     """Return the model without TRL's frozen reference adapter, its own one trainable again."""
     if isinstance(model, PeftModel):
         if "ref" in model.peft_config:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from sqlalchemy import Connection, Engine, Insert, TableClause, inspect
 from sqlalchemy.exc import DatabaseError, OperationalError
@@ -111,7 +110,7 @@ class Ledger:
             finally:
                 self._writing = False
 
-    def event(self, code: str, sentence: str, cycle: int | None = None, **data: Any) -> None:
+    def event(self, code: str, sentence: str, cycle: int | None = None, **data: object) -> None:
         """Append one event."""
         with self.write() as session:
             session.add(EventRow(code=code, sentence=sentence, data=data, cycle=cycle, at=self.now()))

@@ -89,7 +89,7 @@ class Lineage:
                 connection.execute(insert(GENERATION).values(row | {"answer": []}))
             return [known[place] for place in range(places)]
 
-    def publish(self, made: Generation, *, manifest: str, recipe: str | None = None, **facts: Any) -> None:
+    def publish(self, made: Generation, *, manifest: str, recipe: str | None = None, **facts: object) -> None:
         """Write what a reserved id became. Publishing the same thing twice changes nothing.
 
         Raises:

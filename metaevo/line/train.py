@@ -127,7 +127,7 @@ class StageFeedback:
     def __init__(self, line: Line, stage: Stage | None, at: At) -> None:
         self.line, self.stage, self.at = line, stage, at
 
-    def __call__(self, what: str, payload: Any) -> Any:
+    def __call__(self, what: str, payload: object) -> Any:
         """Return the judged experiences for a batch of attempts."""
         if what != "feedback" or self.stage is None:
             raise MetaevoError(f"the update asked for {what!r}, which it cannot have")

@@ -117,7 +117,7 @@ class Worker:
             Random: Random(job.seed),
         }
 
-    def _ask(self, what: str, payload: Any) -> Any:
+    def _ask(self, what: str, payload: object) -> Any:
         send(self.out, {"ask": what, "payload": payload})
         return receive(self.into)["answer"]
 

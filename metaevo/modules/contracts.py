@@ -116,11 +116,11 @@ class _SmallExam:
     def answer(self, generation: Generation, tasks: Any) -> Any:
         return tuple(testing.attempt("42", task) for task in tasks)
 
-    def grade(self, generation: Generation, attempts: Any) -> Report:
+    def grade(self, generation: Generation, attempts: object) -> Report:
         return Report(generation.id, Split.PROBE, ())
 
 
-def _runs(module: Module, batch: Any) -> Any:
+def _runs(module: Module, batch: object) -> Any:
     return module.call(batch, **effects_for(module), **module.knobs().model_dump())
 
 

@@ -155,7 +155,7 @@ def _traits(at: str, said: object) -> frozenset[Trait]:
     return frozenset(known[name] for name in names)
 
 
-def _knob(at: str, parameter: inspect.Parameter, hint: Any) -> tuple[Any, Knob | tuple[Any, ...]]:
+def _knob(at: str, parameter: inspect.Parameter, hint: object) -> tuple[Any, Knob | tuple[Any, ...]]:
     if parameter.default is inspect.Parameter.empty:
         raise ModuleFailed(f"{at}: knob {parameter.name!r} needs a default (or is no known effect: {hint!r})")
     if hint is bool:

@@ -6,7 +6,6 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from metaevo.errors import BadInput
 from objectives.types import Message, Messages
@@ -23,7 +22,7 @@ class Dialect:
     tables: Mapping[str, Mapping[str, str]]
     digest: str
 
-    def ask(self, kind: str, **fields: Any) -> Messages:
+    def ask(self, kind: str, **fields: object) -> Messages:
         """Return the prompt of this kind with its fields filled in.
 
         Raises:

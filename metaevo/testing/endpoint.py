@@ -62,7 +62,7 @@ class ScriptedEndpoint:
             def do_POST(self) -> None:
                 outer._answer(self)
 
-            def log_message(self, format: str, *args: Any) -> None:
+            def log_message(self, format: str, *args: object) -> None:
                 """Say nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -79,7 +79,7 @@ def _rows(name: str, path: Path, columns: Mapping[str, str], kind: str) -> list[
     return rows
 
 
-def _row(at: str, data: Any, columns: Mapping[str, str], kind: str) -> Row:
+def _row(at: str, data: object, columns: Mapping[str, str], kind: str) -> Row:
     if not isinstance(data, dict):
         raise BadEnvironment(at, f"want an object with {columns['prompt']} and {columns['answer']}, got {data!r:.80}")
     if not data.get(columns["prompt"]):
@@ -118,24 +118,24 @@ def _reward(name: str, kind: str, options: Mapping[str, Any]) -> Callable[..., f
     except (KeyError, re.error) as error:
         raise BadEnvironment(f"environments.{name}.pattern", f'reward = "regex" needs a valid one ({error})') from error
 
-    def _matched(completion: str, answer: Any, **_row: Any) -> float:
+    def _matched(completion: str, answer: object, **_row: object) -> float:
         found = pattern.search(completion)
         return float(found is not None and _fold(found.group(found.lastindex or 0)) == _fold(str(answer)))
 
     return _matched
 
 
-def _exact(completion: str, answer: Any, **_row: Any) -> float:
+def _exact(completion: str, answer: object, **_row: object) -> float:
     return float(_fold(completion) == _fold(answer if isinstance(answer, str) else json.dumps(answer, sort_keys=True)))
 
 
-def _numeric(completion: str, answer: Any, **_row: Any) -> float:
+def _numeric(completion: str, answer: object, **_row: object) -> float:
     found, right = NUMBER.findall(completion.replace(",", "")), _as_number(answer)
     near = bool(found) and right is not None and math.isclose(float(found[-1]), right, rel_tol=1e-9, abs_tol=1e-6)
     return float(near)
 
 
-def _as_number(answer: Any) -> float | None:
+def _as_number(answer: object) -> float | None:
     """Return an answer's number, None where it is none (or too large to be compared)."""
     text = str(answer).replace(",", "").strip()
     value = float(text) if NUMBER.fullmatch(text) else math.inf

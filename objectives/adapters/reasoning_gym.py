@@ -94,7 +94,7 @@ def load(name: str, dataset: str) -> Program:
         entry = next(item for item in map(items(seed, level).__getitem__, count(index)) if fits(item["answer"]))
         return {"prompt": entry["question"], "answer": entry["answer"], "level": level, "entry": entry}
 
-    def reward(completion: str, entry: Any, level: int, **_row: Any) -> float:
+    def reward(completion: str, entry: object, level: int, **_row: object) -> float:
         answer = final(completion)
         return float(fits(answer) and items(1, level).score_answer(answer, entry) >= 0.99)
 

@@ -112,7 +112,7 @@ def examples(random: Random, chain: Chain, count: int) -> list[Any]:
     raise OverflowError(f"{words_of(chain)}: no small examples")
 
 
-def _small(chain: Chain, x: Any) -> bool:
+def _small(chain: Chain, x: object) -> bool:
     try:
         result(chain, x)
     except OverflowError:
@@ -148,7 +148,7 @@ def _shorter(chain: Chain) -> list[Chain]:
     return [chain[:i] + chain[j:] for i, j in spans if chain[i].takes == chain[j - 1].gives]
 
 
-def shown(chain: Chain, x: Any) -> str:
+def shown(chain: Chain, x: object) -> str:
     """Return one example as the prompt writes it."""
     return f"{json.dumps(x)} -> {json.dumps(result(chain, x))}"
 
@@ -172,7 +172,7 @@ def passes(words: str, completion: str, run: Run) -> float:
     return float(ran.values is not None and json.dumps(list(ran.values)) == json.dumps(wanted))
 
 
-def row_of(chain: Chain, system: str, user: str, **more: Any) -> dict[str, Any]:
+def row_of(chain: Chain, system: str, user: str, **more: object) -> dict[str, Any]:
     """Return a row: what is asked, the program that answers it, and the chain's words for the reward."""
     prompt = [{"role": "system", "content": system}, {"role": "user", "content": user}]
     return {"prompt": prompt, "answer": code_of(chain), "level": level_of(chain), "words": words_of(chain), **more}
@@ -187,11 +187,11 @@ def different(chain: Chain, other: Chain, inputs: Sequence[Any]) -> list[Any]:
     return [x for x in inputs if json.dumps(result(chain, x)) != json.dumps(result(other, x))]
 
 
-def forgets_the_last_step(words: str, **row: Any) -> str:
+def forgets_the_last_step(words: str, **row: object) -> str:
     """Return the program of all steps but the last: a mistake."""
     return code_of((chain_of(words) or ())[:-1])
 
 
-def returns_the_example(prompt: list[dict[str, str]], **row: Any) -> str:
+def returns_the_example(prompt: list[dict[str, str]], **row: object) -> str:
     """Return a program that gives the first example's result whatever comes in: a mistake."""
     return "def f(x): return " + prompt[-1]["content"].split(" | ")[1].partition(" -> ")[2]

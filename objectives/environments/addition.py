@@ -25,7 +25,7 @@ def make(seed: int, index: int, level: int) -> dict[str, Any]:
     return _row(str(low + int(draw.random() * (high - low)))[::-1], str(low + int(draw.random() * (high - low)))[::-1])
 
 
-def reward(completion: str, answer: str, **row: Any) -> float:
+def reward(completion: str, answer: str, **row: object) -> float:
     """Return 1.0 for the right digits, white space around them aside."""
     return float(completion.strip() == answer)
 
@@ -53,21 +53,21 @@ def _operands(prompt: list[dict[str, str]]) -> list[str]:
     return prompt[-1]["content"].removeprefix("add ").split("+")
 
 
-def _drops_the_carry(prompt: list[dict[str, str]], **row: Any) -> str:
+def _drops_the_carry(prompt: list[dict[str, str]], **row: object) -> str:
     left, right = _operands(prompt)
     return "".join(str((int(a) + int(b)) % 10) for a, b in zip(left, right, strict=True))
 
 
-def _forgets_the_last_carry(answer: str, level: int, **row: Any) -> str:
+def _forgets_the_last_carry(answer: str, level: int, **row: object) -> str:
     return answer[:level]
 
 
-def _reads_most_significant_first(prompt: list[dict[str, str]], **row: Any) -> str:
+def _reads_most_significant_first(prompt: list[dict[str, str]], **row: object) -> str:
     left, right = _operands(prompt)
     return str(int(left) + int(right))
 
 
-def _writes_most_significant_first(answer: str, **row: Any) -> str:
+def _writes_most_significant_first(answer: str, **row: object) -> str:
     return answer[::-1]
 
 

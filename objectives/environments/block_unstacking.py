@@ -25,7 +25,7 @@ def make(seed: int, index: int, level: int) -> dict[str, Any]:
     return _row("".join(tower), tower[1 + int(draw.random() * (level + 1))])
 
 
-def reward(completion: str, answer: str, **row: Any) -> float:
+def reward(completion: str, answer: str, **row: object) -> float:
     """Return 1.0 for the right plan, white space around it aside."""
     return float(completion.strip() == answer)
 
@@ -46,19 +46,19 @@ def _row(tower: str, goal: str) -> dict[str, Any]:
     }
 
 
-def _stops_one_block_early(answer: str, **row: Any) -> str:
+def _stops_one_block_early(answer: str, **row: object) -> str:
     return answer[:-1]
 
 
-def _forgets_the_capital(answer: str, **row: Any) -> str:
+def _forgets_the_capital(answer: str, **row: object) -> str:
     return answer.lower()
 
 
-def _takes_only_the_goal(answer: str, **row: Any) -> str:
+def _takes_only_the_goal(answer: str, **row: object) -> str:
     return answer[-1]
 
 
-def _unstacks_from_the_bottom(prompt: list[dict[str, str]], **row: Any) -> str:
+def _unstacks_from_the_bottom(prompt: list[dict[str, str]], **row: object) -> str:
     tower, goal = prompt[-1]["content"].removeprefix("blk ").split(":")
     return tower[: tower.index(goal) : -1] + goal.upper()
 

@@ -23,7 +23,7 @@ def make(seed: int, index: int, level: int) -> dict[str, Any]:
     return _row("".join(Random(f"{seed}/{index}/{level}").choices(ALPHABET, k=level + 2)))
 
 
-def reward(completion: str, answer: str, **row: Any) -> float:
+def reward(completion: str, answer: str, **row: object) -> float:
     """Return 1.0 for the right two letters, white space around them aside."""
     return float(completion.strip() == answer)
 
@@ -42,15 +42,15 @@ def _row(word: str) -> dict[str, Any]:
     }
 
 
-def _smallest_before_largest(answer: str, **row: Any) -> str:
+def _smallest_before_largest(answer: str, **row: object) -> str:
     return answer[::-1]
 
 
-def _largest_twice(answer: str, **row: Any) -> str:
+def _largest_twice(answer: str, **row: object) -> str:
     return answer[0] * 2
 
 
-def _first_and_last(prompt: list[dict[str, str]], **row: Any) -> str:
+def _first_and_last(prompt: list[dict[str, str]], **row: object) -> str:
     word = prompt[-1]["content"].removeprefix("max ")
     return word[0] + word[-1]
 

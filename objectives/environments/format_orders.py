@@ -26,7 +26,7 @@ def make(seed: int, index: int, level: int) -> dict[str, Any]:
     return _row("".join(orders), "".join(draw.choices("abcdefghij", k=3 if level <= 4 else 5)))
 
 
-def reward(completion: str, answer: str, **row: Any) -> float:
+def reward(completion: str, answer: str, **row: object) -> float:
     """Return 1.0 for the right word, capitals included, white space around it aside."""
     return float(completion.strip() == answer)
 
@@ -62,17 +62,17 @@ def _parts(prompt: list[dict[str, str]]) -> list[str]:
     return prompt[-1]["content"].removeprefix("fmt ").split(":")
 
 
-def _ignores_the_last_order(prompt: list[dict[str, str]], **row: Any) -> str:
+def _ignores_the_last_order(prompt: list[dict[str, str]], **row: object) -> str:
     orders, word = _parts(prompt)
     return _obey(orders[:-1], word)
 
 
-def _reads_right_to_left(prompt: list[dict[str, str]], **row: Any) -> str:
+def _reads_right_to_left(prompt: list[dict[str, str]], **row: object) -> str:
     orders, word = _parts(prompt)
     return _obey(orders[::-1], word)
 
 
-def _forgets_the_capitals(answer: str, **row: Any) -> str:
+def _forgets_the_capitals(answer: str, **row: object) -> str:
     return answer.lower()
 
 

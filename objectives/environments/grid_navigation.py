@@ -26,7 +26,7 @@ def make(seed: int, index: int, level: int) -> dict[str, Any]:
     return _row("".join(draw.choices(ALPHABET, k=2)), "".join(draw.choices("RLUD", k=level)))
 
 
-def reward(completion: str, answer: str, **row: Any) -> float:
+def reward(completion: str, answer: str, **row: object) -> float:
     """Return 1.0 for the right position, white space around it aside."""
     return float(completion.strip() == answer)
 
@@ -57,20 +57,20 @@ def _parts(prompt: list[dict[str, str]]) -> list[str]:
     return prompt[-1]["content"].split(" ")[1:]
 
 
-def _second_one_too_far(answer: str, **row: Any) -> str:
+def _second_one_too_far(answer: str, **row: object) -> str:
     return answer[0] + str((int(answer[1]) + 1) % 3)
 
 
-def _swaps_the_coordinates(answer: str, **row: Any) -> str:
+def _swaps_the_coordinates(answer: str, **row: object) -> str:
     return answer[::-1]
 
 
-def _forgets_the_last_move(prompt: list[dict[str, str]], **row: Any) -> str:
+def _forgets_the_last_move(prompt: list[dict[str, str]], **row: object) -> str:
     start, moves = _parts(prompt)
     return _walk(start, moves[:-1])
 
 
-def _walks_through_walls(prompt: list[dict[str, str]], **row: Any) -> str:
+def _walks_through_walls(prompt: list[dict[str, str]], **row: object) -> str:
     start, moves = _parts(prompt)
     column = int(start[0]) + moves.count("R") - moves.count("L")
     return f"{column % 3}{(int(start[1]) + moves.count('U') - moves.count('D')) % 3}"

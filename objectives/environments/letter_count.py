@@ -25,7 +25,7 @@ def make(seed: int, index: int, level: int) -> dict[str, Any]:
     return _row(letter, "".join(word))
 
 
-def reward(completion: str, answer: str, **row: Any) -> float:
+def reward(completion: str, answer: str, **row: object) -> float:
     """Return 1.0 for the right number, white space around it aside."""
     return float(completion.strip() == answer)
 
@@ -48,17 +48,17 @@ def _parts(prompt: list[dict[str, str]]) -> list[str]:
     return prompt[-1]["content"].split(" ")[1:]
 
 
-def _misses_the_last_letter(prompt: list[dict[str, str]], **row: Any) -> str:
+def _misses_the_last_letter(prompt: list[dict[str, str]], **row: object) -> str:
     letter, word = _parts(prompt)
     return str(word[:-1].count(letter))
 
 
-def _counts_a_run_once(prompt: list[dict[str, str]], **row: Any) -> str:
+def _counts_a_run_once(prompt: list[dict[str, str]], **row: object) -> str:
     letter, word = _parts(prompt)
     return str(sum(key == letter for key, _ in groupby(word)))
 
 
-def _counts_the_others(prompt: list[dict[str, str]], **row: Any) -> str:
+def _counts_the_others(prompt: list[dict[str, str]], **row: object) -> str:
     letter, word = _parts(prompt)
     return str(len(word) - word.count(letter))
 

@@ -24,7 +24,7 @@ def make(seed: int, index: int, level: int) -> dict[str, Any]:
     return _row("".join(Random(f"{seed}/{index}/{level}").choices("abcdefghij", k=level + 1)))
 
 
-def reward(completion: str, answer: str, **row: Any) -> float:
+def reward(completion: str, answer: str, **row: object) -> float:
     """Return 1.0 for the right letters, white space around them aside."""
     return float(completion.strip() == answer)
 
@@ -43,15 +43,15 @@ def _row(word: str) -> dict[str, Any]:
     }
 
 
-def _copies_the_input(prompt: list[dict[str, str]], **row: Any) -> str:
+def _copies_the_input(prompt: list[dict[str, str]], **row: object) -> str:
     return prompt[-1]["content"].removeprefix("nxt ")
 
 
-def _forgets_the_last_letter(answer: str, **row: Any) -> str:
+def _forgets_the_last_letter(answer: str, **row: object) -> str:
     return answer[:-1]
 
 
-def _shifts_only_the_first_letter(prompt: list[dict[str, str]], answer: str, **row: Any) -> str:
+def _shifts_only_the_first_letter(prompt: list[dict[str, str]], answer: str, **row: object) -> str:
     return answer[0] + prompt[-1]["content"].removeprefix("nxt ")[1:]
 
 

@@ -25,7 +25,7 @@ def make(seed: int, index: int, level: int) -> dict[str, Any]:
     return _row(Random(f"{seed}/{index}/{level}").choices(ALPHABET, k=level + 1))
 
 
-def reward(completion: str, answer: str, level: int, **row: Any) -> float:
+def reward(completion: str, answer: str, level: int, **row: object) -> float:
     """Return 1.0 where the last character is right and nothing but digits, at most one a number, comes before it."""
     text = completion.strip()
     return float(0 < len(text) <= level + 1 and set(text) <= set(ALPHABET) and text[-1] == answer)
@@ -51,19 +51,19 @@ def _digits(prompt: list[dict[str, str]]) -> list[int]:
     return [int(digit) for digit in prompt[-1]["content"].removeprefix("mod ").split("-")]
 
 
-def _copies_the_first_number(prompt: list[dict[str, str]], **row: Any) -> str:
+def _copies_the_first_number(prompt: list[dict[str, str]], **row: object) -> str:
     return str(_digits(prompt)[0])
 
 
-def _copies_the_last_number(prompt: list[dict[str, str]], **row: Any) -> str:
+def _copies_the_last_number(prompt: list[dict[str, str]], **row: object) -> str:
     return str(_digits(prompt)[-1])
 
 
-def _forgets_the_last_number(prompt: list[dict[str, str]], **row: Any) -> str:
+def _forgets_the_last_number(prompt: list[dict[str, str]], **row: object) -> str:
     return str(sum(_digits(prompt)[:-1]) % 10)
 
 
-def _subtracts(prompt: list[dict[str, str]], **row: Any) -> str:
+def _subtracts(prompt: list[dict[str, str]], **row: object) -> str:
     first, *others = _digits(prompt)
     return str((first - sum(others)) % 10)
 

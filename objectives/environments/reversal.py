@@ -19,7 +19,7 @@ def make(seed: int, index: int, level: int) -> dict[str, Any]:
     return _row("".join(Random(f"{seed}/{index}/{level}").choices(ALPHABET, k=level + 1)))
 
 
-def reward(completion: str, answer: str, **row: Any) -> float:
+def reward(completion: str, answer: str, **row: object) -> float:
     """Return 1.0 for the right letters, white space around them aside."""
     return float(completion.strip() == answer)
 
@@ -38,15 +38,15 @@ def _row(word: str) -> dict[str, Any]:
     }
 
 
-def _copies_the_input(answer: str, **row: Any) -> str:
+def _copies_the_input(answer: str, **row: object) -> str:
     return answer[::-1]
 
 
-def _forgets_the_last_letter(answer: str, **row: Any) -> str:
+def _forgets_the_last_letter(answer: str, **row: object) -> str:
     return answer[:-1]
 
 
-def _swaps_the_last_two(answer: str, **row: Any) -> str:
+def _swaps_the_last_two(answer: str, **row: object) -> str:
     return answer[:-2] + answer[:-3:-1]
 
 

@@ -22,7 +22,7 @@ def make(seed: int, index: int, level: int) -> dict[str, Any]:
     return _row("".join(Random(f"{seed}/{index}/{level}").choices(ALPHABET, k=level + 1)))
 
 
-def reward(completion: str, answer: str, **row: Any) -> float:
+def reward(completion: str, answer: str, **row: object) -> float:
     """Return 1.0 for the right letters, white space around them aside."""
     return float(completion.strip() == answer)
 
@@ -41,19 +41,19 @@ def _row(word: str) -> dict[str, Any]:
     }
 
 
-def _swaps_the_last_two(answer: str, **row: Any) -> str:
+def _swaps_the_last_two(answer: str, **row: object) -> str:
     return answer[:-2] + answer[:-3:-1]
 
 
-def _sorts_backwards(answer: str, **row: Any) -> str:
+def _sorts_backwards(answer: str, **row: object) -> str:
     return answer[::-1]
 
 
-def _drops_repeated_letters(answer: str, **row: Any) -> str:
+def _drops_repeated_letters(answer: str, **row: object) -> str:
     return "".join(dict.fromkeys(answer))
 
 
-def _copies_the_input(prompt: list[dict[str, str]], **row: Any) -> str:
+def _copies_the_input(prompt: list[dict[str, str]], **row: object) -> str:
     return prompt[-1]["content"].removeprefix("srt ")
 
 
