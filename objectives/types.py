@@ -10,6 +10,8 @@ from typing import Any, TypeAlias
 
 Json: TypeAlias = Any
 """What `json.loads` may return: the type of an environment's own `answer` column."""
+TaskRow: TypeAlias = dict[str, str | int | list[dict[str, str]]]
+"""A task as an environment poses it: prompt (a text or messages), answer, level, and what its reward reads."""
 
 
 class Direction(StrEnum):

@@ -5,7 +5,8 @@ Lee et al. 2023, Teaching Arithmetic to Small Transformers, arXiv:2307.03381. Le
 
 import re
 from random import Random
-from typing import Any
+
+from objectives.types import TaskRow
 
 ABILITY = "math"
 LEVELS = tuple(range(1, 9))
@@ -18,7 +19,7 @@ SYSTEM = (
 _TASK = re.compile(r"add ([0-9]{1,8})\+([0-9]{1,8})")
 
 
-def make(seed: int, index: int, level: int) -> dict[str, Any]:
+def make(seed: int, index: int, level: int) -> TaskRow:
     """Return the row number ``index`` of a level: two numbers of ``level`` digits without leading zeros."""
     draw = Random(f"{seed}/{index}/{level}")
     low, high = (10 ** (level - 1) if level > 1 else 0), 10**level
@@ -30,7 +31,7 @@ def reward(completion: str, answer: str, **row: object) -> float:
     return float(completion.strip() == answer)
 
 
-def read(text: str) -> dict[str, Any] | None:
+def read(text: str) -> TaskRow | None:
     """Return the row of a posed text, or None where it is no task of this environment."""
     found = _TASK.fullmatch(text)
     if found is None:
@@ -41,7 +42,7 @@ def read(text: str) -> dict[str, Any] | None:
     return _row(left, right)
 
 
-def _row(left: str, right: str) -> dict[str, Any]:
+def _row(left: str, right: str) -> TaskRow:
     return {
         "prompt": [{"role": "system", "content": SYSTEM}, {"role": "user", "content": f"add {left}+{right}"}],
         "answer": str(int(left[::-1]) + int(right[::-1]))[::-1],

@@ -5,7 +5,8 @@ The one-tower case of Blocksworld as in Valmeekam et al. 2022, PlanBench, arXiv:
 
 import re
 from random import Random
-from typing import Any
+
+from objectives.types import TaskRow
 
 ABILITY = "planning"
 LEVELS = tuple(range(1, 9))
@@ -18,7 +19,7 @@ SYSTEM = (
 _TASK = re.compile(r"blk ([a-l]{3,10}):([a-l])")
 
 
-def make(seed: int, index: int, level: int) -> dict[str, Any]:
+def make(seed: int, index: int, level: int) -> TaskRow:
     """Return the row number ``index`` of a level: ``level`` + 2 different blocks; never the top one is wanted."""
     draw = Random(f"{seed}/{index}/{level}")
     tower = draw.sample("abcdefghijkl", level + 2)
@@ -30,7 +31,7 @@ def reward(completion: str, answer: str, **row: object) -> float:
     return float(completion.strip() == answer)
 
 
-def read(text: str) -> dict[str, Any] | None:
+def read(text: str) -> TaskRow | None:
     """Return the row of a posed text, or None where it is no task of this environment."""
     found = _TASK.fullmatch(text)
     if found is None or len(set(found[1])) < len(found[1]) or found[2] not in found[1][1:]:
@@ -38,7 +39,7 @@ def read(text: str) -> dict[str, Any] | None:
     return _row(*found.groups())
 
 
-def _row(tower: str, goal: str) -> dict[str, Any]:
+def _row(tower: str, goal: str) -> TaskRow:
     return {
         "prompt": [{"role": "system", "content": SYSTEM}, {"role": "user", "content": f"blk {tower}:{goal}"}],
         "answer": tower[: tower.index(goal)] + goal.upper(),

@@ -6,7 +6,8 @@ arXiv:2310.16028. Level = letters minus two.
 
 import re
 from random import Random
-from typing import Any
+
+from objectives.types import TaskRow
 
 ABILITY = "other"
 LEVELS = tuple(range(1, 9))
@@ -18,7 +19,7 @@ SYSTEM = (
 _TASK = re.compile(r"max ([a-j]{3,10})")
 
 
-def make(seed: int, index: int, level: int) -> dict[str, Any]:
+def make(seed: int, index: int, level: int) -> TaskRow:
     """Return the row number ``index`` of a level: a word of ``level`` + 2 letters."""
     return _row("".join(Random(f"{seed}/{index}/{level}").choices(ALPHABET, k=level + 2)))
 
@@ -28,13 +29,13 @@ def reward(completion: str, answer: str, **row: object) -> float:
     return float(completion.strip() == answer)
 
 
-def read(text: str) -> dict[str, Any] | None:
+def read(text: str) -> TaskRow | None:
     """Return the row of a posed text, or None where it is no task of this environment."""
     found = _TASK.fullmatch(text)
     return _row(found[1]) if found else None
 
 
-def _row(word: str) -> dict[str, Any]:
+def _row(word: str) -> TaskRow:
     return {
         "prompt": [{"role": "system", "content": SYSTEM}, {"role": "user", "content": f"max {word}"}],
         "answer": max(word) + min(word),

@@ -6,7 +6,8 @@ many orders on three letters, levels 5 to 8 one to four orders on five letters.
 
 import re
 from random import Random
-from typing import Any
+
+from objectives.types import TaskRow
 
 ABILITY = "instruction_following"
 LEVELS = tuple(range(1, 9))
@@ -19,7 +20,7 @@ SYSTEM = (
 _TASK = re.compile(r"fmt ([urdb]{1,4}):([a-j]{3}|[a-j]{5})")
 
 
-def make(seed: int, index: int, level: int) -> dict[str, Any]:
+def make(seed: int, index: int, level: int) -> TaskRow:
     """Return the row number ``index`` of a level: one to four orders and a word of three or five letters."""
     draw = Random(f"{seed}/{index}/{level}")
     orders = draw.choices("urdb", k=(level - 1) % 4 + 1)
@@ -31,13 +32,13 @@ def reward(completion: str, answer: str, **row: object) -> float:
     return float(completion.strip() == answer)
 
 
-def read(text: str) -> dict[str, Any] | None:
+def read(text: str) -> TaskRow | None:
     """Return the row of a posed text, or None where it is no task of this environment."""
     found = _TASK.fullmatch(text)
     return _row(*found.groups()) if found else None
 
 
-def _row(orders: str, word: str) -> dict[str, Any]:
+def _row(orders: str, word: str) -> TaskRow:
     return {
         "prompt": [{"role": "system", "content": SYSTEM}, {"role": "user", "content": f"fmt {orders}:{word}"}],
         "answer": _obey(orders, word),

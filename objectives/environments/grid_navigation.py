@@ -5,7 +5,8 @@ A text-only, answer-only relative of BabyAI (Chevalier-Boisvert et al. 2018, arX
 
 import re
 from random import Random
-from typing import Any
+
+from objectives.types import TaskRow
 
 ABILITY = "embodied_control"
 LEVELS = tuple(range(1, 9))
@@ -20,7 +21,7 @@ _TASK = re.compile(r"nav ([012]{2}) ([RLUD]{1,8})")
 _STEPS = {"R": (1, 0), "L": (-1, 0), "U": (0, 1), "D": (0, -1)}
 
 
-def make(seed: int, index: int, level: int) -> dict[str, Any]:
+def make(seed: int, index: int, level: int) -> TaskRow:
     """Return the row number ``index`` of a level: a start and ``level`` moves."""
     draw = Random(f"{seed}/{index}/{level}")
     return _row("".join(draw.choices(ALPHABET, k=2)), "".join(draw.choices("RLUD", k=level)))
@@ -31,13 +32,13 @@ def reward(completion: str, answer: str, **row: object) -> float:
     return float(completion.strip() == answer)
 
 
-def read(text: str) -> dict[str, Any] | None:
+def read(text: str) -> TaskRow | None:
     """Return the row of a posed text, or None where it is no task of this environment."""
     found = _TASK.fullmatch(text)
     return _row(*found.groups()) if found else None
 
 
-def _row(start: str, moves: str) -> dict[str, Any]:
+def _row(start: str, moves: str) -> TaskRow:
     return {
         "prompt": [{"role": "system", "content": SYSTEM}, {"role": "user", "content": f"nav {start} {moves}"}],
         "answer": _walk(start, moves),

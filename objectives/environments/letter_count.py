@@ -7,7 +7,8 @@ Level = letters of the word minus two.
 import re
 from itertools import groupby
 from random import Random
-from typing import Any
+
+from objectives.types import TaskRow
 
 ABILITY = "reasoning"
 LEVELS = tuple(range(1, 9))
@@ -19,7 +20,7 @@ SYSTEM = (
 _TASK = re.compile(r"cnt ([abc]) ([abc]{3,10})")
 
 
-def make(seed: int, index: int, level: int) -> dict[str, Any]:
+def make(seed: int, index: int, level: int) -> TaskRow:
     """Return the row number ``index`` of a level: a letter and a word of ``level`` + 2 letters, all of a, b, c."""
     letter, *word = Random(f"{seed}/{index}/{level}").choices("abc", k=level + 3)
     return _row(letter, "".join(word))
@@ -30,13 +31,13 @@ def reward(completion: str, answer: str, **row: object) -> float:
     return float(completion.strip() == answer)
 
 
-def read(text: str) -> dict[str, Any] | None:
+def read(text: str) -> TaskRow | None:
     """Return the row of a posed text, or None where it is no task of this environment."""
     found = _TASK.fullmatch(text)
     return _row(*found.groups()) if found else None
 
 
-def _row(letter: str, word: str) -> dict[str, Any]:
+def _row(letter: str, word: str) -> TaskRow:
     return {
         "prompt": [{"role": "system", "content": SYSTEM}, {"role": "user", "content": f"cnt {letter} {word}"}],
         "answer": str(word.count(letter)),

@@ -6,7 +6,8 @@ round. Level = letters minus one.
 
 import re
 from random import Random
-from typing import Any
+
+from objectives.types import TaskRow
 
 ABILITY = "other"
 LEVELS = tuple(range(1, 9))
@@ -19,7 +20,7 @@ _TASK = re.compile(r"nxt ([a-j]{2,9})")
 _NEXT = str.maketrans("abcdefghij", ALPHABET)
 
 
-def make(seed: int, index: int, level: int) -> dict[str, Any]:
+def make(seed: int, index: int, level: int) -> TaskRow:
     """Return the row number ``index`` of a level: a word of ``level`` + 1 letters."""
     return _row("".join(Random(f"{seed}/{index}/{level}").choices("abcdefghij", k=level + 1)))
 
@@ -29,13 +30,13 @@ def reward(completion: str, answer: str, **row: object) -> float:
     return float(completion.strip() == answer)
 
 
-def read(text: str) -> dict[str, Any] | None:
+def read(text: str) -> TaskRow | None:
     """Return the row of a posed text, or None where it is no task of this environment."""
     found = _TASK.fullmatch(text)
     return _row(found[1]) if found else None
 
 
-def _row(word: str) -> dict[str, Any]:
+def _row(word: str) -> TaskRow:
     return {
         "prompt": [{"role": "system", "content": SYSTEM}, {"role": "user", "content": f"nxt {word}"}],
         "answer": word.translate(_NEXT),

@@ -7,7 +7,8 @@ learn to do so from their own samples (Zelikman et al. 2022, STaR, arXiv:2203.14
 import re
 from itertools import accumulate
 from random import Random
-from typing import Any
+
+from objectives.types import TaskRow
 
 ABILITY = "math"
 LEVELS = tuple(range(1, 9))
@@ -20,7 +21,7 @@ SYSTEM = (
 _TASK = re.compile(r"mod ([0-9](?:-[0-9]){1,8})")
 
 
-def make(seed: int, index: int, level: int) -> dict[str, Any]:
+def make(seed: int, index: int, level: int) -> TaskRow:
     """Return the row number ``index`` of a level: ``level`` + 1 digits."""
     return _row(Random(f"{seed}/{index}/{level}").choices(ALPHABET, k=level + 1))
 
@@ -31,13 +32,13 @@ def reward(completion: str, answer: str, level: int, **row: object) -> float:
     return float(0 < len(text) <= level + 1 and set(text) <= set(ALPHABET) and text[-1] == answer)
 
 
-def read(text: str) -> dict[str, Any] | None:
+def read(text: str) -> TaskRow | None:
     """Return the row of a posed text, or None where it is no task of this environment."""
     found = _TASK.fullmatch(text)
     return _row(found[1].split("-")) if found else None
 
 
-def _row(digits: list[str]) -> dict[str, Any]:
+def _row(digits: list[str]) -> TaskRow:
     working = "".join(str(total % 10) for total in accumulate(map(int, digits)))
     return {
         "prompt": [{"role": "system", "content": SYSTEM}, {"role": "user", "content": "mod " + "-".join(digits)}],

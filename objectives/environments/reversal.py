@@ -5,7 +5,8 @@ Zhou et al. 2023, What Algorithms can Transformers Learn?, arXiv:2310.16028. Lev
 
 import re
 from random import Random
-from typing import Any
+
+from objectives.types import TaskRow
 
 ABILITY = "other"
 LEVELS = tuple(range(1, 9))
@@ -14,7 +15,7 @@ SYSTEM = "Write the word backwards. Reply with the letters only. Example: rev ab
 _TASK = re.compile(r"rev ([a-j]{2,9})")
 
 
-def make(seed: int, index: int, level: int) -> dict[str, Any]:
+def make(seed: int, index: int, level: int) -> TaskRow:
     """Return the row number ``index`` of a level: a word of ``level`` + 1 letters."""
     return _row("".join(Random(f"{seed}/{index}/{level}").choices(ALPHABET, k=level + 1)))
 
@@ -24,13 +25,13 @@ def reward(completion: str, answer: str, **row: object) -> float:
     return float(completion.strip() == answer)
 
 
-def read(text: str) -> dict[str, Any] | None:
+def read(text: str) -> TaskRow | None:
     """Return the row of a posed text, or None where it is no task of this environment."""
     found = _TASK.fullmatch(text)
     return _row(found[1]) if found else None
 
 
-def _row(word: str) -> dict[str, Any]:
+def _row(word: str) -> TaskRow:
     return {
         "prompt": [{"role": "system", "content": SYSTEM}, {"role": "user", "content": f"rev {word}"}],
         "answer": word[::-1],
