@@ -158,7 +158,7 @@ def at_fidelity(recipe: Recipe, host: Host, fidelity: float) -> Recipe:
     return recipe.model_copy(update={"stage": tuple(stage.map(cheaper) for stage in recipe.stage)})
 
 
-def _scaled(knob: Any, value: Any, fidelity: float) -> Any:
+def _scaled(knob: Any, value: Any, fidelity: float) -> object:
     if not isinstance(knob, Knob) or not knob.budget:
         return value
     least = knob.low if knob.least is None else knob.least

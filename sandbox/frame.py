@@ -83,7 +83,7 @@ def opened(key: bytes, tag: bytes, said: bytes) -> tuple[Head, bytes]:
     return Head(HOW.get(how, "unknown"), number, bool(dirty), said[HEAD.size : end]), said[end:]
 
 
-def _refuse(text: str) -> Any:
+def _refuse(text: str) -> object:
     raise Malformed(f"{text[:20]} is no JSON number")
 
 

@@ -134,7 +134,7 @@ def _told(error: Exception) -> tuple[str, int]:
     return f"{type(error).__name__} at {place}: {error}; please report this (METAEVO_TRACE=1 shows all of it)", 1
 
 
-def _called(operation: Operation, home: Path | None, given: dict[str, Any]) -> Any:
+def _called(operation: Operation, home: Path | None, given: dict[str, Any]) -> object:
     from metaevo.errors import BadInput
     from services.home import Home, default_path
 

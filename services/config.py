@@ -121,7 +121,7 @@ def _known(place: list[Any]) -> list[str]:
     return []
 
 
-def _table(kind: object) -> Any:
+def _table(kind: object) -> object:
     """Return the table class inside an annotation such as ``dict[str, T]`` or ``T | None``."""
     if isinstance(kind, type) and issubclass(kind, BaseModel):
         return kind

@@ -3,7 +3,6 @@
 import hashlib
 import json
 from dataclasses import fields, is_dataclass
-from typing import Any
 
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
@@ -26,7 +25,7 @@ def _canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain)
 
 
-def _plain(value: object) -> Any:
+def _plain(value: object) -> object:
     """Return what stands for a value that JSON does not know; what it holds is asked for again by itself."""
     if isinstance(value, set | frozenset):
         return sorted(_canonical(part) for part in value)

@@ -108,7 +108,7 @@ def write_full(store: Store, learner: Learner, aside: Path | None = None) -> str
     return store.put_tree(aside, {"kind": "full"})
 
 
-def tokenizer(folder: Path) -> Any:
+def tokenizer(folder: Path) -> object:
     """Return the tokenizer of a checkpoint folder, padding on the left.
 
     A checkpoint that names the plain class gets it: `AutoTokenizer` would take the architecture's own one (for a
@@ -133,7 +133,7 @@ def device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _model(folder: Path) -> Any:
+def _model(folder: Path) -> object:
     """Return the model in a checkpoint folder.
 
     Raises:

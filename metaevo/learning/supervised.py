@@ -25,7 +25,7 @@ class WeightedSFTTrainer(SFTTrainer):
 
     def compute_loss(
         self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
+    ) -> object:
         """Return the weighted mean of the trained tokens' losses."""
         weight = inputs.pop("weight").unsqueeze(1)
         self._total_train_tokens += int(inputs["attention_mask"].sum())  # what a trial cost, as TRL's own loss counts

@@ -61,7 +61,7 @@ def width_scaled(learner: Learner, spec: TrainSpec, lr: float) -> float:
     return float(lr * (shrink**0.5 if spec.lora is not None else shrink))
 
 
-def built(kind: Any, learner: Learner, config: Any, data: Any, **more: Any) -> Any:
+def built(kind: Any, learner: Learner, config: Any, data: Any, **more: Any) -> object:
     """Return a TRL trainer of this kind, without what libraries say to each other about their next versions."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)

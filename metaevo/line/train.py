@@ -154,7 +154,7 @@ class DevScores:
         )
         self.line, self.dev, self.aimed = line, (*few[0], *few[1]), aimed
 
-    def __call__(self, what: str, payload: Any) -> Any:
+    def __call__(self, what: str, payload: Any) -> object:
         """Return the dev prompts, or the fitness of given completions."""
         host, dev = self.line.host, self.dev
         if what == "dev_tasks":

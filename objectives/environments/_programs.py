@@ -56,7 +56,7 @@ def code_of(chain: Chain) -> str:
     return "def f(x): " + "".join(f"x = {code}; " for code in before) + f"return {last}"
 
 
-def result(chain: Chain, x: Any) -> Any:
+def result(chain: Chain, x: Any) -> object:
     """Return what a chain makes of one input.
 
     Raises:
@@ -86,7 +86,7 @@ def drawn(random: Random, level: int) -> Chain:
             return tuple(chain)
 
 
-def some(random: Random, takes: str) -> Any:
+def some(random: Random, takes: str) -> object:
     """Return one input of a type."""
     if takes == "number":
         return random.randint(-20, 40)
