@@ -3,13 +3,19 @@
 All frozen. A cell is environment x level; a task is one item of a cell; an outcome is one graded answer.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, TypeAlias
 
+from typing_extensions import TypeAliasType
+
 Json: TypeAlias = Any
 """What `json.loads` may return: the type of an environment's own `answer` column."""
+JsonValue = TypeAliasType(
+    "JsonValue", "str | int | float | bool | Sequence[JsonValue] | Mapping[str, JsonValue] | None"
+)
+"""Any JSON there is, spelled out: what is read from it must be looked at first."""
 TaskRow: TypeAlias = dict[str, str | int | list[dict[str, str]]]
 """A task as an environment poses it: prompt (a text or messages), answer, level, and what its reward reads."""
 

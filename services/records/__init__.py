@@ -9,11 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, TypeVar, dataclass_transform, runtime_checkable
 
-from typing_extensions import TypeAliasType
+from objectives.types import JsonValue
 
 Scalar: TypeAlias = str | int | float | bool | None
-JsonValue = TypeAliasType("JsonValue", "Scalar | Sequence[JsonValue] | Mapping[str, JsonValue]")
-"""Any JSON there is, for what has no fields of ours: a JSON Schema, the knobs of a module."""
 JsonSchema: TypeAlias = Mapping[str, JsonValue]
 T = TypeVar("T")
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from services.records import JsonValue, Scalar, record
+from objectives.types import JsonValue
+from services.records import Scalar, record
 
 
 @record

@@ -7,8 +7,9 @@ from itertools import pairwise
 
 from jsonschema import Draft202012Validator
 
+from objectives.types import JsonValue
 from services.operations import load
-from services.records import JsonValue, form
+from services.records import form
 
 
 @cache
