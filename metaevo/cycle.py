@@ -34,7 +34,7 @@ from metaevo.synthesis.step import Synthesis
 from metaevo.terms import State, Tools
 from metaevo.trial import Ground
 from metaevo.types import CycleEnd, Generation, TrialEnd
-from objectives.types import Cell, Objective, Report, Split
+from objectives.types import Cell, JsonValue, Objective, Report, Split
 
 
 def run(tools: Tools, state: State) -> Cycle:
@@ -136,7 +136,7 @@ def choose(tools: Tools, state: State, seen: History) -> Objective:
     return made
 
 
-def _effects(tools: Tools, key: StepKey, module: Module) -> dict[str, Any]:
+def _effects(tools: Tools, key: StepKey, module: Module) -> dict[str, JsonValue]:
     """Return what a rule asks for.
 
     Raises:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, get_args, get_origin
 
 import typer
 
+from objectives.types import JsonValue
 from services.operations import Operation, load
 from services.parameters import Argument, Option
 from services.records import well
@@ -98,7 +99,7 @@ def _parameter(parameter: inspect.Parameter) -> inspect.Parameter:
     return parameter.replace(annotation=Annotated[kind, made], kind=inspect.Parameter.KEYWORD_ONLY)
 
 
-def _run(operation: Operation, home: Path | None, as_json: bool, given: dict[str, Any]) -> None:
+def _run(operation: Operation, home: Path | None, as_json: bool, given: dict[str, JsonValue]) -> None:
     """Call the operation, print its result, and end with the right exit code."""
     try:
         data = _called(operation, home, given)
@@ -134,7 +135,7 @@ def _told(error: Exception) -> tuple[str, int]:
     return f"{type(error).__name__} at {place}: {error}; please report this (METAEVO_TRACE=1 shows all of it)", 1
 
 
-def _called(operation: Operation, home: Path | None, given: dict[str, Any]) -> object:
+def _called(operation: Operation, home: Path | None, given: dict[str, JsonValue]) -> object:
     from metaevo.errors import BadInput
     from services.home import Home, default_path
 

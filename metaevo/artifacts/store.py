@@ -21,6 +21,7 @@ from typing import Any
 import zstandard
 
 from metaevo.errors import BadInput, StoreError, writing
+from objectives.types import JsonValue
 
 ALLOWED = (".safetensors", ".json", ".jinja", ".txt", ".model", ".toml", ".md")
 MANIFEST = "manifest.json"
@@ -77,7 +78,7 @@ class Store:
         """Return whether a blob or tree of that digest is here (unverified)."""
         return self._blob(digest).exists() or (self._tree(digest) / MANIFEST).exists()
 
-    def put_tree(self, source: Path, meta: Mapping[str, Any]) -> str:
+    def put_tree(self, source: Path, meta: Mapping[str, JsonValue]) -> str:
         """Move a finished folder into the store; return the digest of its manifest.
 
         Raises:

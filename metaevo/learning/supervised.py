@@ -11,6 +11,7 @@ from metaevo.learning import rows, training
 from metaevo.learning.model import Learner, context
 from metaevo.learning.training import run
 from metaevo.types import Experiences, TrainSpec
+from objectives.types import JsonValue
 
 __all__ = ["run", "trainer"]
 
@@ -83,7 +84,7 @@ class _Weighted:
 
         self.inner = DataCollatorForLanguageModeling(pad_token_id=pad)
 
-    def __call__(self, examples: list[dict[str, Any]]) -> dict[str, Any]:
+    def __call__(self, examples: list[dict[str, JsonValue]]) -> dict[str, JsonValue]:
         import torch
 
         made = dict(self.inner(examples))

@@ -21,12 +21,15 @@ from metaevo.effects import Weights
 from metaevo.errors import NotFinite, OutOfMemory
 from metaevo.learning.model import Learner
 from metaevo.types import TrainSpec
+from objectives.types import JsonValue
 
 CHECKPOINT_EVERY = 100
 """Optimiser steps between checkpoints: a run shorter than this is simply run again after a crash."""
 
 
-def arguments(weights: Weights, *, lr: float, steps: int, batch: int, seed: int, warmup: int = 0) -> dict[str, Any]:
+def arguments(
+    weights: Weights, *, lr: float, steps: int, batch: int, seed: int, warmup: int = 0
+) -> dict[str, JsonValue]:
     """Return the keyword arguments every TRL config gets."""
     return {
         "output_dir": str(weights.scratch),

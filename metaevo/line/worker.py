@@ -18,7 +18,7 @@ from metaevo.engines.protocol import Job, Sampling, receive, send
 from metaevo.engines.worker_life import die_with_parent
 from metaevo.errors import KINDS, EngineDied, MetaevoError, ModuleFailed, cannot_write, to_frame
 from metaevo.types import Generation, TrainSpec
-from objectives.types import Message
+from objectives.types import JsonValue, Message
 
 
 class Worker:
@@ -56,7 +56,7 @@ class Worker:
                 text = f"{type(error).__name__}: {error}"
                 send(self.out, {"error": _kind(error, text), "text": text[:2000]})
 
-    def do_sample(self, request: dict[str, Any]) -> Any:
+    def do_sample(self, request: dict[str, JsonValue]) -> Any:
         """Sample completions."""
         how: Sampling = adapter(Sampling).validate_python(request["how"])
         return self.models.sample(_generation(request), _prompts(request), how)
@@ -69,14 +69,14 @@ class Worker:
         """Embed texts."""
         return self.models.embed(_generation(request), request["texts"])
 
-    def do_probe(self, request: dict[str, Any]) -> Any:
+    def do_probe(self, request: dict[str, JsonValue]) -> Any:
         """Answer the fixed probes with weights freshly read from disk."""
         from metaevo.engines.trl import PROBES
 
         self.models.forget()
         return [row[0] for row in self.models.sample(_generation(request), PROBES, Sampling(max_tokens=16))]
 
-    def do_export(self, request: dict[str, Any]) -> Any:
+    def do_export(self, request: dict[str, JsonValue]) -> Any:
         """Write a generation as one plain checkpoint."""
         from metaevo.learning import model
 

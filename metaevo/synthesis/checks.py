@@ -6,13 +6,12 @@ Each check raises `Refused` with its own reason, or returns what it measured.
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from statistics import fmean
-from typing import Any
 
 from metaevo.modules.generated_rows import REWRITES
 from metaevo.synthesis.bench import Bench, decoyed, variant
 from metaevo.synthesis.refusals import Refusal, Refused
 from objectives.statistics import interval, rank_correlation
-from objectives.types import Json
+from objectives.types import Json, JsonValue
 from sandbox.types import Row, Verdict
 
 SEEDED = "import random as metaevo_random\nmetaevo_random.seed({seed})\n"
@@ -93,7 +92,7 @@ def idle(slot: str, function: str, rows: Sequence[Row], values: Values) -> tuple
     return _idle_use(slot, rows, values) if function == "use" else None
 
 
-def _written(key: str, row: Row, value: Mapping[str, Any]) -> bool:
+def _written(key: str, row: Row, value: Mapping[str, JsonValue]) -> bool:
     """Return whether a value has a text that is another than the row's."""
     return str(value.get(key, "")).strip() not in ("", row[0][key].strip())
 
@@ -113,7 +112,7 @@ def _idle_use(slot: str, rows: Sequence[Row], values: Values) -> tuple[Refusal, 
     if not any(value.get("keep", True) for value in values):
         return Refusal.KEEPS_NOTHING, f"none of {n} rows"
 
-    def acts(row: Row, value: Mapping[str, Any]) -> bool:
+    def acts(row: Row, value: Mapping[str, JsonValue]) -> bool:
         return not value.get("keep", True) or value.get("weight", 1) != 1 or _written(key, row, value)
 
     done = any(acts(row, value) for row, value in zip(rows, values, strict=True))

@@ -13,11 +13,11 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from metaevo.errors import BadInput
 from metaevo.synthesis.proposals import Letter, Reason, Unproposed
+from objectives.types import JsonValue
 from sandbox import frame
 
 MOST_TOKENS = 10**9
@@ -77,7 +77,7 @@ class Endpoint:
         Raises:
             Unproposed: No key, time-out, no connection, another status, too many bytes, or no such JSON.
         """
-        body: dict[str, Any] = {
+        body: dict[str, JsonValue] = {
             "model": self.model,
             "messages": [{"role": message.role, "content": message.content} for message in asked.messages],
             "max_tokens": self.max_tokens,

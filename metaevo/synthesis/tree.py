@@ -13,7 +13,7 @@ from typing import Any
 from metaevo.errors import BadInput
 from metaevo.kernels import CELLS_MOST, CONTRACTS, NUMBER_MOST, TEXT_CHARS, WEIGHT_MOST, Contract, Field
 from metaevo.synthesis.operators import OPERATORS, B, N, Operator, T
-from objectives.types import Json
+from objectives.types import Json, JsonValue
 
 NODES_MOST, DEPTH_MOST = 40, 12
 CONSTANT_CHARS = 40
@@ -146,7 +146,7 @@ def _sound(tree: Tree, fields: Mapping[str, Field]) -> bool:
     return type(value) is int and 1 <= value <= (CELLS_MOST if tree.op in ROOTS else TEXT_CHARS)
 
 
-def valued(tree: Tree, given: Mapping[str, Any]) -> Any:
+def valued(tree: Tree, given: Mapping[str, JsonValue]) -> Any:
     """Return what a node that is not the root is worth, given one record's fields."""
     if tree.op in ("number", "text"):
         return tree.value

@@ -20,14 +20,14 @@ from pathlib import Path
 from typing import Any
 
 from objectives.environment import BadEnvironment, Program, Row, identity, own_answer
-from objectives.types import Direction
+from objectives.types import Direction, JsonValue
 
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?")
 MOST_BYTES = 1 << 20
 """Bytes of one line: a longer one is a broken file."""
 
 
-def load(name: str, options: Mapping[str, Any], folder: Path) -> Program:
+def load(name: str, options: Mapping[str, JsonValue], folder: Path) -> Program:
     """Return the environment a JSONL file and a reward's name describe.
 
     Raises:
@@ -104,7 +104,7 @@ def _row(at: str, data: object, columns: Mapping[str, str], kind: str) -> Row:
     return row | {"level": level}
 
 
-def _reward(name: str, kind: str, options: Mapping[str, Any]) -> Callable[..., float | None]:
+def _reward(name: str, kind: str, options: Mapping[str, JsonValue]) -> Callable[..., float | None]:
     if kind == "exact":
         return _exact
     if kind == "numeric":

@@ -13,7 +13,7 @@ from itertools import count
 from typing import Any
 
 from objectives.environment import BadEnvironment, Program, Row
-from objectives.types import Direction
+from objectives.types import Direction, JsonValue
 
 BROKEN = {
     "game_of_life_halting": "its scorer pays 1.0 for any non-empty answer",
@@ -118,7 +118,7 @@ def final(completion: str) -> str:
     return said[-1].strip()
 
 
-def _levels(dataset: str) -> list[dict[str, Any]]:
+def _levels(dataset: str) -> list[dict[str, JsonValue]]:
     """Return one configuration per level: the curriculum's easiest, then every attribute raised step by step."""
     from reasoning_gym.factory import create_curriculum
 
@@ -126,7 +126,7 @@ def _levels(dataset: str) -> list[dict[str, Any]]:
         curriculum = create_curriculum(dataset)
     except (ValueError, KeyError):
         return [{}]
-    found: list[dict[str, Any]] = []
+    found: list[dict[str, JsonValue]] = []
     for _ in LEVELS:
         config = curriculum.generate_configuration()
         fields = {k: v for k, v in vars(config).items() if k not in ("seed", "size")}

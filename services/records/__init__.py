@@ -5,7 +5,7 @@ its name; an underscore at the end, for words that Python keeps for itself, is d
 heavy: the command line reads these types at every start.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, TypeVar, dataclass_transform, runtime_checkable
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import tomlkit
 
@@ -11,7 +10,7 @@ from metaevo.gate.rules import GateRules
 from metaevo.ledger.generation_queries import champion_scores
 from objectives.goals import BadGoals, Goal, Rule, cells_of
 from objectives.statistics import wilson
-from objectives.types import Cell, Environment
+from objectives.types import Cell, Environment, JsonValue
 from services.config import parse
 from services.home import Home
 from services.records.goals import EditedGoal, Goals, GoalStanding, ProtectedRule
@@ -107,7 +106,7 @@ def _protected(rule: Rule, scores: Scores) -> ProtectedRule:
     )
 
 
-def edited(home: Home, name: str, values: dict[str, Any], *, new: bool) -> EditedGoal:
+def edited(home: Home, name: str, values: dict[str, JsonValue], *, new: bool) -> EditedGoal:
     """Add or change a goal in metaevo.toml; comments stay, an invalid result is not written.
 
     Raises:
