@@ -4,7 +4,7 @@ import pytest
 
 from tests.architecture import untyped
 
-TODAY = {"objectives/": 50.8, "sandbox/": 13.2, "metaevo/": 29.6, "services/": 7.8, "": 25.8}
+TODAY = {"objectives/": 15.9, "sandbox/": 10.4, "metaevo/": 20.2, "services/": 4.6, "": 15.7}
 """What each package has now, the tree last; lower it as it falls, to at most `untyped.MOST` for the tree."""
 
 
