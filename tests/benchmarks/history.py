@@ -92,7 +92,7 @@ def _cycles(homes: dict[str, Home], pairs: int, warm: int) -> dict[str, list[Cyc
 def _cycle(app: App, evolution: Evolution) -> Cycle:
     """Run one cycle that searches, and return what it took; a held candidate is examined first, uncounted."""
     engine: Any = app.host.engine
-    while True:
+    for _ in range(3):
         engine.calls.clear()
         child = evolution.sampler.child
         before = (own_cpu_s(), cpu_s(child.pid))
@@ -100,6 +100,8 @@ def _cycle(app: App, evolution: Evolution) -> Cycle:
         own, sampler = own_cpu_s() - before[0], cpu_s(child.pid) - before[1]
         if made.trials:
             break
+    else:
+        raise RuntimeError(f"cycle {made.number} searched nothing: {made.why}")
     with app.ledger.read() as session:
         ask = session.connection().exec_driver_sql
         query = "select count(*), sum(step = 'search.ask') from step where cycle = ?"
