@@ -13,10 +13,10 @@ from metaevo.engines.protocol import Sampling
 from metaevo.ledger.journal import At, Journal
 from metaevo.ledger.scores import pool_scores
 from metaevo.ledger.steps import StepName
-from metaevo.line.answer import examined, graded, measure_mark, sampled
-from metaevo.line.effects import with_system
-from metaevo.line.host import Host
-from metaevo.line.steps import retried
+from metaevo.runtime.answering import examine, grade, measure_mark, sample
+from metaevo.runtime.effects import with_system
+from metaevo.runtime.host import Host
+from metaevo.runtime.step_runner import retry
 from metaevo.types import Generation, Tasks
 from objectives.capability import MASTERED, Score, agreement, latent
 from objectives.diagnosis import Weakness, WrongAnswer, clustered
@@ -35,7 +35,7 @@ class ProbeRules:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class CellMeasurement:
     """One cell, looked at."""
 
     cell: Cell
@@ -50,7 +50,7 @@ class Diagnosis:
     """What one diagnosis found: every cell, and the named weaknesses, most points lost first."""
 
     generation: str
-    cells: tuple[Looked, ...]
+    cells: tuple[CellMeasurement, ...]
     weaknesses: tuple[Weakness, ...]
     tokens: int
 
@@ -72,7 +72,7 @@ def diagnose(host: Host, journal: Journal, at: At, champion: Generation, rules: 
     mark = fingerprint(measure_mark(host, champion, tasks), rules)
 
     def run() -> Diagnosis:
-        report, tokens = examined(host, host.together, champion, tasks, Split.PROBE)
+        report, tokens = examine(host, host.together, champion, tasks, Split.PROBE)
         scores = _by_cell(report)
         weak = [cell for cell in cells if scores.get(cell) and sum(scores[cell]) / len(scores[cell]) < MASTERED]
         some = {cell: items[cell][: -(-rules.items // 2)] for cell in weak}
@@ -85,7 +85,7 @@ def diagnose(host: Host, journal: Journal, at: At, champion: Generation, rules: 
     def counts(made: Diagnosis) -> dict[str, int]:
         return {"items": len(tasks), "tokens": made.tokens}
 
-    return retried(lambda: journal.step(key, mark, run, kind=Diagnosis, counts=counts))
+    return retry(lambda: journal.step(key, mark, run, kind=Diagnosis, counts=counts))
 
 
 def _by_cell(report: Report) -> dict[Cell, list[float]]:
@@ -96,10 +96,12 @@ def _by_cell(report: Report) -> dict[Cell, list[float]]:
     return found
 
 
-def _looked(cell: Cell, tasks: Tasks, scores: list[float], solved: list[bool] | None, rules: ProbeRules) -> Looked:
+def _looked(
+    cell: Cell, tasks: Tasks, scores: list[float], solved: list[bool] | None, rules: ProbeRules
+) -> CellMeasurement:
     chance = agreement([task.answer for task in tasks])
     hope = None if solved is None else latent(solved, rules.samples, chance)
-    return Looked(cell, len(scores), sum(scores) / len(scores) if scores else 0.0, hope, chance)
+    return CellMeasurement(cell, len(scores), sum(scores) / len(scores) if scores else 0.0, hope, chance)
 
 
 def _sampled(
@@ -109,9 +111,9 @@ def _sampled(
     tasks = tuple(task for group in items.values() for task in group)
     if not tasks or rules.samples < 1:
         return {}, 0
-    attempts = sampled(host, host.together, champion, tasks, Sampling(rules.samples, rules.temperature, seed=seed))
+    attempts = sample(host, host.together, champion, tasks, Sampling(rules.samples, rules.temperature, seed=seed))
     passed: dict[str, bool] = defaultdict(bool)
-    for attempt, feedback in zip(attempts, graded(host, tasks, attempts), strict=True):
+    for attempt, feedback in zip(attempts, grade(host, tasks, attempts), strict=True):
         passed[attempt.task.id] |= feedback.verdict == "pass"
     found = {cell: [passed[task.id] for task in group] for cell, group in items.items()}
     return found, sum(attempt.solution.tokens for attempt in attempts)

@@ -9,25 +9,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from metaevo.artifacts.bodies import Shelf
+from metaevo.artifacts.bodies import BodyStore
 from metaevo.effects import Weights
 from metaevo.engines.protocol import Engine
 from metaevo.errors import BadInput, MetaevoError, ModuleFailed, NotFinite, NothingToLearn, OutOfMemory
 from metaevo.ledger.journal import At, Journal
-from metaevo.line.answer import check_procedure
-from metaevo.line.effects import CycleArchive, StageStart, admitted, redacted
-from metaevo.line.host import Host, TaskTable
-from metaevo.line.rows import combined, references
-from metaevo.line.steps import Line, specs
-from metaevo.line.train import DevScores, publish, train
-from metaevo.modules.contracts import unlawful
-from metaevo.modules.registry import Registry
 from metaevo.recipes.schema import Recipe, Stage, Step
+from metaevo.registry.laws import unlawful_modules
+from metaevo.registry.registry import Registry
+from metaevo.runtime.answering import check_procedure
+from metaevo.runtime.effects import CycleArchive, StageStart, admit_tasks, redact
+from metaevo.runtime.feedback import combine, reference_attempts
+from metaevo.runtime.host import Host, TaskTable
+from metaevo.runtime.step_runner import StepRunner, specs
+from metaevo.runtime.training import DevScores, publish, train
 from metaevo.types import Attempts, Experiences, Generation, Knob, StepSpec, Tasks, TrainSpec, Trial, TrialEnd
 
 
 @dataclass(frozen=True, slots=True)
-class Ground:
+class TrialData:
     """What all trials of a cycle stand on: parent, base, the objective's train tasks, the archive, dev items."""
 
     parent: Generation
@@ -49,7 +49,7 @@ def run(
     journal: Journal,
     engine: Engine,
     recipe: Recipe,
-    ground: Ground,
+    ground: TrialData,
     *,
     cycle: int,
     number: int,
@@ -69,14 +69,14 @@ def run(
     table = TaskTable()
     table.add(ground.seeds)
     known = {"parent": ground.parent, "base": ground.base, "current": ground.parent, "previous": ground.parent}
-    line = Line(
+    line = StepRunner(
         host=host,
         journal=journal,
         engine=engine,
         table=table,
         known=known,
         archive=ground.archive,
-        shelf=Shelf(host.store),
+        shelf=BodyStore(host.store),
         digests=ground.digests,
     )
     counts: Counter[str] = Counter()
@@ -85,7 +85,7 @@ def run(
         refuse_lawless(recipe, host.registry)
         _steps(line, scaled, ids, counts, ground, at)
     except (ModuleFailed, NotFinite, OutOfMemory, BadInput) as error:
-        ending, failure = ended(error)
+        ending, failure = ending_of(error)
     return Trial(
         number=number,
         recipe=recipe.hash,
@@ -98,7 +98,7 @@ def run(
     )
 
 
-def ended(error: MetaevoError) -> tuple[TrialEnd, str]:
+def ending_of(error: MetaevoError) -> tuple[TrialEnd, str]:
     """Return how a trial ended by this error: the code, and the sentence for people."""
     text = f"{type(error).__name__}: {error}"[:500]
     match error:
@@ -115,12 +115,12 @@ def ended(error: MetaevoError) -> tuple[TrialEnd, str]:
     return TrialEnd.INFRASTRUCTURE, f"infrastructure: {error}"[:300]
 
 
-def _steps(line: Line, recipe: Recipe, ids: list[str], counts: Counter[str], ground: Ground, at: At) -> None:
+def _steps(line: StepRunner, recipe: Recipe, ids: list[str], counts: Counter[str], ground: TrialData, at: At) -> None:
     """Run all stages, rounds and consolidation steps; each starts from what the one before made."""
     for stage_number, stage in enumerate(recipe.stage):
         for round_number in range(stage.rounds):
             place = replace(at, stage=stage_number, round=round_number)
-            made = _round(line, stage, place, redacted(ground.seeds), ids.pop(0), counts, ground)
+            made = _round(line, stage, place, redact(ground.seeds), ids.pop(0), counts, ground)
             line.known["previous"], line.known["current"] = line.known["current"], made
     for position, step in enumerate(specs(recipe.consolidation, "consolidation")):
         made = _consolidate(line, replace(at, stage=len(recipe.stage)), position, step, ids.pop(0), ground)
@@ -133,7 +133,7 @@ def refuse_lawless(recipe: Recipe, registry: Registry) -> None:
     Raises:
         BadInput: The first one, by name, with the law it breaks.
     """
-    known = unlawful(registry)
+    known = unlawful_modules(registry)
     for module in recipe.modules:
         slot, _, name = module.partition(".")
         if (slot, name) in known:
@@ -166,12 +166,18 @@ def _scaled(knob: Any, value: Any, fidelity: float) -> object:
 
 
 def _round(
-    line: Line, stage: Stage, at: At, seeds: Tasks, id_: str, counts: Counter[str], ground: Ground
+    line: StepRunner, stage: Stage, at: At, seeds: Tasks, id_: str, counts: Counter[str], ground: TrialData
 ) -> Generation:
     tasks = seeds
     for position, step in enumerate(specs(stage.tasks, "tasks")):
         tasks = line.step(
-            at, "tasks", position, step, tasks, kind=Tasks, after=lambda made: admitted(line.host, line.table, made)[0]
+            at,
+            "tasks",
+            position,
+            step,
+            tasks,
+            kind=Tasks,
+            after=lambda made: admit_tasks(line.host, line.table, made)[0],
         )
     counts["tasks"] += len(tasks)
     spec = TrainSpec()
@@ -204,18 +210,18 @@ def _procedure(stage: Stage) -> tuple[StepSpec, ...]:
     return (*specs(solutions, "solutions"), *specs(stage.feedback, "feedback"), *specs(stage.refinement, "refinement"))
 
 
-def _experiences(line: Line, stage: Stage, at: At, tasks: Tasks, counts: Counter[str]) -> Experiences:
+def _experiences(line: StepRunner, stage: Stage, at: At, tasks: Tasks, counts: Counter[str]) -> Experiences:
     if stage.solutions is not None:
         attempts = line.step(at, "solutions", 0, specs((stage.solutions,), "solutions")[0], tasks, kind=Attempts)
     else:
-        attempts = references(line.table, tasks)
+        attempts = reference_attempts(line.table, tasks)
     line.past.attempted.append(attempts)
     counts["attempts"] += len(attempts)
     each = [
         line.step(at, "feedback", i, s, attempts, kind=Experiences)
         for i, s in enumerate(specs(stage.feedback, "feedback"))
     ]
-    rows = combined(attempts, each, stage.combine)
+    rows = combine(attempts, each, stage.combine)
     counts["cannot_say"] += len(attempts) - len(rows)
     for position, step in enumerate(specs(stage.refinement, "refinement")):
         rows = line.step(at, "refinement", position, step, rows, kind=Experiences)
@@ -224,7 +230,7 @@ def _experiences(line: Line, stage: Stage, at: At, tasks: Tasks, counts: Counter
     return rows
 
 
-def _consolidate(line: Line, at: At, position: int, step: StepSpec, id_: str, ground: Ground) -> Generation:
+def _consolidate(line: StepRunner, at: At, position: int, step: StepSpec, id_: str, ground: TrialData) -> Generation:
     """Run one consolidation step on the trial's generation so far."""
     line.start = StageStart(line.known["current"], ())
     ask = DevScores(line, ground.dev, ground.aimed)

@@ -8,13 +8,13 @@ from typing import Literal
 from metaevo.errors import ModuleFailed
 from metaevo.ledger import queries
 from metaevo.ledger.ledger import Ledger
-from metaevo.modules.contracts import unlawful
-from metaevo.modules.registry import Registry
+from metaevo.registry.laws import unlawful_modules
+from metaevo.registry.registry import Registry
 from metaevo.types import CycleEnd
-from services.home import LEAST_FREE, Home
-from services.later import refused
+from services.config.tables import Config
+from services.config.unsupported import unsupported_keys
+from services.home.home import LEAST_FREE, Home
 from services.records.status import AttentionItem
-from services.settings import Config
 
 CODES: dict[str, tuple[Literal["page", "ticket"], str]] = {
     "disk_low": ("page", "metaevo doctor"),
@@ -28,7 +28,7 @@ CODES: dict[str, tuple[Literal["page", "ticket"], str]] = {
 FAILED_IN_A_ROW = 3
 
 
-def needed(ledger: Ledger, config: Config, home: Home) -> tuple[AttentionItem, ...]:
+def needed_attention(ledger: Ledger, config: Config, home: Home) -> tuple[AttentionItem, ...]:
     """Return what needs a person now."""
     import shutil
 
@@ -36,7 +36,7 @@ def needed(ledger: Ledger, config: Config, home: Home) -> tuple[AttentionItem, .
     free = shutil.disk_usage(home.path).free
     if free < 2 * LEAST_FREE:
         found.append(entry("disk_low", None, f"{free // 2**20} MiB are free in {home.path}"))
-    found += [entry("config_invalid", None, str(error)) for error in refused(config, home.text)]
+    found += [entry("config_invalid", None, str(error)) for error in unsupported_keys(config, home.text)]
     recent = queries.newest_closed(ledger, FAILED_IN_A_ROW)
     if len(recent) == FAILED_IN_A_ROW and all(cycle.ending == CycleEnd.INFRASTRUCTURE for cycle in recent):
         since = recent[-1].closed_at
@@ -47,7 +47,7 @@ def needed(ledger: Ledger, config: Config, home: Home) -> tuple[AttentionItem, .
         if told is not None and (not recent or told.at >= recent[0].opened_at):
             found.append(entry(code, told.at.isoformat(), told.sentence))
     try:
-        broken = list(unlawful(Registry(home.path)).values())
+        broken = list(unlawful_modules(Registry(home.path)).values())
     except ModuleFailed as error:  # two modules of one name: neither can be listed
         broken = [str(error)]
     return (*found, *(entry("module_broken", None, said) for said in broken))

@@ -137,7 +137,7 @@ def _told(error: Exception) -> tuple[str, int]:
 
 def _called(operation: Operation, home: Path | None, given: dict[str, JsonValue]) -> object:
     from metaevo.errors import BadInput
-    from services.home import Home, default_path
+    from services.home.home import Home, default_path
 
     for name, value in given.items():
         if isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
@@ -154,7 +154,7 @@ def _called(operation: Operation, home: Path | None, given: dict[str, JsonValue]
 
 
 def _print(operation: Operation, data: object, as_json: bool) -> None:
-    from services.show import SHOWN
+    from services.text.render import SHOWN
 
     if as_json or operation.key not in SHOWN:
         from services.records import form

@@ -12,15 +12,15 @@ from metaevo.engines.client import EngineClient
 from metaevo.engines.grader import GraderPool
 from metaevo.errors import MetaevoError
 from objectives.finder import Source
-from services.home import LEAST_FREE, Home
-from services.ready import NVIDIA
+from services.home.home import LEAST_FREE, Home
+from services.home.preflight import NVIDIA
 from services.records.health import Doctor, MachineCheck
 
 PACKAGES = ("torch", "transformers", "trl", "peft", "optuna", "sqlmodel", "docker", "apscheduler", "prometheus-client")
 State = Literal["ok", "warn", "fail"]
 
 
-def examined(home: Home | None) -> Doctor:
+def check_machine(home: Home | None) -> Doctor:
     """Return every check; ``healthy`` is false where one failed."""
     checks = (*_python(), *_packages(), *_gpu(), *_engine(), *_graders(), *_disk(home), *_home(home))
     return Doctor(healthy=all(check.state != "fail" for check in checks), checks=checks)
@@ -110,9 +110,9 @@ def _home(home: Home | None) -> Iterator[MachineCheck]:
 
 
 def _sandbox(home: Home) -> MachineCheck:
-    from services.views.sandbox import own
+    from services.reports.sandbox import own_tier
 
-    row = own(home)
+    row = own_tier(home)
     wrong = [f"{check.name}: {check.detail}" for check in row.checks if not check.ok]
     if wrong:
         way_out = 'see metaevo sandbox check, or use = "monty"'

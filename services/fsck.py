@@ -7,11 +7,11 @@ from metaevo.errors import MetaevoError
 from metaevo.ledger import integrity
 from metaevo.ledger.integrity import PublishedParts
 from metaevo.ledger.ledger import Ledger
-from services.home import Home
+from services.home.home import Home
 from services.records.health import Fsck, HomeCheck
 
 
-def checked(home: Home) -> Fsck:
+def check_home(home: Home) -> Fsck:
     """Return every invariant with what was found; ``clean`` is true where nothing is wrong."""
     home.config()
     ledger, store = home.ledger(), home.store()
@@ -78,7 +78,7 @@ def _lines(ledger: Ledger) -> Iterator[str]:
 def _artifacts(ledger: Ledger, store: Store) -> Iterator[str]:
     """Yield what is missing or changed; what several generations share is read once."""
     looked: dict[str, str] = {}
-    for made in integrity.published(ledger):
+    for made in integrity.published_parts(ledger):
         wrong = _wrong_part(store, made, looked)
         if wrong:
             yield f"{made.id}: {wrong}"
@@ -113,7 +113,7 @@ def _cycles(ledger: Ledger, store: Store) -> Iterator[str]:
     open_cycles = list(integrity.open_cycles(ledger))
     if len(open_cycles) > 1:
         yield f"cycles {open_cycles} are open at once"
-    for where in integrity.unfinished(ledger):
+    for where in integrity.unfinished_steps(ledger):
         yield f"step {where} is open in a decided cycle"
     for step in integrity.step_bodies(ledger):
         if not step.sound:
@@ -124,7 +124,7 @@ def _cycles(ledger: Ledger, store: Store) -> Iterator[str]:
 
 def _confirmations(ledger: Ledger) -> Iterator[str]:
     last: dict[int, int] = {}
-    for row in integrity.confirmed(ledger):
+    for row in integrity.every_confirmation(ledger):
         if row.k != last.get(row.epoch, 0) + 1:
             yield f"epoch {row.epoch}: confirmation {row.k} follows {last.get(row.epoch, 0)}"
         last[row.epoch] = row.k

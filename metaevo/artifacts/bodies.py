@@ -3,7 +3,7 @@
 A body is a header line ``{"kind", "refs"}`` and one line per record. ``refs`` are the digests of earlier bodies
 of the same line whose tasks and solutions the rows name. A name is the record's id and a hash of what it holds: a
 row never gets another record of the same id (a task drawn from another place, a sample with its answer parsed).
-A small record that is no batch needs no file of its own: `small` gives its bytes to whoever has a better place.
+A small record that is no batch needs no file of its own: `inline_body` gives its bytes to whoever has a better place.
 """
 
 import hashlib
@@ -45,7 +45,7 @@ def parse(kind: type[T], data: bytes | str) -> T:
     return adapter(kind).validate_json(data)
 
 
-def shaped(kind: type[T], data: object) -> T:
+def record_of(kind: type[T], data: object) -> T:
     """Return the record of this type that plain data, as the ledger keeps it, holds."""
     return adapter(kind).validate_python(data)
 
@@ -59,7 +59,7 @@ class _Fresh:
 
 
 @dataclass(slots=True)
-class Shelf:
+class BodyStore:
     """The tasks and solutions one line has stored so far, and in which body each stands."""
 
     store: Store
@@ -167,7 +167,7 @@ class Shelf:
         return Attempt(self.tasks[task][0], self.solutions[task, solution][0])
 
 
-def small(value: object) -> bytes | None:
+def inline_body(value: object) -> bytes | None:
     """Return a record as JSON where it is small and no batch: nothing will ever refer to its parts."""
     if _batch(value) or value == ():
         return None

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from metaevo.artifacts.bodies import Shelf, adapter
+from metaevo.artifacts.bodies import BodyStore, adapter
 from metaevo.artifacts.store import Store
 from metaevo.engines.process import Child
 from metaevo.engines.protocol import Ask, Job, Published, Sampling
@@ -47,7 +47,7 @@ class EngineClient:
         }
         cache = {"HF_DATASETS_CACHE": str(Path(store.root) / "scratch" / "datasets"), "OMP_NUM_THREADS": str(threads)}
         hidden = {} if gpu else {"CUDA_VISIBLE_DEVICES": ""}
-        self.child = Child("metaevo.line.worker", environment=ENVIRONMENT | cache | hidden)
+        self.child = Child("metaevo.runtime.engine_worker", environment=ENVIRONMENT | cache | hidden)
         self.silence_s = SILENCE_S
         self.on_progress: Callable[[int, int], None] = lambda _done, _total: None
         self.model_s = 0.0
@@ -80,7 +80,7 @@ class EngineClient:
 
     def train(self, job: Job, batch: Experiences | Tasks | Generation, ask: Ask) -> Published:
         """Run a module that asks for `Weights` inside the engine; the batch travels as a body in the store."""
-        body = Shelf(self.store).write(batch)
+        body = BodyStore(self.store).write(batch)
         answer = self._call({"op": "train", "job": job, "batch": body}, ask)
         return adapter(Published).validate_python(answer)
 

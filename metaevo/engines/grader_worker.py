@@ -52,7 +52,7 @@ PROGRAMS = 16
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 
 
-class Host:
+class RewardSandbox:
     """The sandbox as one item's reward sees it (`objectives.running.Run`): the control plane holds it."""
 
     def __init__(self, into: BinaryIO, out: BinaryIO, item: int) -> None:
@@ -152,7 +152,7 @@ class GraderWorker:
         told: list[Any] = []
         last = time.monotonic()
         for index, (origin, level, text, completion) in enumerate(request["items"]):
-            run = Host(self.into, self.out, index)
+            run = RewardSandbox(self.into, self.out, index)
             try:
                 row = program.row(origin, level, text)
                 said = (own_answer(row) or "") if completion is None else completion

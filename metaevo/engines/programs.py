@@ -18,7 +18,7 @@ from sandbox.types import Kernel
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ProgramRequest:
     """What a grader process wants to have run. ``item`` is the place of the graded item in its request."""
 
     item: int
@@ -36,7 +36,7 @@ class Programs:
     def answer(self, request: Mapping[str, Any]) -> dict[str, Any]:
         """Return {"ran": …}, {"refused": why} where the request is at fault, {"away": why} where infrastructure is."""
         try:
-            asked = adapter(Asked).validate_python(request)
+            asked = adapter(ProgramRequest).validate_python(request)
             result = self.handle.run(Kernel(asked.source, asked.function), asked.rows)
         except (BadKernel, ValidationError) as error:
             return {"refused": str(error)}

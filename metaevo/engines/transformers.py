@@ -15,7 +15,7 @@ from metaevo.artifacts.store import Store
 from metaevo.engines.protocol import Sampling
 from metaevo.errors import OutOfMemory
 from metaevo.learning import model as weights
-from metaevo.learning.model import context
+from metaevo.learning.model import context_tokens
 from metaevo.learning.rows import completion_ids, prompt_ids
 from metaevo.types import Completion, Generation
 from objectives.types import Messages
@@ -53,7 +53,7 @@ class Transformers:
     def sample(self, generation: Generation, prompts_P: Sequence[Messages], how: Sampling) -> list[list[Completion]]:
         """Return P x n completions, in order. A prompt that leaves no room gets empty ones with finish "length"."""
         learner = self.learner(generation)
-        limit = context(learner.model)
+        limit = context_tokens(learner.model)
         ids_P = [prompt_ids(learner.tokenizer, prompt) for prompt in prompts_P]
         rows = [(p * how.n + g, ids) for p, ids in enumerate(ids_P) for g in range(how.n) if len(ids) < limit]
         rows.sort(key=lambda row: (len(row[1]), row[0]))
@@ -99,7 +99,7 @@ class Transformers:
             top_p=None,
             top_k=None,
         )[:, longest:]
-        return _read(learner.tokenizer, ends(learner), made, choose.logprobs(), how.stop)
+        return _read(learner.tokenizer, end_tokens(learner), made, choose.logprobs(), how.stop)
 
     def with_model(
         self, model: Any, like: Generation, prompts_P: Sequence[Messages], how: Sampling
@@ -116,7 +116,7 @@ class Transformers:
     def score(self, generation: Generation, prompts_P: Sequence[Messages], texts_P: Sequence[str]) -> list[Completion]:
         """Return each text with its log-probability (nats, summed, end-of-turn token included)."""
         learner = self.learner(generation)
-        limit = context(learner.model)
+        limit = context_tokens(learner.model)
         made = [
             (i, prompt_ids(learner.tokenizer, prompt), completion_ids(learner.tokenizer, prompt, text))
             for i, (prompt, text) in enumerate(zip(prompts_P, texts_P, strict=True))
@@ -205,7 +205,7 @@ def _alike(rows: list[tuple[int, list[int]]], most: int, limit: int) -> list[tup
     return [row for row in rows if min(most, limit - len(row[1])) == room]
 
 
-def ends(learner: weights.Learner) -> set[int]:
+def end_tokens(learner: weights.Learner) -> set[int]:
     """Return the token ids that end an answer."""
     config = learner.model.generation_config.eos_token_id
     known = config if isinstance(config, list) else [config]

@@ -53,7 +53,7 @@ class TrlWeights:
         if spec is None:
             return weights.load(self._store, which.parts["policy"])
         self._spec = spec
-        self._learner = weights.trainable(self._store, which.parts["policy"], spec, merge_every=self.merge_every)
+        self._learner = weights.load_trainable(self._store, which.parts["policy"], spec, merge_every=self.merge_every)
         return self._learner
 
     def publish(self, model: Any) -> Generation:

@@ -20,11 +20,11 @@ from metaevo.gate.evidence import (
     Screen,
     Verdict,
 )
-from metaevo.gate.exam import Confirmed, Exam
+from metaevo.gate.exam import Confirmed, GateExam
 from metaevo.gate.gain import confirm, screen
 from metaevo.gate.guards.cost import cost
 from metaevo.gate.guards.servable import servable
-from metaevo.gate.protection import harmed_cells, needed_items, protect
+from metaevo.gate.protection import check_protection, harmed_cells, needed_items
 from metaevo.ledger.confirmations import open_confirmation
 from metaevo.types import Decision, Generation
 from objectives.goals import Rule
@@ -55,7 +55,7 @@ class Case:
     approval: bool = False
 
 
-def decide(exam: Exam, case: Case) -> Verdict:
+def decide(exam: GateExam, case: Case) -> Verdict:
     """Return the verdict on a candidate.
 
     Raises:
@@ -87,9 +87,11 @@ def decide(exam: Exam, case: Case) -> Verdict:
     return _protected(exam, case, found, gain)
 
 
-def _protected(exam: Exam, case: Case, found: Evidence, gain: BettingGain | ExactGain) -> Verdict:
+def _protected(exam: GateExam, case: Case, found: Evidence, gain: BettingGain | ExactGain) -> Verdict:
     """Return the verdict on a candidate whose gain is proven."""
-    kept, p_values = protect(exam, case.candidate, case.parent, case.reference, case.rules, case.protection_items)
+    kept, p_values = check_protection(
+        exam, case.candidate, case.parent, case.reference, case.rules, case.protection_items
+    )
     harmed = {cell: p_values[cell] for cell in harmed_cells(p_values)}
     found = replace(found, kept=tuple(kept), cells_harmed=harmed)
     rejections = [Reason(ReasonCode.ABILITY_HARMED, line) for line in kept if line.state == "harmed"]
@@ -111,7 +113,7 @@ def _protected(exam: Exam, case: Case, found: Evidence, gain: BettingGain | Exac
     return _verdict(exam, "promote", [Reason(ReasonCode.GAIN_PROVEN, gain)], found)
 
 
-def _guards(exam: Exam, case: Case) -> dict[str, GuardFinding]:
+def _guards(exam: GateExam, case: Case) -> dict[str, GuardFinding]:
     """Return what each guard found."""
     few = exam.items(case.cells, exam.at.cycle, exam.rules.screen_items, "guards")
     found = {
@@ -126,7 +128,7 @@ def _guards(exam: Exam, case: Case) -> dict[str, GuardFinding]:
     return found
 
 
-def _verdict(exam: Exam, decision: Decision, reasons: Sequence[Reason], found: Evidence) -> Verdict:
+def _verdict(exam: GateExam, decision: Decision, reasons: Sequence[Reason], found: Evidence) -> Verdict:
     return Verdict(decision, tuple(reasons), exam.rules.hash, found)
 
 
@@ -139,7 +141,7 @@ def gain_numbers(gained: Confirmed, k: int, error: float) -> BettingGain | Exact
     return BettingGain(*common, e_value=wealth.e_value, logs=wealth.logs)
 
 
-def resumed(gain: BettingGain | ExactGain) -> Confirmed:
+def resume(gain: BettingGain | ExactGain) -> Confirmed:
     """Return where a held confirmation stopped, as its verdict recorded it."""
     if isinstance(gain, ExactGain):
         wealth = Wealth(n=gain.n, total=gain.mean * gain.n, squares=gain.squares)

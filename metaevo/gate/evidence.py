@@ -9,10 +9,10 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any, Literal, TypeAlias
 
-from metaevo.artifacts.bodies import shaped
+from metaevo.artifacts.bodies import record_of
 from metaevo.types import Decision
 
-KeptState: TypeAlias = Literal["kept", "harmed", "open"]
+ProtectionState: TypeAlias = Literal["kept", "harmed", "open"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ class ExactGain(Gain):
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class ProtectionFinding:
     """One protected rule: the difference with one-sided 95 % bounds, its limit, and what follows."""
 
     what: str
@@ -73,7 +73,7 @@ class Kept:
     high: float
     n: int
     limit: float
-    state: KeptState
+    state: ProtectionState
     """``kept`` (the bound lies above the limit), ``harmed`` (below for sure) or ``open``."""
 
 
@@ -97,7 +97,7 @@ class GuardFinding:
 class MoreItems:
     """What is not decided yet, and about how many items would settle it; None where there is no gain in sight."""
 
-    found: BettingGain | ExactGain | Kept
+    found: BettingGain | ExactGain | ProtectionFinding
     needed: int | None
     limit: int | None = None
     """The most items of one confirmation; a protected rule has its own limit, in ``found``."""
@@ -124,7 +124,9 @@ class ReasonCode(StrEnum):
     AWAITS_APPROVAL = "awaits approval"
 
 
-Numbers: TypeAlias = Screen | BettingGain | ExactGain | Kept | CellHarm | GuardFinding | MoreItems | Approval
+Numbers: TypeAlias = (
+    Screen | BettingGain | ExactGain | ProtectionFinding | CellHarm | GuardFinding | MoreItems | Approval
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,13 +156,13 @@ class Reason:
         code = ReasonCode(label)
         if code is ReasonCode.MORE_ITEMS:
             return cls(code, _more_items(numbers))
-        return cls(code, shaped(_KINDS[code], numbers))
+        return cls(code, record_of(_KINDS[code], numbers))
 
 
-_KINDS: dict[ReasonCode, type[Screen | Kept | CellHarm | Approval | BettingGain | ExactGain]] = {
+_KINDS: dict[ReasonCode, type[Screen | ProtectionFinding | CellHarm | Approval | BettingGain | ExactGain]] = {
     ReasonCode.GAIN_PROVEN: BettingGain | ExactGain,  # type: ignore[dict-item]  # pydantic takes a union as a type
     ReasonCode.SCREEN_FAILED: Screen,
-    ReasonCode.ABILITY_HARMED: Kept,
+    ReasonCode.ABILITY_HARMED: ProtectionFinding,
     ReasonCode.CELL_HARMED: CellHarm,
     ReasonCode.AWAITS_APPROVAL: Approval,
 }
@@ -178,7 +180,7 @@ class Evidence:
     gain: BettingGain | ExactGain | None = None
     stream: int | None = None
     """The cycle whose item stream the confirmation takes: a held candidate goes on in its own."""
-    kept: tuple[Kept, ...] | None = None
+    kept: tuple[ProtectionFinding, ...] | None = None
     cells_harmed: Mapping[str, float] | None = None
     guards: Mapping[str, GuardFinding] | None = None
 
@@ -194,7 +196,7 @@ class Evidence:
         """Return the evidence the ledger keeps; what a hold keeps beside it is left out."""
         guards = data.get("guards")
         found = None if guards is None else {name: asdict(_finding(dict(said))) for name, said in guards.items()}
-        return shaped(cls, {**data, "guards": found})
+        return record_of(cls, {**data, "guards": found})
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,7 +255,7 @@ class Hold:
         """Return the hold of a row's columns."""
         exam = data["exam"]
         own = {name: exam[name] for name in ("needed", "finite", "protection")}
-        return shaped(cls, {**data, **own, "evidence": Evidence.from_data(exam)})
+        return record_of(cls, {**data, **own, "evidence": Evidence.from_data(exam)})
 
 
 def _flat(numbers: Numbers) -> dict[str, Any]:
@@ -267,11 +269,11 @@ def _flat(numbers: Numbers) -> dict[str, Any]:
 
 def _finding(data: dict[str, Any]) -> GuardFinding:
     ok = data.pop("ok")
-    return shaped(GuardFinding, {"ok": ok, "numbers": data})
+    return record_of(GuardFinding, {"ok": ok, "numbers": data})
 
 
 def _more_items(data: dict[str, Any]) -> MoreItems:
     """Return what needs more items: a protected rule has a ``limit`` of its own, a confirmation that of its items."""
     if "what" in data:
-        return MoreItems(shaped(Kept, data), data["needed"])
-    return shaped(MoreItems, {"found": data, "needed": data["needed"], "limit": data["limit"]})
+        return MoreItems(record_of(ProtectionFinding, data), data["needed"])
+    return record_of(MoreItems, {"found": data, "needed": data["needed"], "limit": data["limit"]})

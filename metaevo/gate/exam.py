@@ -10,14 +10,14 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from metaevo.artifacts.bodies import Shelf
+from metaevo.artifacts.bodies import BodyStore
 from metaevo.artifacts.fingerprint import fingerprint
 from metaevo.engines.protocol import Engine
 from metaevo.errors import MetaevoError
-from metaevo.gate.rules import GateRules
+from metaevo.gate.settings import GateRules
 from metaevo.ledger.journal import At, Journal
-from metaevo.line.answer import examined, measure_mark
-from metaevo.line.host import Host
+from metaevo.runtime.answering import examine, measure_mark
+from metaevo.runtime.host import Host
 from metaevo.types import Generation, Tasks
 from objectives.statistics import Wealth
 from objectives.types import Cell, Report, Split, Task
@@ -67,7 +67,7 @@ class Pairs:
 
 
 @dataclass(slots=True)
-class Exam:
+class GateExam:
     """The instruments of one examination."""
 
     host: Host
@@ -76,7 +76,7 @@ class Exam:
     at: At
     rules: GateRules
     secret: str
-    shelf: Shelf = field(init=False)
+    shelf: BodyStore = field(init=False)
     on_items: Callable[[int, int], None] = lambda _done, _most: None
     spares: set[str] = field(default_factory=set)
     """Items that replaced others so far: none is looked at twice."""
@@ -92,7 +92,7 @@ class Exam:
             (cell.environment, cell.level, Split.GATE, FIXED if self.finite(cell) else seed, 0, each) for cell in cells
         ]
         drawn = self.host.graders.draw_many(wanted)
-        return interleaved([list(found.tasks) for found in drawn], n)
+        return interleave([list(found.tasks) for found in drawn], n)
 
     def finite(self, cell: Cell) -> bool:
         """Return whether a cell has a fixed sample."""
@@ -132,13 +132,13 @@ class Exam:
         other = self.host.engines[-1]
         with ThreadPoolExecutor(1) as threads:
             old = (
-                threads.submit(examined, self.host, other, parent, tasks, Split.GATE)
+                threads.submit(examine, self.host, other, parent, tasks, Split.GATE)
                 if other is not self.engine
                 else None
             )
-            new, spent = examined(self.host, self.engine, candidate, tasks, Split.GATE)
-            before, used = old.result() if old else examined(self.host, self.engine, parent, tasks, Split.GATE)
-        return paired(tasks, new, before, (spent, used))
+            new, spent = examine(self.host, self.engine, candidate, tasks, Split.GATE)
+            before, used = old.result() if old else examine(self.host, self.engine, parent, tasks, Split.GATE)
+        return pair(tasks, new, before, (spent, used))
 
     def _spare(self, use: str, tasks: Tasks, found: Pairs) -> Tasks:
         """Return items to replace the missing ones, of a stream of their own; () where the decision is void anyway."""
@@ -165,7 +165,7 @@ def commitment(secret: str, cycle: int) -> str:
     return fingerprint("commitment", gate_seed(secret, cycle))
 
 
-def interleaved(lists: Sequence[list[Task]], n: int) -> Tasks:
+def interleave(lists: Sequence[list[Task]], n: int) -> Tasks:
     """Return up to ``n`` items, one of each list in turn; the order of a test is fixed by this."""
     taken: list[Task] = []
     for row in range(max((len(items) for items in lists), default=0)):
@@ -173,7 +173,7 @@ def interleaved(lists: Sequence[list[Task]], n: int) -> Tasks:
     return tuple(taken[:n])
 
 
-def paired(tasks: Tasks, new: Report, old: Report, tokens: tuple[int, int]) -> Pairs:
+def pair(tasks: Tasks, new: Report, old: Report, tokens: tuple[int, int]) -> Pairs:
     """Return the paired differences of two reports on the same items."""
     cells, differences, used, sums = [], [], [], [0.0, 0.0]
     for task, a, b in zip(tasks, new.outcomes, old.outcomes, strict=True):

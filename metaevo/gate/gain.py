@@ -7,13 +7,15 @@ fixed sample, screened on dev items because its gate items are few.
 import math
 from collections.abc import Sequence
 
-from metaevo.gate.exam import Confirmed, Exam
+from metaevo.gate.exam import Confirmed, GateExam
 from metaevo.types import Generation
 from objectives.statistics import FRACTIONS, Interval, Wealth, exact_paired
 from objectives.types import Cell
 
 
-def screen(exam: Exam, candidate: Generation, parent: Generation, cells: Sequence[Cell], dev_gain: float) -> Interval:
+def screen(
+    exam: GateExam, candidate: Generation, parent: Generation, cells: Sequence[Cell], dev_gain: float
+) -> Interval:
     """Return the screen's estimate of the gain. Finite cells are screened by the trial's dev estimate."""
     if exam.finite(cells[0]):
         return Interval(dev_gain, dev_gain, dev_gain, 0)
@@ -23,7 +25,7 @@ def screen(exam: Exam, candidate: Generation, parent: Generation, cells: Sequenc
 
 
 def confirm(
-    exam: Exam,
+    exam: GateExam,
     candidate: Generation,
     parent: Generation,
     cells: Sequence[Cell],
@@ -50,12 +52,12 @@ def confirm(
         wealth = wealth.bet(found.differences)
         place, position = place + len(block), position + 1
         exam.on_items(place - skipped, exam.rules.max_items)
-        if hopeless(wealth, threshold, len(tasks) - place):
+        if is_hopeless(wealth, threshold, len(tasks) - place):
             break
     return Confirmed(wealth, place, wealth.log_e >= threshold)
 
 
-def hopeless(wealth: Wealth, threshold: float, left: int) -> bool:
+def is_hopeless(wealth: Wealth, threshold: float, left: int) -> bool:
     """Return whether even a gain at the upper end of its interval would not reach the threshold in the items left.
 
     Then they are better spent elsewhere. Stopping early for futility never raises the error of an e-process.
@@ -76,7 +78,7 @@ def hopeless(wealth: Wealth, threshold: float, left: int) -> bool:
     return Wealth(grown).log_e < threshold
 
 
-def _exact(exam: Exam, candidate: Generation, parent: Generation, cells: Sequence[Cell], error: float) -> Confirmed:
+def _exact(exam: GateExam, candidate: Generation, parent: Generation, cells: Sequence[Cell], error: float) -> Confirmed:
     tasks = exam.items(cells, exam.at.cycle, 2000 * len(cells))
     found = exam.pairs("confirm", 0, candidate, parent, tasks)
     wealth = Wealth().bet(found.differences)

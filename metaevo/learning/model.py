@@ -30,7 +30,7 @@ class Learner:
     depth: int = 0
 
 
-def checkpoint(store: Store, digest: str) -> Path:
+def checkpoint_folder(store: Store, digest: str) -> Path:
     """Return the folder of a ``base`` or ``full`` policy, every file verified."""
     meta = store.manifest(digest)["meta"]
     return verified_base(store.tree(digest)) if meta["kind"] == "base" else store.tree(digest)
@@ -44,7 +44,7 @@ def load(store: Store, digest: str) -> Learner:
     """
     meta = store.manifest(digest)["meta"]
     root = meta["base"] if meta["kind"] == "adapter" else digest
-    learner = Learner(_model(checkpoint(store, root)), tokenizer(checkpoint(store, root)), root)
+    learner = Learner(_model(checkpoint_folder(store, root)), tokenizer(checkpoint_folder(store, root)), root)
     if meta["kind"] == "adapter":
         adapted = PeftModel.from_pretrained(learner.model, str(store.tree(digest)))
         fp32 = all(weight.dtype is torch.float32 for weight in learner.model.parameters())
@@ -53,7 +53,7 @@ def load(store: Store, digest: str) -> Learner:
     return learner
 
 
-def trainable(store: Store, digest: str, spec: TrainSpec, *, merge_every: int) -> Learner:
+def load_trainable(store: Store, digest: str, spec: TrainSpec, *, merge_every: int) -> Learner:
     """Return a policy ready to be trained with the levers of ``spec``.
 
     With LoRA an adapter of the same shape is continued; after ``merge_every`` continuations, or where the shape
@@ -63,7 +63,9 @@ def trainable(store: Store, digest: str, spec: TrainSpec, *, merge_every: int) -
     same = meta["kind"] == "adapter" and spec.lora is not None and meta["lora"] == _shape(spec.lora)
     if same and meta["depth"] + 1 < merge_every:
         learner = Learner(
-            _model(checkpoint(store, meta["base"])), tokenizer(checkpoint(store, meta["base"])), meta["base"]
+            _model(checkpoint_folder(store, meta["base"])),
+            tokenizer(checkpoint_folder(store, meta["base"])),
+            meta["base"],
         )
         learner.model = PeftModel.from_pretrained(learner.model, str(store.tree(digest)), is_trainable=True)
         learner.depth = meta["depth"] + 1
@@ -123,7 +125,7 @@ def tokenizer(folder: Path) -> object:
     return made
 
 
-def context(model: Any) -> int:
+def context_tokens(model: Any) -> int:
     """Return the tokens a loaded model can see at once."""
     return int(getattr(model.config, "max_position_embeddings", 2048))
 

@@ -9,13 +9,13 @@ from trl import GRPOConfig, GRPOTrainer
 from metaevo.effects import Weights
 from metaevo.errors import ModuleFailed
 from metaevo.learning import training
-from metaevo.learning.model import Learner, context
+from metaevo.learning.model import Learner, context_tokens
 from metaevo.learning.rows import prompt_ids
 from metaevo.types import Attempt, Completion, Tasks, TrainSpec, answered
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
+class OnlineSettings:
     """The knobs of one online run."""
 
     lr: float
@@ -28,13 +28,13 @@ class Settings:
     seed: int
 
 
-def run(learner: Learner, tasks: Tasks, weights: Weights, spec: TrainSpec, how: Settings) -> Any:
+def run(learner: Learner, tasks: Tasks, weights: Weights, spec: TrainSpec, how: OnlineSettings) -> Any:
     """Return the model after ``how.steps`` optimiser steps.
 
     Raises:
         ModuleFailed: No task leaves room for an answer.
     """
-    limit = context(learner.model)
+    limit = context_tokens(learner.model)
     room = weights.answer_tokens
     fitting = [task for task in tasks if len(prompt_ids(learner.tokenizer, task.prompt)) + room <= limit]
     if not fitting:
@@ -55,17 +55,17 @@ def run(learner: Learner, tasks: Tasks, weights: Weights, spec: TrainSpec, how: 
 
     def make(size: int, accumulate: int) -> Any:
         config = _config(learner, weights, spec, how, size, accumulate)
-        return training.built(GRPOTrainer, learner, config, data, reward_funcs=reward)
+        return training.build_trainer(GRPOTrainer, learner, config, data, reward_funcs=reward)
 
     # TRL leaves out a batch that it cannot fill with different prompts: fewer tasks make a smaller one
     return training.run(make, weights, min(how.prompts, len(by_id)) * how.group)
 
 
 def _config(
-    learner: Learner, weights: Weights, spec: TrainSpec, how: Settings, size: int, accumulate: int
+    learner: Learner, weights: Weights, spec: TrainSpec, how: OnlineSettings, size: int, accumulate: int
 ) -> GRPOConfig:
     common = training.arguments(
-        weights, lr=training.width_scaled(learner, spec, how.lr), steps=how.steps, batch=size, seed=how.seed
+        weights, lr=training.rate_for_width(learner, spec, how.lr), steps=how.steps, batch=size, seed=how.seed
     )
     return GRPOConfig(
         **common,

@@ -9,11 +9,11 @@ from trl import DPOConfig, DPOTrainer
 from metaevo.effects import Weights
 from metaevo.errors import ModuleFailed
 from metaevo.learning import training
-from metaevo.learning.model import Learner, context
-from metaevo.learning.training import trainable_again
+from metaevo.learning.model import Learner, context_tokens
+from metaevo.learning.training import make_trainable
 from metaevo.types import Experiences, TrainSpec
 
-__all__ = ["trainable_again", "trainer"]
+__all__ = ["make_trainable", "trainer"]
 
 
 def trainer(
@@ -36,9 +36,9 @@ def trainer(
     """
     if not pairs:
         raise ModuleFailed("no row has a rejected attempt: add preference_pairs to the refinement steps")
-    limit = context(learner.model)
+    limit = context_tokens(learner.model)
     common = training.arguments(
-        weights, lr=training.width_scaled(learner, spec, lr), steps=steps, batch=batch, seed=seed
+        weights, lr=training.rate_for_width(learner, spec, lr), steps=steps, batch=batch, seed=seed
     )
     config = DPOConfig(
         **common,
@@ -51,7 +51,7 @@ def trainer(
     # A PEFT model's reference is the adapter as it was loaded; a full model's must be loaded anew, or TRL would
     # read it from a path that need not hold these weights.
     reference = None if isinstance(learner.model, PeftModel) else weights.load().model
-    return training.built(DPOTrainer, learner, config, _conversations(pairs), ref_model=reference)
+    return training.build_trainer(DPOTrainer, learner, config, _conversations(pairs), ref_model=reference)
 
 
 def _conversations(pairs: Experiences) -> Dataset:

@@ -31,7 +31,7 @@ def completion_ids(tokenizer: Any, prompt: Messages, text: str) -> list[int]:
     return [*tokenizer.encode(text, add_special_tokens=False), tokenizer.eos_token_id]
 
 
-def supervised(tokenizer: object, rows_R: Sequence[Experience], limit: int) -> list[dict[str, Any]]:
+def supervised_rows(tokenizer: object, rows_R: Sequence[Experience], limit: int) -> list[dict[str, Any]]:
     """Return R' rows of ``input_ids``, ``labels`` and ``weight``; rows over ``limit`` tokens are left out."""
     made = []
     for row in rows_R:
@@ -41,7 +41,7 @@ def supervised(tokenizer: object, rows_R: Sequence[Experience], limit: int) -> l
     return made
 
 
-def pairs(tokenizer: object, rows_R: Sequence[Experience], limit: int) -> list[dict[str, Any]]:
+def preference_rows(tokenizer: object, rows_R: Sequence[Experience], limit: int) -> list[dict[str, Any]]:
     """Return one row of ``prompt_ids``, ``chosen_ids`` and ``rejected_ids`` per experience with a rejected attempt."""
     made = []
     for row in rows_R:

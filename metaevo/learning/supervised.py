@@ -8,7 +8,7 @@ from trl import SFTConfig, SFTTrainer
 from metaevo.effects import Weights
 from metaevo.errors import ModuleFailed
 from metaevo.learning import rows, training
-from metaevo.learning.model import Learner, context
+from metaevo.learning.model import Learner, context_tokens
 from metaevo.learning.training import run
 from metaevo.types import Experiences, TrainSpec
 from objectives.types import JsonValue
@@ -54,15 +54,15 @@ def trainer(
     Raises:
         ModuleFailed: No row fits the model's context.
     """
-    limit = context(learner.model)
-    made = rows.supervised(learner.tokenizer, experiences, limit)
+    limit = context_tokens(learner.model)
+    made = rows.supervised_rows(learner.tokenizer, experiences, limit)
     if not made:
         raise ModuleFailed(f"none of {len(experiences)} rows fits the context of {limit} tokens")
     weighted = len({row["weight"] for row in made}) > 1
     kept = ("input_ids", "labels", "weight") if weighted else ("input_ids", "labels")
     data = Dataset.from_list([{name: row[name] for name in kept} for row in made])
     common = training.arguments(
-        weights, lr=training.width_scaled(learner, spec, lr), steps=steps, batch=batch, seed=seed
+        weights, lr=training.rate_for_width(learner, spec, lr), steps=steps, batch=batch, seed=seed
     )
     config = SFTConfig(
         **common,
@@ -73,7 +73,7 @@ def trainer(
     )
     kind = WeightedSFTTrainer if weighted else SFTTrainer
     collator = _Weighted(learner.tokenizer.pad_token_id) if weighted else None
-    return training.built(kind, learner, config, data, data_collator=collator)
+    return training.build_trainer(kind, learner, config, data, data_collator=collator)
 
 
 class _Weighted:

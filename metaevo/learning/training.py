@@ -54,7 +54,7 @@ def arguments(
     }
 
 
-def width_scaled(learner: Learner, spec: TrainSpec, lr: float) -> float:
+def rate_for_width(learner: Learner, spec: TrainSpec, lr: float) -> float:
     """Return the learning rate for this model's width: recipes quote it for a width of 128.
 
     It falls with the square root of the width for adapters and in proportion for full training, the usual rule of
@@ -64,7 +64,7 @@ def width_scaled(learner: Learner, spec: TrainSpec, lr: float) -> float:
     return float(lr * (shrink**0.5 if spec.lora is not None else shrink))
 
 
-def built(kind: Any, learner: Learner, config: Any, data: Any, **more: Any) -> object:
+def build_trainer(kind: Any, learner: Learner, config: Any, data: Any, **more: Any) -> object:
     """Return a TRL trainer of this kind, without what libraries say to each other about their next versions."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
@@ -113,7 +113,7 @@ def _trainable(model: Any) -> dict[str, torch.Tensor]:
     return {name: w.detach().to("cpu", copy=True) for name, w in model.named_parameters() if w.requires_grad}
 
 
-def trainable_again(model: object) -> Any:
+def make_trainable(model: object) -> Any:
     """Return the model without TRL's frozen reference adapter, its own one trainable again."""
     if isinstance(model, PeftModel):
         if "ref" in model.peft_config:
@@ -124,7 +124,7 @@ def trainable_again(model: object) -> Any:
 
 def _restore(model: Any, start: dict[str, torch.Tensor]) -> None:
     """Put back what training began from."""
-    trainable_again(model)
+    make_trainable(model)
     with torch.no_grad():
         for name, weight in model.named_parameters():
             if name in start:

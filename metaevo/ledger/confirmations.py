@@ -39,7 +39,7 @@ def open_confirmation(
         return Confirmation(k, level(k))
 
 
-def confirmed(ledger: Ledger, epoch: int, before: int) -> int:
+def confirmation_count(ledger: Ledger, epoch: int, before: int) -> int:
     """Return how many confirmations of the epoch earlier cycles opened.
 
     What a cycle knows of them does not change while it runs.
@@ -49,7 +49,7 @@ def confirmed(ledger: Ledger, epoch: int, before: int) -> int:
         return connection.execute(query.order_by(CONFIRMATION.c.k.desc()).limit(1)).scalar() or 0
 
 
-def served(ledger: Ledger, epoch: int, before: int, cells: Sequence[str]) -> dict[str, int]:
+def confirmations_per_cell(ledger: Ledger, epoch: int, before: int, cells: Sequence[str]) -> dict[str, int]:
     """Return how many confirmations of earlier cycles in the epoch each of these cells was part of."""
     mine = (CONFIRMED_CELL.c.epoch == epoch, CONFIRMED_CELL.c.cell.in_(cells), CONFIRMED_CELL.c.cycle < before)
     query = select(CONFIRMED_CELL.c.cell, func.count()).where(*mine).group_by(CONFIRMED_CELL.c.cell)

@@ -212,7 +212,7 @@ class Pursued:
     gain: float | None
 
 
-def pursued(ledger: Ledger, before: int, most: int) -> list[Pursued]:
+def pursued_objectives(ledger: Ledger, before: int, most: int) -> list[Pursued]:
     """Return what the last ``most`` cycles pursued on the champion's line, oldest first.
 
     A rollback restores objectives too: what was pursued on the line it left, and what led there, no longer counts.

@@ -79,7 +79,7 @@ def parents(ledger: Ledger) -> dict[str, str | None]:
         return dict(connection.execute(query).tuples().all())
 
 
-def published(ledger: Ledger) -> tuple[PublishedParts, ...]:
+def published_parts(ledger: Ledger) -> tuple[PublishedParts, ...]:
     """Return what every published generation is made of, oldest first."""
     columns = (GENERATION.c.id, GENERATION.c.manifest, GENERATION.c.parts)
     query = select(*columns).where(GENERATION.c.manifest.is_not(None)).order_by(GENERATION.c.number)
@@ -94,7 +94,7 @@ def open_cycles(ledger: Ledger) -> tuple[int, ...]:
         return tuple(connection.execute(query).scalars())
 
 
-def unfinished(ledger: Ledger) -> tuple[str, ...]:
+def unfinished_steps(ledger: Ledger) -> tuple[str, ...]:
     """Return the steps that are open in cycles that were decided; a trial's may be: it failed there."""
     here = and_(CYCLE.c.number == STEP.c.cycle, CYCLE.c.outcome.in_(DECIDED))
     query = select(*_PLACE).join(CYCLE, here).where(STEP.c.digest.is_(None), STEP.c.trial == 0)
@@ -118,7 +118,7 @@ def step_bodies(ledger: Ledger) -> Iterator[StepBody]:
             yield StepBody(_where(tuple(place)), digest, body is not None, fine)
 
 
-def confirmed(ledger: Ledger) -> tuple[ConfirmationNumber, ...]:
+def every_confirmation(ledger: Ledger) -> tuple[ConfirmationNumber, ...]:
     """Return every confirmation, by epoch and number."""
     columns = (CONFIRMATION.c.epoch, CONFIRMATION.c.k)
     with ledger.look() as connection:

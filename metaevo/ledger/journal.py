@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol, TypeAlias, TypeVar
 
 from sqlalchemy import BindParameter, and_, bindparam, select, update
 
-from metaevo.artifacts.bodies import Shelf, count, parse, small
+from metaevo.artifacts.bodies import BodyStore, count, inline_body, parse
 from metaevo.artifacts.store import Store
 from metaevo.errors import CodeChanged, ReplayError, StoreError
 from metaevo.ledger.ledger import Ledger
@@ -75,9 +75,9 @@ class Journal:
     alike: Callable[[StepKey], StepKey] = lambda key: key
     """The key whose random stream a step has; its own, but where two trials shall differ in their recipe alone."""
 
-    def shelf(self) -> Shelf:
+    def shelf(self) -> BodyStore:
         """Return a new shelf for one line of steps."""
-        return Shelf(self.store)
+        return BodyStore(self.store)
 
     def stream(self, key: StepKey) -> Random:
         """Return the step's own random stream: a shared one would make a resumed cycle differ from an unbroken one."""
@@ -95,7 +95,7 @@ class Journal:
         run: Callable[[], T],
         *,
         kind: type[T] | None = None,
-        shelf: Shelf | None = None,
+        shelf: BodyStore | None = None,
         module: str = "",
         counts: Callable[[T], Counts] = count,
     ) -> T:
@@ -115,13 +115,13 @@ class Journal:
                     raise ReplayError(f"step {where} was made by other code (mark {row.mark}, now {mark})")
                 raise CodeChanged(f"step {where}: {module or key[4]} changed while the cycle ran")
             if row is not None and row.digest is not None:
-                return body_of(row, shelf, kind)
+                return read_body(row, shelf, kind)
             if self.decided:
                 raise ReplayError(f"step {where} is missing from a decided cycle")
             self._again(key)
         self.on_step(key, False)
         value = run()
-        body = small(value)
+        body = inline_body(value)
         digest = shelf.write(value) if body is None else hashlib.sha256(body).hexdigest()
         self._close(key, digest, body, counts(value))
         self.on_step(key, True)
@@ -184,8 +184,8 @@ def _at(key: StepKey) -> dict[str, object]:
     return {f"at_{name}": part for name, part in zip(_KEY, key, strict=True)}
 
 
-def body_of(row: HasBody, shelf: Shelf, kind: type[T] | None) -> T:
-    """Return what the finished step of a row made, from the row or from the store; ``kind`` as in `Shelf.read`.
+def read_body(row: HasBody, shelf: BodyStore, kind: type[T] | None) -> T:
+    """Return what the finished step of a row made, from the row or from the store; ``kind`` as in `BodyStore.read`.
 
     Raises:
         StoreError: The body, or one it refers to, is missing or damaged.
@@ -194,13 +194,13 @@ def body_of(row: HasBody, shelf: Shelf, kind: type[T] | None) -> T:
         raise StoreError("the step is not finished: it has no body")
     if row.body is None:
         return shelf.read(row.digest, kind)
-    if not sound(row):
+    if not is_intact(row):
         raise StoreError(f"the ledger's body {row.digest[:12]} does not match its digest; restore a backup")
     if kind is None:
         raise StoreError(f"the ledger's body {row.digest[:12]} is a record of an unknown type")
     return parse(kind, row.body)
 
 
-def sound(row: HasBody) -> bool:
+def is_intact(row: HasBody) -> bool:
     """Return whether the body that stands in a row is the one its digest names."""
     return row.body is None or hashlib.sha256(row.body).hexdigest() == row.digest

@@ -56,7 +56,7 @@ class Move:
     at: datetime
 
 
-def generation(row: GenerationRecord) -> Generation:
+def generation_of(row: GenerationRecord) -> Generation:
     """Return the record of a published row.
 
     Raises:
@@ -117,7 +117,7 @@ class Lineage:
         Raises:
             BadInput: There is none of that id.
         """
-        return generation(self.row(id_))
+        return generation_of(self.row(id_))
 
     def row(self, id_: str) -> GenerationRecord:
         """Return what the ledger has of a generation, by id or alias; raises BadInput like `get`."""

@@ -12,7 +12,7 @@ from metaevo.ledger.tables import STEP, JsonMap
 
 @dataclass(frozen=True, slots=True)
 class StepRecord:
-    """One finished journal row: what it counted, and where its body is (`metaevo.ledger.journal.body_of`)."""
+    """One finished journal row: what it counted, and where its body is (`metaevo.ledger.journal.read_body`)."""
 
     cycle: int
     module: str
@@ -21,7 +21,7 @@ class StepRecord:
     body: bytes | None
 
 
-def proposals_counted(ledger: Ledger, before: int) -> list[JsonMap]:
+def proposal_counts(ledger: Ledger, before: int) -> list[JsonMap]:
     """Return what the rows of all proposals of earlier cycles say of them."""
     query = select(STEP.c.counts).where(STEP.c.step == StepName.KERNEL, STEP.c.cycle < before)
     with ledger.look() as connection:

@@ -6,7 +6,7 @@ from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.tables import GENERATION, RECIPE, STEP, TRIAL
 
 
-def users(ledger: Ledger, module: str) -> list[str]:
+def generations_using(ledger: Ledger, module: str) -> list[str]:
     """Return the ids of what came of recipes that used a module (``slot.name``), oldest first.
 
     That is every generation of a trial whose recipe names it, or in whose journal one of its steps was finished.

@@ -188,7 +188,7 @@ def events(ledger: Ledger, most: int, *, before: int | None = None, code: str | 
     return tuple(Told(*row) for row in reversed(rows))
 
 
-def spent(ledger: Ledger) -> SpentTotals:
+def total_spent(ledger: Ledger) -> SpentTotals:
     """Return what all closed cycles took: cycles, seconds and tokens."""
     query = select(func.count(), func.sum(CYCLE.c.wall_s), func.sum(CYCLE.c.tokens)).where(CYCLE.c.outcome != "open")
     with ledger.look() as connection:
@@ -202,7 +202,7 @@ def newest_journalled(ledger: Ledger) -> int:
         return int(connection.execute(select(func.max(STEP.c.cycle))).scalar() or 0)
 
 
-def tried(ledger: Ledger, number: int) -> tuple[Tried, ...]:
+def trials_of(ledger: Ledger, number: int) -> tuple[Tried, ...]:
     """Return the trials of a cycle, in their order."""
     columns = (TRIAL.c.recipe, RECIPE.c.name, TRIAL.c.score, TRIAL.c.generation)
     query = select(*columns).outerjoin_from(TRIAL, RECIPE, RECIPE.c.hash == TRIAL.c.recipe)

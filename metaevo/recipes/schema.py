@@ -32,8 +32,8 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from metaevo.errors import BadInput, MetaevoError
-from metaevo.modules.registry import Registry
-from metaevo.modules.slots import STAGE_SLOTS
+from metaevo.registry.registry import Registry
+from metaevo.registry.slots import STAGE_SLOTS
 
 PROSE = frozenset({"name", "doc", "system", "arxiv", "observable", "faithful"})
 FOLDER = Path(__file__).parent

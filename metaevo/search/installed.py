@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from metaevo.modules.contracts import unlawful
-from metaevo.modules.registry import Registry
-from metaevo.modules.slots import RECIPE_SLOTS, Module
 from metaevo.recipes.schema import Step
+from metaevo.registry.laws import unlawful_modules
+from metaevo.registry.registry import Registry
+from metaevo.registry.slots import RECIPE_SLOTS, Module
 from metaevo.traits import Trait
 
 
@@ -35,7 +35,7 @@ class Installed:
     @classmethod
     def of(cls, registry: Registry) -> "Installed":
         """Return what is installed now, without what breaks a law or does not load."""
-        known = unlawful(registry)
+        known = unlawful_modules(registry)
         names = [(slot, name) for slot in RECIPE_SLOTS for name in registry.names(slot)]
         return cls(registry, {key: registry.get(*key) for key in names if key not in known})
 

@@ -12,22 +12,22 @@ from queue import SimpleQueue
 from typing import Any
 
 from metaevo import trial
-from metaevo.artifacts.bodies import Shelf
+from metaevo.artifacts.bodies import BodyStore
 from metaevo.artifacts.fingerprint import fingerprint
 from metaevo.engines.protocol import Engine
 from metaevo.errors import EngineError, ModuleFailed
 from metaevo.ledger.journal import At, Journal
 from metaevo.ledger.steps import StepName
-from metaevo.line.answer import examined, measure_mark
-from metaevo.line.host import Host
 from metaevo.recipes.schema import Recipe
-from metaevo.search.kernels import NewKernels
-from metaevo.search.proposals import Sampler, Study, drawn_at_random, promised, shorter_within_noise, study
+from metaevo.runtime.answering import examine, measure_mark
+from metaevo.runtime.host import Host
+from metaevo.search.kernel_pairs import NewKernels
 from metaevo.search.record import record
-from metaevo.search.score import PARENT, REFERENCE, SHARE, changed, feasible, rank, scored
+from metaevo.search.score import PARENT, REFERENCE, SHARE, is_feasible, measure_changes, rank, score_trial
 from metaevo.search.skeletons import Skeleton
 from metaevo.search.space import Params, TrialEvidence, chosen_in, with_knobs
-from metaevo.trial import Ground
+from metaevo.search.study import Sampler, Study, draw_at_random, promised, shorter_within_noise, study
+from metaevo.trial import TrialData
 from metaevo.types import Generation, Trial, TrialEnd
 from objectives.types import Direction, Report, Split
 
@@ -55,7 +55,7 @@ class SearchRules:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchResult:
     """What a search found: the trial to examine (None if nothing gained), and all trials."""
 
     best: Trial | None
@@ -74,7 +74,7 @@ class Search:
     journal: Journal
     sampler: Sampler
     rules: SearchRules
-    ground: Ground
+    ground: TrialData
     choices: Mapping[str, Skeleton]
     cycle: int
     ability: str
@@ -83,7 +83,7 @@ class Search:
     on_trial: Callable[[int, int], None] = lambda _done, _total: None
     kernels: NewKernels = field(default_factory=NewKernels)
 
-    def run(self) -> Found:
+    def run(self) -> SearchResult:
         """Return the best trial in full fidelity, or why there is none."""
         old = self._compared(self.host.together)
         if self.pinned is not None:
@@ -98,7 +98,7 @@ class Search:
             return _fruitless(low, low)
         finals = self._finals(ranked, params)
         found = self._full(finals, count, params, old, tuple(low))
-        spare = [t for t in ranked if t not in finals and feasible(t.constraints) and (t.score or 0.0) > 0]
+        spare = [t for t in ranked if t not in finals and is_feasible(t.constraints) and (t.score or 0.0) > 0]
         if found.best is None and spare:  # more training lost what less of it kept: the next ones may not
             found = self._full(spare[: len(finals)], count + len(finals), params, old, found.trials)
         return found
@@ -110,7 +110,7 @@ class Search:
         params: Mapping[int, Params],
         old: Mapping[str, Report],
         before: tuple[Trial, ...],
-    ) -> Found:
+    ) -> SearchResult:
         """Run these trials again in full, numbered on ``after`` so many, and return the best."""
         recipes = {after + i + 1: self._recipe(params[t.number]) for i, t in enumerate(chosen)}
         jobs = [(number, params[t.number], 1.0) for number, t in zip(recipes, chosen, strict=True)]
@@ -245,28 +245,30 @@ class Search:
         return self.journal.step(
             key,
             mark,
-            lambda: examined(self.host, engine, generation, self.ground.dev, Split.DEV)[0],
+            lambda: examine(self.host, engine, generation, self.ground.dev, Split.DEV)[0],
             kind=Report,
-            shelf=Shelf(self.host.store),
+            shelf=BodyStore(self.host.store),
             counts=lambda r: {"items": len(r.outcomes), "tokens": sum(o.tokens for o in r.outcomes)},
         )
 
     def _scored(self, made: Trial, report: Report, old: Mapping[str, Report]) -> Trial:
-        changes = changed(self.host.environments, self.ground.aimed, report, old)
-        return scored(made, changes, self.rules.margin, self.rules.token_limit)
+        changes = measure_changes(self.host.environments, self.ground.aimed, report, old)
+        return score_trial(made, changes, self.rules.margin, self.rules.token_limit)
 
-    def _chosen(self, full: Sequence[Trial], recipes: Mapping[int, Recipe], low: tuple[Trial, ...] = ()) -> Found:
+    def _chosen(
+        self, full: Sequence[Trial], recipes: Mapping[int, Recipe], low: tuple[Trial, ...] = ()
+    ) -> SearchResult:
         """Return the best feasible trial in full, the shorter one within noise."""
         every = (*low, *full)
         known = [t for t in full if t.score is not None]
-        fine = [t for t in known if feasible(t.constraints)]
+        fine = [t for t in known if is_feasible(t.constraints)]
         if not fine:
             lost = f"every trial loses more than {SHARE * self.rules.margin:.1%} elsewhere"
-            return Found(None, None, every, lost) if known else _fruitless(full, every)
+            return SearchResult(None, None, every, lost) if known else _fruitless(full, every)
         best = self._shortest(fine, {t.number: len(recipes[t.number].modules) for t in fine})
         if (best.score or 0.0) <= 0:
-            return Found(None, None, every, f"no trial gained on dev items (best {best.score:+.3f})")
-        return Found(best, recipes[best.number], every)
+            return SearchResult(None, None, every, f"no trial gained on dev items (best {best.score:+.3f})")
+        return SearchResult(best, recipes[best.number], every)
 
     def _finals(self, ranked: Sequence[Trial], params: Mapping[int, Params]) -> list[Trial]:
         """Return the trials to run in full: the best, the last of them no preset where one gained at all (the shortest
@@ -275,12 +277,12 @@ class Search:
         Every fourth cycle a random one takes the last place instead.
         """
         finals = list(ranked[: self.rules.finals])
-        gained = [t for t in ranked if feasible(t.constraints) and (t.score or 0.0) > 0]
+        gained = [t for t in ranked if is_feasible(t.constraints) and (t.score or 0.0) > 0]
         own = [t for t in gained if self._every()[chosen_in(params[t.number])].preset is None]
         if own and len(finals) > 1 and not any(t in own for t in finals):
             finals[-1] = self._shortest(own, {t.number: len(self._recipe(params[t.number]).modules) for t in own})
         if self.cycle % 4 == 0 and len(finals) > 1 and (rest := [t.number for t in ranked[self.rules.finals :]]):
-            number = drawn_at_random(self.journal.stream_seed(At(self.cycle).key(StepName.SEARCH_RANDOM)), rest)
+            number = draw_at_random(self.journal.stream_seed(At(self.cycle).key(StepName.SEARCH_RANDOM)), rest)
             finals[-1] = next(t for t in ranked if t.number == number)
         return finals
 
@@ -318,8 +320,8 @@ class Search:
         return f"{self.ability}/{self.direction.value}"
 
 
-def _fruitless(tried: Sequence[Trial], every: Sequence[Trial]) -> Found:
+def _fruitless(tried: Sequence[Trial], every: Sequence[Trial]) -> SearchResult:
     """Return that none of the trials tried came to a score, with how the first one failed."""
     first = next((t for t in tried if t.ending is not TrialEnd.OK), None)
     why = f"no trial came to an end: {first.failure if first else 'no trial was run'}"
-    return Found(None, None, tuple(every), why, first.ending if first else None)
+    return SearchResult(None, None, tuple(every), why, first.ending if first else None)

@@ -37,7 +37,7 @@ def propose(request: NextTrial) -> "Params":
     study = optuna.create_study(direction="maximize", sampler=sampler)
     spaces = request["spaces"]
     for row in request["rows"]:
-        if not possible(row["params"], spaces):
+        if not is_possible(row["params"], spaces):
             continue
         study.enqueue_trial(row["params"])
         trial = study.ask()
@@ -52,7 +52,7 @@ def propose(request: NextTrial) -> "Params":
     return suggest(trial, spaces)
 
 
-def possible(params: "Params", spaces: "Mapping[str, Space]") -> bool:
+def is_possible(params: "Params", spaces: "Mapping[str, Space]") -> bool:
     """Return whether a trial's values can still be had: of a knob that was edited since, old ones are no evidence."""
     space = spaces.get(str(params.get("skeleton")))
     if space is None:

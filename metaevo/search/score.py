@@ -27,7 +27,7 @@ class Changes:
     """By (ability, against whom)."""
 
 
-def changed(
+def measure_changes(
     environments: Mapping[str, Environment], aimed_ids: frozenset[str], report: Report, others: Mapping[str, Report]
 ) -> Changes:
     """Return how a trial's answers differ from the others' on the same items; a None on either side is left out.
@@ -46,7 +46,7 @@ def changed(
     return Changes(aimed, kept)
 
 
-def scored(made: Trial, changes: Changes, margin: float, token_limit: int | None) -> Trial:
+def score_trial(made: Trial, changes: Changes, margin: float, token_limit: int | None) -> Trial:
     """Return the trial with its score and constraints (feasible at 0 and below); the worse comparison counts."""
     gain = fmean([fmean(values) for values in changes.aimed.values()] or [0.0])
     lost: dict[str, float] = {}
@@ -60,11 +60,11 @@ def scored(made: Trial, changes: Changes, margin: float, token_limit: int | None
     return replace(made, score=gain - WEIGHT * sum(lost.values()), constraints=constraints)
 
 
-def feasible(constraints: Mapping[str, float]) -> bool:
+def is_feasible(constraints: Mapping[str, float]) -> bool:
     """Return whether a trial with these breaks none."""
     return all(value <= 0 for value in constraints.values())
 
 
 def rank(made: Trial) -> tuple[bool, float, int]:
     """Order trials: feasible ones first, then by score."""
-    return (not feasible(made.constraints), -(made.score or 0.0), made.number)
+    return (not is_feasible(made.constraints), -(made.score or 0.0), made.number)

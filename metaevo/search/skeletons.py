@@ -11,13 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from metaevo.errors import MetaevoError
-from metaevo.modules import generated_files
-from metaevo.modules.contracts import unlawful
-from metaevo.modules.registry import Registry
-from metaevo.modules.slots import STAGE_SLOTS
 from metaevo.recipes.schema import Recipe, Stage, Step, load, names
+from metaevo.registry import generated_files
+from metaevo.registry.laws import unlawful_modules
+from metaevo.registry.registry import Registry
+from metaevo.registry.slots import STAGE_SLOTS
+from metaevo.search.composition import broken_rule
 from metaevo.search.installed import Installed, Modules, has, procedure
-from metaevo.search.rules import broken
 from metaevo.traits import Trait
 
 MOST = 64
@@ -51,7 +51,7 @@ def skeletons(
     """
     found: dict[str, Skeleton] = {}
     installed = Installed.of(registry)
-    forbidden = unwanted(registry, forbidden)
+    forbidden = unwanted_modules(registry, forbidden)
     presets = _first([recipe for recipe in _presets(registry) if not _forbidden(recipe, forbidden)])
     for recipe in presets:
         found[identify(recipe)] = Skeleton(identify(recipe), recipe, recipe.name)
@@ -61,7 +61,7 @@ def skeletons(
         for id_, recipe in near.items()
         if id_ not in found
         and not _forbidden(recipe, (*forbidden, *resting))
-        and broken(recipe, installed, references=references) is None
+        and broken_rule(recipe, installed, references=references) is None
     }
     ordered = sorted(proposed, key=lambda id_: (len(proposed[id_].recipe.modules), _order(id_)))
     chosen = _covering(_spread(ordered, most), [proposed[id_] for id_ in ordered], list(found.values()))
@@ -100,9 +100,9 @@ def _forbidden(recipe: Recipe, forbidden: Sequence[str]) -> bool:
     return bool(uses & set(forbidden))
 
 
-def unwanted(registry: Registry, forbidden: Sequence[str]) -> tuple[str, ...]:
+def unwanted_modules(registry: Registry, forbidden: Sequence[str]) -> tuple[str, ...]:
     """Return what search never uses, by name: what the operator forbade, modules that break a law."""
-    broken_ones = {name for _, name in unlawful(registry)}
+    broken_ones = {name for _, name in unlawful_modules(registry)}
     return (*forbidden, *broken_ones, *_generated(registry, forbidden))
 
 
@@ -110,7 +110,7 @@ def _generated(registry: Registry, forbidden: Sequence[str]) -> list[str]:
     """Return the generated modules that ``generated:SLOT`` forbids: all of the slot but those a person adopted."""
     if registry.home is None or not any(name.startswith("generated:") for name in forbidden):
         return []  # no file is read for nothing in every cycle
-    every = generated_files.every(registry.home)
+    every = generated_files.every_module(registry.home)
     return [made.name for made in every if f"generated:{made.slot}" in forbidden and made.state != "adopted"]
 
 
@@ -137,7 +137,7 @@ def _added(stage: Stage, installed: Installed, online: bool) -> Iterator[Stage]:
         present = [step.use for step in getattr(stage, slot)]
         for name in installed.names(slot):
             if name not in present:
-                yield stage.model_copy(update={slot: placed(slot, getattr(stage, slot), Step(use=name), installed)})
+                yield stage.model_copy(update={slot: place_step(slot, getattr(stage, slot), Step(use=name), installed)})
 
 
 def _swapped(stage: Stage, installed: Installed, online: bool, known: Set[str]) -> Iterator[Stage]:
@@ -156,7 +156,7 @@ def _swapped(stage: Stage, installed: Installed, online: bool, known: Set[str]) 
                 yield stage.model_copy(update={"refinement": (*body, *kept), "update": update})
 
 
-def placed(slot: str, steps: tuple[Step, ...], new: Step, modules: Modules) -> tuple[Step, ...]:
+def place_step(slot: str, steps: tuple[Step, ...], new: Step, modules: Modules) -> tuple[Step, ...]:
     """Return the steps with a new one where it makes sense: replay last, corrections first, filters in between."""
     if slot != "refinement" or has(modules, slot, new, Trait.REPLAYS, Trait.SHORTENS):
         return (*steps, new)
@@ -262,6 +262,6 @@ def _covering(chosen: Sequence[str], ordered: Sequence[Skeleton], presets: Seque
     return [*kept[: max(0, len(kept) - len(late))], *late[: len(kept)]]
 
 
-def described(found: Mapping[str, Skeleton]) -> list[dict[str, object]]:
+def skeleton_rows(found: Mapping[str, Skeleton]) -> list[dict[str, object]]:
     """Return the skeletons as rows for a listing."""
     return [{"id": s.id, "preset": s.preset, "modules": list(s.recipe.modules)} for s in found.values()]

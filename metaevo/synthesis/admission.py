@@ -2,7 +2,7 @@
 
 In order: a look at the source, the values on fresh inputs, purity, blindness for answers, that it does something,
 sanity of a score against the truth, the slot's laws. The first that fails is the reason, from a closed list
-(`refusals.Refusal`). Infrastructure is no refusal: it raises, and nothing was learnt.
+(`refusals.RejectReason`). Infrastructure is no refusal: it raises, and nothing was learnt.
 """
 
 from collections.abc import Mapping
@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from metaevo.errors import BadInput
-from metaevo.line.kernels import KernelRun
-from metaevo.modules.contracts import given, problems
-from metaevo.modules.generated import FORMS, Code, build
-from metaevo.modules.generated_files import Generated
+from metaevo.registry.generated import FORMS, Code, build
+from metaevo.registry.generated_files import Generated
+from metaevo.registry.laws import problems, with_sandbox
+from metaevo.runtime.sandbox import KernelRun
 from metaevo.synthesis.bench import Bench
-from metaevo.synthesis.checks import blind, idle, pure, purified, sane
-from metaevo.synthesis.inputs import Samples, fresh
-from metaevo.synthesis.refusals import Refusal, Refused
+from metaevo.synthesis.checks import check_blind, check_pure, filter_purity, idle_reason, score_agreement
+from metaevo.synthesis.inputs import Samples, fresh_samples
+from metaevo.synthesis.refusals import Rejected, RejectReason
 from objectives.types import Json
 from sandbox.handle import SandboxHandle
 from sandbox.types import Sandbox
@@ -32,7 +32,7 @@ class Admission:
     """What was decided of one proposal. ``reason`` is None where it was accepted."""
 
     accepted: bool
-    reason: Refusal | None
+    reason: RejectReason | None
     sentence: str
     numbers: Mapping[str, float] = field(default_factory=dict)
     tier: str = ""
@@ -61,8 +61,8 @@ def admit(
         raise BadInput("", f"no kernel of kind {kind!r} in slot {slot!r}", f"there are {known}")
     bench = Bench(Code(slot, kind, NAME, source), sandbox)
     try:
-        numbers = _examined(bench, samples or fresh(source), shown)
-    except Refused as no:
+        numbers = _examined(bench, samples or fresh_samples(source), shown)
+    except Rejected as no:
         return Admission(False, no.reason, f"{no.reason}: {no.sentence}", dict(no.numbers), sandbox.tier)
     return Admission(True, None, "", numbers, sandbox.tier)
 
@@ -75,20 +75,20 @@ def _examined(bench: Bench, samples: Samples, shown: Samples | None) -> dict[str
     for function in functions:
         bench.values(function, rows[:1])  # what is too much for one row is told as that, not as too much for all
         values = bench.values(function, rows)
-        pure(bench, function, rows, values)
-        blind(bench, function, rows, values)
+        check_pure(bench, function, rows, values)
+        check_blind(bench, function, rows, values)
         if function == "ask":
             asked = sum(len(value) for value in values)
             rows = _replied(rows, values)
     _acts(bench, samples, shown, rows, values)
     numbers = {"rows": float(len(rows))} | ({"questions": float(asked)} if len(functions) > 1 else {})
     if functions == ("score",):
-        numbers |= sane(rows, values, samples.truth)
+        numbers |= score_agreement(rows, values, samples.truth)
     if functions == ("keep",):
-        numbers |= purified(values, samples.truth)
+        numbers |= filter_purity(values, samples.truth)
     module = build(code, Path(f"{NAME}.toml"), "", "")
-    for law in problems(given(module, KernelRun(SandboxHandle(bench.sandbox.tier, lambda: bench.sandbox)))):
-        raise Refused(Refusal.UNLAWFUL, law)
+    for law in problems(with_sandbox(module, KernelRun(SandboxHandle(bench.sandbox.tier, lambda: bench.sandbox)))):
+        raise Rejected(RejectReason.UNLAWFUL, law)
     return numbers
 
 
@@ -110,17 +110,17 @@ def _acts(
     """
     code = bench.code
     function = FORMS[code.slot, code.kind].functions[-1]
-    nothing = idle(code.slot, function, rows, values)
+    nothing = idle_reason(code.slot, function, rows, values)
     if nothing is None:
         return
     if shown is not None and function != "use":
         seen = shown.arguments(code.slot, function)
-        if idle(code.slot, function, seen, bench.values(function, seen)) is None:
-            raise Refused(Refusal.MEMORISED, f"on fresh inputs: {nothing[1]}", {"rows": len(rows)})
-    raise Refused(*nothing, {"rows": len(rows)})
+        if idle_reason(code.slot, function, seen, bench.values(function, seen)) is None:
+            raise Rejected(RejectReason.MEMORISED, f"on fresh inputs: {nothing[1]}", {"rows": len(rows)})
+    raise Rejected(*nothing, {"rows": len(rows)})
 
 
-def admitted(code: Code, admission: Admission, proposer: str, **more: object) -> Generated:
+def admitted_module(code: Code, admission: Admission, proposer: str, **more: object) -> Generated:
     """Return the generated module that an accepted proposal is; `generated_files.save` writes it into a home.
 
     ``more`` are fields of `Generated`: about, parents, cycle.

@@ -98,12 +98,14 @@ class Elite:
 
 
 @dataclass(frozen=True, slots=True)
-class Archive:
+class KernelArchive:
     """The elites by cell."""
 
     elites: Mapping[Cell, Elite] = field(default_factory=dict)
 
-    def tell(self, candidate: Candidate, quality: float, behaviour: tuple[float, ...], noise: float = 0.0) -> "Archive":
+    def tell(
+        self, candidate: Candidate, quality: float, behaviour: tuple[float, ...], noise: float = 0.0
+    ) -> "KernelArchive":
         """Return the archive that knows this measurement too.
 
         Raises:
@@ -115,7 +117,7 @@ class Archive:
             new = old.pooled(new)
         elif old is not None and old.rank <= new.rank:
             return self
-        return Archive({**self.elites, new.cell: new})
+        return KernelArchive({**self.elites, new.cell: new})
 
     def ask(self, rng: Random, kind: str, n: int = 2) -> tuple[Elite, ...]:
         """Return up to ``n`` different elites of a kind: the parents to come.
@@ -137,7 +139,7 @@ class Archive:
         return [adapter(Elite).dump_python(self.elites[cell], mode="json") for cell in sorted(self.elites)]
 
     @classmethod
-    def of(cls, rows: Iterable[Mapping[str, Any]]) -> "Archive":
+    def of(cls, rows: Iterable[Mapping[str, Any]]) -> "KernelArchive":
         """Return the archive of rows that `rows` gave; of two in one cell the better one stays.
 
         Raises:

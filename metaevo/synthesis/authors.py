@@ -12,21 +12,21 @@ from typing import Protocol, TypeAlias
 from metaevo.effects import Policy
 from metaevo.errors import EngineError
 from metaevo.synthesis.archive import Candidate
+from metaevo.synthesis.author_prompts import Asks, Sends, chat_prompt
 from metaevo.synthesis.endpoint import Written
-from metaevo.synthesis.letters import Asks, Sends, letter
 from metaevo.synthesis.proposals import (
     INFRASTRUCTURE,
     Cost,
-    Letter,
+    NoProposal,
+    NoProposalReason,
     Outcome,
+    Prompt,
     Proposed,
     Proposer,
-    Reason,
-    Refusal,
     Request,
     Unproposed,
 )
-from metaevo.synthesis.reply import function_in, tokens
+from metaevo.synthesis.reply import count_tokens, function_in
 from metaevo.types import Generation
 from objectives.types import Message, Messages
 
@@ -48,13 +48,13 @@ Authors: TypeAlias = Callable[[Generation, Spent], Sequence[Proposer]]
 """Who is asked before the grammar: given the champion and what was spent in this cycle."""
 
 
-def nobody(_champion: Generation, _spent: Spent) -> Sequence[Proposer]:
+def no_author(_champion: Generation, _spent: Spent) -> Sequence[Proposer]:
     """Return no author: the grammar alone writes."""
     return ()
 
 
 @dataclass(slots=True)
-class Budget:
+class AuthorBudget:
     """What an author may use in one cycle. A cycle that is resumed gives what was spent before."""
 
     calls: int
@@ -67,12 +67,13 @@ class Budget:
     def check(self, most_tokens: int) -> None:
         """Raise `Unproposed` where a call of at most so many tokens does not fit."""
         if self.failures >= PATIENCE:
-            raise Unproposed(Reason.PAUSED, f"{self.failures} failures in a row")
+            raise Unproposed(NoProposalReason.PAUSED, f"{self.failures} failures in a row")
         if self.spent_calls >= self.calls:
-            raise Unproposed(Reason.BUDGET, f"{self.spent_calls} of {self.calls} calls spent")
+            raise Unproposed(NoProposalReason.BUDGET, f"{self.spent_calls} of {self.calls} calls spent")
         if self.spent_tokens + most_tokens > self.tokens:
             raise Unproposed(
-                Reason.BUDGET, f"{self.spent_tokens} of {self.tokens} tokens spent, a call takes up to {most_tokens}"
+                NoProposalReason.BUDGET,
+                f"{self.spent_tokens} of {self.tokens} tokens spent, a call takes up to {most_tokens}",
             )
 
     def spend(self, cost: Cost) -> None:
@@ -96,7 +97,7 @@ class Author(Protocol):
     def max_tokens(self) -> int:
         """Return how many tokens a reply may have."""
 
-    def write(self, asked: Letter, seed: int) -> Written:
+    def write(self, asked: Prompt, seed: int) -> Written:
         """Return the reply.
 
         Raises:
@@ -119,7 +120,7 @@ class Champion:
         """Return champion."""
         return "champion"
 
-    def write(self, asked: Letter, seed: int) -> Written:
+    def write(self, asked: Prompt, seed: int) -> Written:
         """Return one sampled reply, its given first line included.
 
         Raises:
@@ -130,9 +131,9 @@ class Champion:
         try:
             ((made,),) = policy.sample([begun], n=1, temperature=self.temperature, max_tokens=most, stop=asked.stop)
         except EngineError as error:
-            raise Unproposed(Reason.ENGINE, f"{type(error).__name__}: {error}") from None
+            raise Unproposed(NoProposalReason.ENGINE, f"{type(error).__name__}: {error}") from None
         if made.finish == "length" and not made.tokens:
-            raise Unproposed(Reason.NO_ROOM, f"a letter of {len(asked.messages[-1].content)} characters")
+            raise Unproposed(NoProposalReason.NO_ROOM, f"a letter of {len(asked.messages[-1].content)} characters")
         return Written(asked.opening + made.text, _most(begun, made.tokens))
 
 
@@ -141,9 +142,9 @@ class LanguageModel:
     """A language model as a proposer: asks its author, holds the reply to the contract, counts what was spent."""
 
     author: Author
-    budget: Budget
+    budget: AuthorBudget
     sends: Sends = "code"
-    asks: Asks = letter
+    asks: Asks = chat_prompt
 
     @property
     def name(self) -> str:
@@ -164,16 +165,16 @@ class LanguageModel:
             return Proposed(self._candidate(written.text, asked, request), cost)
         except Unproposed as failure:
             self.budget.failures += failure.reason in INFRASTRUCTURE
-            return Refusal(self.name, failure.reason, failure.detail, cost)
+            return NoProposal(self.name, failure.reason, failure.detail, cost)
         finally:
             self.budget.spend(cost)
 
-    def _candidate(self, text: str, asked: Letter, request: Request) -> Candidate:
+    def _candidate(self, text: str, asked: Prompt, request: Request) -> Candidate:
         code = function_in(text, request.contract)
         made = Candidate(
             request.kind,
             code,
-            tokens(code),
+            count_tokens(code),
             self.name,
             parents=tuple(parent.candidate.id for parent in asked.parents),
             saw_rows=asked.rows or any(parent.candidate.saw_rows for parent in asked.parents),
@@ -181,7 +182,7 @@ class LanguageModel:
             prompt=asked.digest,
         )
         if made.id in request.known:
-            raise Unproposed(Reason.KNOWN, made.id)
+            raise Unproposed(NoProposalReason.KNOWN, made.id)
         return made
 
 

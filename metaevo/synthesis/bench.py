@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 from metaevo.errors import SandboxUnavailable
 from metaevo.kernels import SOURCE_CHARS
-from metaevo.modules.generated import FORMS, Code
-from metaevo.modules.generated_rows import SHAPES, wrong
-from metaevo.synthesis.refusals import Refusal, Refused
+from metaevo.registry.generated import FORMS, Code
+from metaevo.registry.generated_rows import SHAPES, fault_of
+from metaevo.synthesis.refusals import Rejected, RejectReason
 from objectives.types import Json
 from sandbox import look
 from sandbox.errors import BadKernel, Unavailable
@@ -28,11 +28,11 @@ FORBIDDEN = frozenset(
 )
 """Built-in names that no function of plain rows needs; as attributes (`re.compile`) they are others."""
 ENDS = {
-    Verdict.TIMEOUT: Refusal.TIME,
-    Verdict.OOM: Refusal.MEMORY,
-    Verdict.OVERFLOW: Refusal.OUTPUT,
-    Verdict.CRASH: Refusal.CRASHES,
-    Verdict.POLICY_VIOLATION: Refusal.REACHES,
+    Verdict.TIMEOUT: RejectReason.TIME,
+    Verdict.OOM: RejectReason.MEMORY,
+    Verdict.OVERFLOW: RejectReason.OUTPUT,
+    Verdict.CRASH: RejectReason.CRASHES,
+    Verdict.POLICY_VIOLATION: RejectReason.REACHES,
 }
 PROBE = """
 
@@ -59,21 +59,23 @@ class Bench:
         source = self.code.source
         odd = next((c for c in source if c == "\0" or "\ud800" <= c <= "\udfff"), None)
         if odd is not None:
-            raise Refused(Refusal.NO_TEXT, f"it holds {odd!a}")
+            raise Rejected(RejectReason.NO_TEXT, f"it holds {odd!a}")
         if len(source) > SOURCE_CHARS:
-            raise Refused(Refusal.TOO_LONG, f"{len(source)} characters, at most {SOURCE_CHARS}", {"chars": len(source)})
+            raise Rejected(
+                RejectReason.TOO_LONG, f"{len(source)} characters, at most {SOURCE_CHARS}", {"chars": len(source)}
+            )
         imported = look.refused(source, ALLOWED_IMPORTS)
         if imported:
-            raise Refused(Refusal.IMPORTS, f"{imported}; allowed: {', '.join(sorted(ALLOWED_IMPORTS))}")
+            raise Rejected(RejectReason.IMPORTS, f"{imported}; allowed: {', '.join(sorted(ALLOWED_IMPORTS))}")
         defined = set()
         for line, before, name in _names(source):
             if (name in FORBIDDEN and before != ".") or (name.startswith("__") and name.endswith("__")):
-                raise Refused(Refusal.NAMES, f"line {line}: {name}")
+                raise Rejected(RejectReason.NAMES, f"line {line}: {name}")
             if before == "def":
                 defined.add(name)
         for function in FORMS[self.code.slot, self.code.kind].functions:
             if function not in defined:
-                raise Refused(Refusal.NO_FUNCTION, f"no function {function!r}")
+                raise Rejected(RejectReason.NO_FUNCTION, f"no function {function!r}")
 
     def run(
         self, function: str, rows: Sequence[Row], *, source: str | None = None, shape: Shape | None = None
@@ -99,26 +101,28 @@ class Bench:
         if result.verdict is not Verdict.OK or result.values is None:
             raise self.ended(function, rows, result)
         for i, (row, value) in enumerate(zip(rows, result.values, strict=True)):
-            said = wrong(self.code.slot, function, row, value)
+            said = fault_of(self.code.slot, function, row, value)
             if said is not None:
                 long = "characters" in said
-                raise Refused(Refusal.OUTPUT if long else Refusal.OUT_OF_BOUNDS, f"{function} of row {i}: {said}")
+                raise Rejected(
+                    RejectReason.OUTPUT if long else RejectReason.OUT_OF_BOUNDS, f"{function} of row {i}: {said}"
+                )
         return result.values
 
-    def ended(self, function: str, rows: Sequence[Row], result: Result) -> Refused:
+    def ended(self, function: str, rows: Sequence[Row], result: Result) -> Rejected:
         """Return the refusal that a verdict is."""
         note = f"{function}: {' '.join(result.note.split())[:200]}"
         if result.verdict is Verdict.PROTOCOL_VIOLATION:
             found = variant(self, tail=PROBE.format(function=function)).run("metaevo_probe", rows)
             odd = sum(found.values) if found.verdict is Verdict.OK and found.values else 0
             if odd:
-                return Refused(Refusal.NOT_FINITE, f"{function}: for {odd} of {len(rows)} rows", {"rows": odd})
-            return Refused(Refusal.WRONG_TYPE, f"{function} promises {SHAPES[function]}; {note}")
-        if result.verdict is Verdict.CRASH and self.run(function, decoyed(rows, True)).verdict is Verdict.OK:
-            return Refused(
-                Refusal.LOOKS_FOR_ANSWERS, f"it runs only where a row has a field such as {DECOYS[0]!r}; {note}"
+                return Rejected(RejectReason.NOT_FINITE, f"{function}: for {odd} of {len(rows)} rows", {"rows": odd})
+            return Rejected(RejectReason.WRONG_TYPE, f"{function} promises {SHAPES[function]}; {note}")
+        if result.verdict is Verdict.CRASH and self.run(function, add_decoys(rows, True)).verdict is Verdict.OK:
+            return Rejected(
+                RejectReason.LOOKS_FOR_ANSWERS, f"it runs only where a row has a field such as {DECOYS[0]!r}; {note}"
             )
-        return Refused(ENDS[result.verdict], note, {"seconds": round(result.seconds, 3)})
+        return Rejected(ENDS[result.verdict], note, {"seconds": round(result.seconds, 3)})
 
 
 def _names(source: str) -> list[tuple[int, str, str]]:
@@ -134,7 +138,7 @@ def _names(source: str) -> list[tuple[int, str, str]]:
     return found
 
 
-def decoyed(rows: Sequence[Row], right: bool) -> list[list[Json]]:
+def add_decoys(rows: Sequence[Row], right: bool) -> list[list[Json]]:
     """Return the rows with fields that an answer could have; they hold the solution itself, or another text."""
 
     def field(value: Json) -> Json:

@@ -1,15 +1,15 @@
 """What a lawful proposal must be beside running: a pure function of its row, that does something, and no cheat.
 
-Each check raises `Refused` with its own reason, or returns what it measured.
+Each check raises `Rejected` with its own reason, or returns what it measured.
 """
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-from metaevo.modules.generated_rows import REWRITES
-from metaevo.synthesis.bench import Bench, decoyed, variant
-from metaevo.synthesis.refusals import Refusal, Refused
+from metaevo.registry.generated_rows import REWRITES
+from metaevo.synthesis.bench import Bench, add_decoys, variant
+from metaevo.synthesis.refusals import Rejected, RejectReason
 from objectives.statistics import interval, rank_correlation
 from objectives.types import Json, JsonValue
 from sandbox.types import Row, Verdict
@@ -22,7 +22,7 @@ PART = slice(5, 12)
 Values = Sequence[Json]
 
 
-def pure(bench: Bench, function: str, rows: Sequence[Row], values: Values) -> None:
+def check_pure(bench: Bench, function: str, rows: Sequence[Row], values: Values) -> None:
     """Refuse what is no function of its row alone: random, unrepeatable, or with a memory of other rows.
 
     Raises:
@@ -31,14 +31,17 @@ def pure(bench: Bench, function: str, rows: Sequence[Row], values: Values) -> No
     one, two = (variant(bench, SEEDED.format(seed=seed)).run(function, rows) for seed in (1, 2))
     if one.verdict is two.verdict is Verdict.OK and one.values != two.values:
         repeated = _values(variant(bench, SEEDED.format(seed=1), AGAIN), function, rows)
-        _same(Refusal.NOT_REPEATABLE, one.values or (), repeated, "when it was called again with the same seed")
-        _same(Refusal.RANDOM, one.values or (), two.values or (), "with two states of the random generator")
+        _same(RejectReason.NOT_REPEATABLE, one.values or (), repeated, "when it was called again with the same seed")
+        _same(RejectReason.RANDOM, one.values or (), two.values or (), "with two states of the random generator")
     _same(
-        Refusal.NOT_REPEATABLE, values, _values(variant(bench, tail=AGAIN), function, rows), "when it was called again"
+        RejectReason.NOT_REPEATABLE,
+        values,
+        _values(variant(bench, tail=AGAIN), function, rows),
+        "when it was called again",
     )
     back = list(reversed(rows))
-    _same(Refusal.STATE, list(reversed(values)), _values(bench, function, back), "with the rows in another order")
-    _same(Refusal.STATE, values[PART], _values(bench, function, rows[PART]), "in another batch")
+    _same(RejectReason.STATE, list(reversed(values)), _values(bench, function, back), "with the rows in another order")
+    _same(RejectReason.STATE, values[PART], _values(bench, function, rows[PART]), "in another batch")
 
 
 def _values(bench: Bench, function: str, rows: Sequence[Row]) -> Values:
@@ -49,46 +52,46 @@ def _values(bench: Bench, function: str, rows: Sequence[Row]) -> Values:
     return result.values
 
 
-def _same(reason: Refusal, one: Values, two: Values, how: str) -> None:
+def _same(reason: RejectReason, one: Values, two: Values, how: str) -> None:
     """Raise where two calls gave different values."""
     changed = sum(a != b for a, b in zip(one, two, strict=True))
     if changed:
-        raise Refused(reason, f"{changed} of {len(one)} values differ {how}", {"changed": changed, "rows": len(one)})
+        raise Rejected(reason, f"{changed} of {len(one)} values differ {how}", {"changed": changed, "rows": len(one)})
 
 
-def blind(bench: Bench, function: str, rows: Sequence[Row], values: Values) -> None:
+def check_blind(bench: Bench, function: str, rows: Sequence[Row], values: Values) -> None:
     """Refuse what looks for answers: its values change when rows have fields named like one.
 
     Raises:
         Refused: With how many values changed.
     """
     for right in (True, False):
-        result = bench.run(function, decoyed(rows, right))
+        result = bench.run(function, add_decoys(rows, right))
         if result.verdict in (Verdict.TIMEOUT, Verdict.OOM):  # a little more to read made it too much
             raise bench.ended(function, rows, result)
         found = result.values
         changed = len(rows) if found is None else sum(a != b for a, b in zip(values, found, strict=True))
         if changed:
             said = f"{changed} of {len(rows)} values change when a row has a field such as 'answer'"
-            raise Refused(Refusal.LOOKS_FOR_ANSWERS, said, {"changed": changed, "rows": len(rows)})
+            raise Rejected(RejectReason.LOOKS_FOR_ANSWERS, said, {"changed": changed, "rows": len(rows)})
 
 
-def idle(slot: str, function: str, rows: Sequence[Row], values: Values) -> tuple[Refusal, str] | None:
+def idle_reason(slot: str, function: str, rows: Sequence[Row], values: Values) -> tuple[RejectReason, str] | None:
     """Return why values do nothing, None where they do something."""
     n = len(values)
     if function == "keep":
         return _kept([bool(value) for value in values])
     if function in ("weight", "score"):
-        return (Refusal.CONSTANT, f"{values[0]!r} for all {n} rows") if len(set(values)) == 1 else None
+        return (RejectReason.CONSTANT, f"{values[0]!r} for all {n} rows") if len(set(values)) == 1 else None
     if function == "order":
         if not any(values):
-            return Refusal.KEEPS_NOTHING, f"no row of {n} lists"
+            return RejectReason.KEEPS_NOTHING, f"no row of {n} lists"
         whole = all(value == list(range(len(row[0]))) for row, value in zip(rows, values, strict=True))
-        return (Refusal.CHANGES_NOTHING, f"{n} lists stay as they were") if whole else None
+        return (RejectReason.CHANGES_NOTHING, f"{n} lists stay as they were") if whole else None
     if function == "rewrite":
         key = REWRITES[slot]
         changed = any(_written(key, row, value) for row, value in zip(rows, values, strict=True))
-        return None if changed else (Refusal.CHANGES_NOTHING, f"every {key} of {n} rows stays as it was")
+        return None if changed else (RejectReason.CHANGES_NOTHING, f"every {key} of {n} rows stays as it was")
     return _idle_use(slot, rows, values) if function == "use" else None
 
 
@@ -97,29 +100,29 @@ def _written(key: str, row: Row, value: Mapping[str, JsonValue]) -> bool:
     return str(value.get(key, "")).strip() not in ("", row[0][key].strip())
 
 
-def _kept(kept: Sequence[bool]) -> tuple[Refusal, str] | None:
+def _kept(kept: Sequence[bool]) -> tuple[RejectReason, str] | None:
     if all(kept):
-        return Refusal.KEEPS_ALL, f"all {len(kept)} rows"
-    return None if any(kept) else (Refusal.KEEPS_NOTHING, f"none of {len(kept)} rows")
+        return RejectReason.KEEPS_ALL, f"all {len(kept)} rows"
+    return None if any(kept) else (RejectReason.KEEPS_NOTHING, f"none of {len(kept)} rows")
 
 
-def _idle_use(slot: str, rows: Sequence[Row], values: Values) -> tuple[Refusal, str] | None:
+def _idle_use(slot: str, rows: Sequence[Row], values: Values) -> tuple[RejectReason, str] | None:
     n = len(values)
     if slot == "feedback":
         scores = {value.get("score") for value in values}
-        return (Refusal.CONSTANT, f"{scores.pop()!r} for all {n} rows") if len(scores) == 1 else None
+        return (RejectReason.CONSTANT, f"{scores.pop()!r} for all {n} rows") if len(scores) == 1 else None
     key = REWRITES[slot]
     if not any(value.get("keep", True) for value in values):
-        return Refusal.KEEPS_NOTHING, f"none of {n} rows"
+        return RejectReason.KEEPS_NOTHING, f"none of {n} rows"
 
     def acts(row: Row, value: Mapping[str, JsonValue]) -> bool:
         return not value.get("keep", True) or value.get("weight", 1) != 1 or _written(key, row, value)
 
     done = any(acts(row, value) for row, value in zip(rows, values, strict=True))
-    return None if done else (Refusal.CHANGES_NOTHING, f"{n} rows stay as they were")
+    return None if done else (RejectReason.CHANGES_NOTHING, f"{n} rows stay as they were")
 
 
-def sane(rows: Sequence[Row], values: Values, truth: Sequence[float]) -> dict[str, float]:
+def score_agreement(rows: Sequence[Row], values: Values, truth: Sequence[float]) -> dict[str, float]:
     """Return how a score agrees with the truth: ``agreement`` is the mean share of (right, wrong) pairs of one task in
     which the right answer scores higher, ties half, with its interval; both correlations are of ranks.
 
@@ -136,13 +139,13 @@ def sane(rows: Sequence[Row], values: Values, truth: Sequence[float]) -> dict[st
     several = [pairs for pairs in by_task.values() if len(pairs) > 1]
     if several and all(len({value for value, _ in pairs}) == 1 for pairs in several):
         said = f"one score for all completions of each of {len(several)} prompts"
-        raise Refused(Refusal.PROMPT_ONLY, said, numbers | {"prompts": len(several)})
+        raise Rejected(RejectReason.PROMPT_ONLY, said, numbers | {"prompts": len(several)})
     agreed = interval([share for pairs in several if (share := _agreement(pairs)) is not None])
     numbers |= {"agreement": agreed.mean, "low": agreed.low, "high": agreed.high, "tasks": agreed.n}
     numbers = {name: round(number, 4) for name, number in numbers.items()}
     if agreed.n and agreed.high < 0.5:
         said = f"right above wrong in {agreed.mean:.2f} ({agreed.low:.2f}…{agreed.high:.2f}, n {agreed.n}) of the pairs"
-        raise Refused(Refusal.ANTI_CORRELATED, said, numbers)
+        raise Rejected(RejectReason.ANTI_CORRELATED, said, numbers)
     return numbers
 
 
@@ -155,7 +158,7 @@ def _agreement(pairs: Sequence[tuple[float, float]]) -> float | None:
     return fmean((a > b) + 0.5 * (a == b) for a in right for b in wrong)
 
 
-def purified(values: Values, truth: Sequence[float]) -> dict[str, float]:
+def filter_purity(values: Values, truth: Sequence[float]) -> dict[str, float]:
     """Return what a filter keeps, and the share of right answers before and after it."""
     kept = [right for value, right in zip(values, truth, strict=True) if value]
     return {

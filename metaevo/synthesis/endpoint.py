@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from urllib.parse import SplitResult, urlsplit
 
 from metaevo.errors import BadInput
-from metaevo.synthesis.proposals import Letter, Reason, Unproposed
+from metaevo.synthesis.proposals import NoProposalReason, Prompt, Unproposed
 from objectives.types import JsonValue
 from sandbox import frame
 
@@ -71,7 +71,7 @@ class Endpoint:
         """Return endpoint."""
         return "endpoint"
 
-    def write(self, asked: Letter, seed: int) -> Written:
+    def write(self, asked: Prompt, seed: int) -> Written:
         """Return the reply to a letter.
 
         Raises:
@@ -99,7 +99,10 @@ class _Call:
             self.headers["Authorization"] = f"Bearer {_looked_up(endpoint.key)}"
         self.gone = False
         self.socket: socket.socket | None = None
-        self.raw, self.failure = b"", Unproposed(Reason.TIMEOUT, f"nothing whole within {endpoint.timeout_s:g} s")
+        self.raw, self.failure = (
+            b"",
+            Unproposed(NoProposalReason.TIMEOUT, f"nothing whole within {endpoint.timeout_s:g} s"),
+        )
 
     def answer(self) -> bytes:
         """Return the body of a good answer."""
@@ -109,7 +112,7 @@ class _Call:
         if thread.is_alive():
             self.gone = True
             self._hang_up()
-            raise Unproposed(Reason.TIMEOUT, f"nothing whole within {self.endpoint.timeout_s:g} s")
+            raise Unproposed(NoProposalReason.TIMEOUT, f"nothing whole within {self.endpoint.timeout_s:g} s")
         if not self.raw:
             raise self.failure
         return self.raw
@@ -122,9 +125,9 @@ class _Call:
         except TimeoutError:
             pass  # `failure` says so already
         except http.client.HTTPException as error:
-            self.failure = Unproposed(Reason.BAD_RESPONSE, type(error).__name__)
+            self.failure = Unproposed(NoProposalReason.BAD_RESPONSE, type(error).__name__)
         except (OSError, ValueError) as error:
-            self.failure = Unproposed(Reason.UNREACHABLE, f"{self.parts.hostname}: {type(error).__name__}")
+            self.failure = Unproposed(NoProposalReason.UNREACHABLE, f"{self.parts.hostname}: {type(error).__name__}")
         finally:
             self.connection.close()
 
@@ -137,11 +140,11 @@ class _Call:
         self.connection.request("POST", path, self.body, self.headers)
         answer = self.connection.getresponse()
         if answer.status != http.client.OK:
-            raise Unproposed(Reason.HTTP_ERROR, f"status {answer.status}")
+            raise Unproposed(NoProposalReason.HTTP_ERROR, f"status {answer.status}")
         most = self.endpoint.response_bytes
         raw = answer.read(most + 1)
         if len(raw) > most:
-            raise Unproposed(Reason.TOO_LARGE, f"more than {most} bytes")
+            raise Unproposed(NoProposalReason.TOO_LARGE, f"more than {most} bytes")
         return raw or b" "  # an empty body is an answer too, only no JSON
 
     def _hang_up(self) -> None:
@@ -161,9 +164,9 @@ def _looked_up(key: Callable[[], str]) -> str:
     try:
         found = key().strip()
     except BadInput as error:  # it was there when the run began; the file or the credential went away since
-        raise Unproposed(Reason.KEY, str(error)) from None
+        raise Unproposed(NoProposalReason.KEY, str(error)) from None
     if not found or not found.isascii() or not found.isprintable():
-        raise Unproposed(Reason.KEY, "no single line of printable ASCII; look where it is kept")
+        raise Unproposed(NoProposalReason.KEY, "no single line of printable ASCII; look where it is kept")
     return found
 
 
@@ -180,13 +183,13 @@ def _read(raw: bytes) -> Written:
         said = frame.parse(raw)
         text = said["choices"][0]["message"]["content"]
     except frame.Malformed as error:
-        raise Unproposed(Reason.BAD_RESPONSE, str(error)) from None
+        raise Unproposed(NoProposalReason.BAD_RESPONSE, str(error)) from None
     except (KeyError, IndexError, TypeError):
-        raise Unproposed(Reason.BAD_RESPONSE, "no choices[0].message.content") from None
+        raise Unproposed(NoProposalReason.BAD_RESPONSE, "no choices[0].message.content") from None
     if text is None:
         text = ""
     if not isinstance(text, str):
-        raise Unproposed(Reason.BAD_RESPONSE, "choices[0].message.content is no text")
+        raise Unproposed(NoProposalReason.BAD_RESPONSE, "choices[0].message.content is no text")
     usage = said.get("usage")
     used = usage.get("total_tokens") if isinstance(usage, dict) else None
     return Written(text, used if type(used) is int and 0 < used <= MOST_TOKENS else None)

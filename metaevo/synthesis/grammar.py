@@ -9,7 +9,7 @@ from random import Random
 
 from metaevo.kernels import CELLS_MOST, CONTRACTS, Field
 from metaevo.synthesis.operators import OPERATORS, B, N, T
-from metaevo.synthesis.tree import DEPTH_MOST, NODES_MOST, ROOTS, Tree, canonical, gives, operands, source
+from metaevo.synthesis.tree import DEPTH_MOST, NODES_MOST, ROOTS, Tree, canonical, operands, source, type_of
 
 KINDS = tuple(sorted(ROOTS))
 NUMBERS = (0, 1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 32, 64, 100, 0.1, 0.2, 0.25, 0.5, 0.75, 0.9, -1)
@@ -58,7 +58,7 @@ def cross(left: Tree, right: Tree, rng: Random) -> Tree:
         place = rng.choice(_places(left))
         want = _wanted(left, place)
         parts = [_at(right, other) for other in _places(right)]
-        fitting = [part for part in parts if gives(part, fields) is want]
+        fitting = [part for part in parts if type_of(part, fields) is want]
         return _put(left, place, rng.choice(fitting)) if fitting else left
 
     return _first(crossed, lambda: mutate(left, rng))
@@ -242,7 +242,7 @@ def _lifted(tree: Tree, rng: Random) -> Tree:
     fields = CONTRACTS[tree.op].fields
     place = rng.choice(_places(tree))
     node = _at(tree, place)
-    inner = [part for part in node if part is not node and gives(part, fields) is _wanted(tree, place)]
+    inner = [part for part in node if part is not node and type_of(part, fields) is _wanted(tree, place)]
     return _put(tree, place, rng.choice(inner)) if inner else tree
 
 

@@ -11,7 +11,7 @@ from random import Random
 
 from metaevo.history import CellState
 from metaevo.kernels import CONTRACTS
-from metaevo.modules.generated_rows import attempt_row, cell_row, experience_rows, task_row, visible
+from metaevo.registry.generated_rows import attempt_row, cell_row, experience_rows, is_visible, task_row
 from metaevo.types import Attempt, Experience, Experiences, Feedback, Turn, solved
 from objectives.environment import Program, from_file, identity, messages
 from objectives.finder import BUILT_IN
@@ -42,7 +42,7 @@ class Samples:
     @property
     def seen(self) -> Experiences:
         """Return what a kernel may see of them."""
-        return tuple(row for row in self.experiences if visible(row.attempt))
+        return tuple(row for row in self.experiences if is_visible(row.attempt))
 
     @property
     def truth(self) -> list[float]:
@@ -86,7 +86,7 @@ class Samples:
         return [[row] for row in rows]
 
 
-def fresh(source: str) -> Samples:
+def fresh_samples(source: str) -> Samples:
     """Return the inputs that this source decides: nobody knows them before it is written."""
     seed = int.from_bytes(hashlib.blake2b(source.encode("utf-8", "replace"), digest_size=4).digest(), "big")
     rng = Random(seed)

@@ -14,7 +14,7 @@ from objectives.types import Json, Messages
 DETAIL_CHARS = 200
 
 
-class Reason(StrEnum):
+class NoProposalReason(StrEnum):
     """Why there is no candidate. None of these is a score: a refused proposal is never told to the archive."""
 
     EMPTY = "empty"
@@ -63,17 +63,23 @@ class Reason(StrEnum):
 
 INFRASTRUCTURE = frozenset(
     {
-        *(Reason.TIMEOUT, Reason.UNREACHABLE, Reason.HTTP_ERROR, Reason.BAD_RESPONSE, Reason.TOO_LARGE),
-        *(Reason.KEY, Reason.ENGINE, Reason.NO_ROOM),
+        *(
+            NoProposalReason.TIMEOUT,
+            NoProposalReason.UNREACHABLE,
+            NoProposalReason.HTTP_ERROR,
+            NoProposalReason.BAD_RESPONSE,
+            NoProposalReason.TOO_LARGE,
+        ),
+        *(NoProposalReason.KEY, NoProposalReason.ENGINE, NoProposalReason.NO_ROOM),
     }
 )
 """Reasons that say something about the way to the author, nothing about what it wrote."""
 
 
 class Unproposed(Exception):
-    """There is no candidate: `Refusal` as it travels inside a proposer. ``detail`` is cut and made printable."""
+    """There is no candidate: `NoProposal` as it travels inside a proposer. ``detail`` is cut and made printable."""
 
-    def __init__(self, reason: Reason, detail: str = "") -> None:
+    def __init__(self, reason: NoProposalReason, detail: str = "") -> None:
         self.reason = reason
         self.detail = "".join(c if c.isprintable() else " " for c in detail[:DETAIL_CHARS])
         super().__init__(f"{reason}: {self.detail}")
@@ -106,7 +112,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Letter:
+class Prompt:
     """What an author is asked, and what it shows: ``parents``, and whether ``rows``.
 
     A model of ours gets its reply begun with ``opening``, and ended before a text of ``stop``.
@@ -133,11 +139,11 @@ class Proposed:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class NoProposal:
     """No candidate, by whom and why; ``detail`` is short and printable, for people."""
 
     by: str
-    reason: Reason
+    reason: NoProposalReason
     detail: str = ""
     cost: Cost = Cost()
 
@@ -147,7 +153,7 @@ class Refusal:
         return self.reason in INFRASTRUCTURE
 
 
-Outcome: TypeAlias = Proposed | Refusal
+Outcome: TypeAlias = Proposed | NoProposal
 
 
 class Proposer(Protocol):
@@ -166,12 +172,12 @@ class Turns:
     """What asking proposers in turn gave: the first candidate, and the refusals before it."""
 
     proposed: Proposed | None
-    refusals: tuple[Refusal, ...] = ()
+    refusals: tuple[NoProposal, ...] = ()
 
 
 def in_turn(proposers: Sequence[Proposer], request: Request, rng: Random) -> Turns:
     """Return the first candidate: with the grammar last in line, a model that fails never stops synthesis."""
-    refusals: list[Refusal] = []
+    refusals: list[NoProposal] = []
     for proposer in proposers:
         outcome = proposer.propose(request, rng)
         if isinstance(outcome, Proposed):

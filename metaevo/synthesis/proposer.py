@@ -5,21 +5,27 @@ from random import Random
 
 from metaevo.synthesis import grammar
 from metaevo.synthesis.archive import Candidate, Elite
-from metaevo.synthesis.proposals import Outcome, Proposed, Reason, Refusal, Request
-from metaevo.synthesis.reply import tokens
+from metaevo.synthesis.proposals import NoProposal, NoProposalReason, Outcome, Proposed, Request
+from metaevo.synthesis.reply import count_tokens
 from metaevo.synthesis.tree import Tree, canonical, from_json, source, to_json
 
 TRIES = 20
 
 
-def proposed(tree: Tree, parents: tuple[Elite, ...] = ()) -> Candidate:
+def candidate_of(tree: Tree, parents: tuple[Elite, ...] = ()) -> Candidate:
     """Return the candidate that a tree is, in its canonical form."""
     form = canonical(tree)
     text = source(form)
     saw = any(parent.candidate.saw_rows for parent in parents)
     named = tuple(parent.candidate.id for parent in parents)
     return Candidate(
-        kind=form.op, source=text, size=tokens(text), by="grammar", tree=to_json(form), parents=named, saw_rows=saw
+        kind=form.op,
+        source=text,
+        size=count_tokens(text),
+        by="grammar",
+        tree=to_json(form),
+        parents=named,
+        saw_rows=saw,
     )
 
 
@@ -44,14 +50,14 @@ class Grammar:
             candidate = self._made(request.kind, parents, rng)
             if candidate.id not in request.known:
                 return Proposed(candidate)
-        return Refusal(self.name, Reason.KNOWN, f"{TRIES} in a row were known")
+        return NoProposal(self.name, NoProposalReason.KNOWN, f"{TRIES} in a row were known")
 
     def _made(self, kind: str, parents: tuple[Elite, ...], rng: Random) -> Candidate:
         if not parents or rng.random() < self.fresh:
-            return proposed(grammar.grow(kind, rng))
+            return candidate_of(grammar.grow(kind, rng))
         used = (
             tuple(rng.sample(parents, min(2, len(parents)))) if rng.random() < self.crossed else (rng.choice(parents),)
         )
         first, *others = [from_json(parent.candidate.tree) for parent in used]
         changed = grammar.cross(first, others[0], rng) if others else grammar.mutate(first, rng)
-        return proposed(changed, used)
+        return candidate_of(changed, used)

@@ -9,16 +9,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from metaevo.artifacts.bodies import Shelf
+from metaevo.artifacts.bodies import BodyStore
 from metaevo.artifacts.store import Store
-from metaevo.ledger.journal import body_of
+from metaevo.ledger.journal import read_body
 from metaevo.ledger.ledger import Ledger
-from metaevo.ledger.proposed import StepRecord, measured_kernels, proposals_counted, proposals_of
-from metaevo.modules import generated_files
-from metaevo.modules.registry import Registry
-from metaevo.synthesis.archive import Archive, Candidate
+from metaevo.ledger.proposed import StepRecord, measured_kernels, proposal_counts, proposals_of
+from metaevo.registry import generated_files
+from metaevo.registry.registry import Registry
+from metaevo.synthesis.archive import Candidate, KernelArchive
 from metaevo.synthesis.authors import Spent
-from metaevo.synthesis.proposals import INFRASTRUCTURE, Cost, Refusal
+from metaevo.synthesis.proposals import INFRASTRUCTURE, Cost, NoProposal
 
 UNAVAILABLE = "sandbox unavailable"
 """The reason that is none: nothing was learnt about the proposal."""
@@ -38,7 +38,7 @@ class Proposal:
     candidate: Candidate | None = None
     reason: str = ""
     sentence: str = ""
-    refusals: tuple[Refusal, ...] = ()
+    refusals: tuple[NoProposal, ...] = ()
     """What proposers before its author gave instead of a candidate."""
     numbers: Mapping[str, float] = field(default_factory=dict)
     behaviour: tuple[float, ...] = ()
@@ -68,7 +68,7 @@ class Proposal:
         return known | said | ({"before": refused} if refused else {})
 
 
-def failures(refusals: Sequence[Refusal], before: int) -> int:
+def failures(refusals: Sequence[NoProposal], before: int) -> int:
     """Return how many failures of infrastructure in a row there are after these refusals."""
     for refusal in refusals:
         if refusal.reason in INFRASTRUCTURE:
@@ -78,13 +78,13 @@ def failures(refusals: Sequence[Refusal], before: int) -> int:
     return before
 
 
-def spent(done: Sequence[Proposal]) -> Spent:
+def sum_spent(done: Sequence[Proposal]) -> Spent:
     """Return what a cycle's proposals took from models so far."""
     last = done[-1].failures if done else 0
     return Spent(sum(made.cost.calls for made in done), sum(made.cost.tokens for made in done), last)
 
 
-def told(done: Sequence[Proposal]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def outcome_events(done: Sequence[Proposal]) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Yield (code, sentence, data) of each event that says what came of a cycle's proposals."""
     for author in sorted({refusal.by for made in done for refusal in made.refusals}):
         no = Counter(str(refusal.reason) for made in done for refusal in made.refusals if refusal.by == author)
@@ -118,7 +118,7 @@ class Worth:
 
 def known_ids(ledger: Ledger, before: int) -> frozenset[str]:
     """Return the ids of all candidates that earlier cycles judged, refused ones too."""
-    rows = proposals_counted(ledger, before)
+    rows = proposal_counts(ledger, before)
     return frozenset(row["id"] for row in rows if "id" in row and row["reason"] != UNAVAILABLE)
 
 
@@ -131,7 +131,7 @@ def _worth(row: StepRecord) -> Worth:
     return Worth(row.counts["gain"], row.counts["error"])
 
 
-def archive_of(ledger: Ledger, store: Store, registry: Registry, before: int) -> Archive:
+def archive_of(ledger: Ledger, store: Store, registry: Registry, before: int) -> KernelArchive:
     """Return the archive of the kernels that were measured in earlier cycles and may still be used.
 
     A kernel is tried in the cycle that proposed it, so the proposals of the cycles in the window are all there are.
@@ -140,25 +140,27 @@ def archive_of(ledger: Ledger, store: Store, registry: Registry, before: int) ->
     known = {row.module: _worth(row) for row in measured}
     slots = {label.partition(".")[0] for label in known}
     usable = {f"{slot}.{name}" for slot in slots for name in registry.names(slot)}
-    archive = Archive()
+    archive = KernelArchive()
     for row in proposals_of(ledger, {row.cycle for row in measured}):
         label = row.counts.get("module")
         worth = known.get(label) if label in usable else None
         if worth is None or worth.gain is None:
             continue
-        proposal = body_of(row, Shelf(store), Proposal)
+        proposal = read_body(row, BodyStore(store), Proposal)
         if proposal.candidate is not None:
             archive = archive.tell(proposal.candidate, worth.gain, proposal.behaviour, worth.error)
     return archive
 
 
-def resting(ledger: Ledger, registry: Registry, before: int) -> tuple[str, ...]:
+def resting_modules(ledger: Ledger, registry: Registry, before: int) -> tuple[str, ...]:
     """Return the generated modules of earlier cycles that search leaves alone: those that measured worse than nothing,
     and all but the best `IN_USE` of the others. What a person adopted or wrote never rests.
     """
     if registry.home is None:
         return ()
-    every = [made for made in generated_files.every(registry.home) if made.cycle is not None and made.cycle < before]
+    every = [
+        made for made in generated_files.every_module(registry.home) if made.cycle is not None and made.cycle < before
+    ]
     open_ = [made for made in every if made.state == "admitted"]
     known = worths(ledger, before) if open_ else {}
     fine = [(known.get(made.label, Worth(0.0, 0.0)).gain, made.cycle or 0, made.name) for made in open_]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from enum import StrEnum
 
 
-class Refusal(StrEnum):
+class RejectReason(StrEnum):
     """The reasons, in the order in which they are looked for."""
 
     NO_TEXT = "is no text"
@@ -34,9 +34,9 @@ class Refusal(StrEnum):
     UNLAWFUL = "breaks a law of its slot"
 
 
-class Refused(Exception):
+class Rejected(Exception):
     """A proposal was judged and refused. Infrastructure never raises it."""
 
-    def __init__(self, reason: Refusal, sentence: str, numbers: Mapping[str, float] | None = None) -> None:
+    def __init__(self, reason: RejectReason, sentence: str, numbers: Mapping[str, float] | None = None) -> None:
         super().__init__(f"{reason}: {sentence}")
         self.reason, self.sentence, self.numbers = reason, sentence, dict(numbers or {})

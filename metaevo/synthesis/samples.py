@@ -55,12 +55,12 @@ def arguments(kind: str, rng: Random, count: int) -> list[Row]:
     return [[one[name] for name in contract.takes] if _spread(contract) else [one] for one in made]
 
 
-def fixed(kind: str) -> list[Row]:
+def fixed_calls(kind: str) -> list[Row]:
     """Return the calls on which the behaviour of every kernel of a kind is described, always the same ones."""
     return arguments(kind, Random(f"behaviour of {kind}"), LISTS if CONTRACTS[kind].many else 2 * ROWS)
 
 
-def described(kind: str, calls: Sequence[Row], values: Sequence[Any]) -> tuple[float, float]:
+def describe(kind: str, calls: Sequence[Row], values: Sequence[Any]) -> tuple[float, float]:
     """Return two numbers in [0, 1] that say how a kernel behaved on these calls, given what it returned.
 
     keep: share kept, share kept of the rows with a score of at least one half. weight, score: mean, share of

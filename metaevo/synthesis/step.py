@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 
-from metaevo.artifacts.bodies import Shelf
+from metaevo.artifacts.bodies import BodyStore
 from metaevo.artifacts.fingerprint import fingerprint
 from metaevo.effects import Run
 from metaevo.engines.protocol import Sampling
@@ -18,23 +18,23 @@ from metaevo.errors import BadInput, ModuleFailed, SandboxUnavailable
 from metaevo.kernels import CONTRACTS, TASK
 from metaevo.ledger.journal import At, Journal
 from metaevo.ledger.steps import StepName
-from metaevo.line.answer import graded, measure_mark, sampled
-from metaevo.line.effects import redacted
-from metaevo.line.host import Host
-from metaevo.line.kernels import KernelRun
-from metaevo.modules import generated_files
-from metaevo.modules.generated import Code
-from metaevo.synthesis.admission import Admission, admit, admitted
-from metaevo.synthesis.archive import Archive, Candidate
-from metaevo.synthesis.authors import Authors, nobody
+from metaevo.registry import generated_files
+from metaevo.registry.generated import Code
+from metaevo.runtime.answering import grade, measure_mark, sample
+from metaevo.runtime.effects import redact
+from metaevo.runtime.host import Host
+from metaevo.runtime.sandbox import KernelRun
+from metaevo.synthesis.admission import Admission, admit, admitted_module
+from metaevo.synthesis.archive import Candidate, KernelArchive
+from metaevo.synthesis.authors import Authors, no_author
 from metaevo.synthesis.inputs import Samples
 from metaevo.synthesis.proposals import Cost, Proposer, Request, in_turn
 from metaevo.synthesis.proposer import Grammar
-from metaevo.synthesis.record import UNAVAILABLE, Proposal, archive_of, failures, known_ids, spent, told
-from metaevo.synthesis.refusals import Refusal as Why
-from metaevo.synthesis.samples import described, fixed
+from metaevo.synthesis.record import UNAVAILABLE, Proposal, archive_of, failures, known_ids, outcome_events, sum_spent
+from metaevo.synthesis.refusals import RejectReason as Why
+from metaevo.synthesis.samples import describe, fixed_calls
 from metaevo.synthesis.tree import from_json
-from metaevo.trial import Ground
+from metaevo.trial import TrialData
 from metaevo.types import Experience, Experiences
 from sandbox.errors import Refused, Unavailable
 from sandbox.types import Sandbox
@@ -66,10 +66,10 @@ class Synthesis:
     host: Host
     journal: Journal
     cycle: int
-    ground: Ground
+    ground: TrialData
     rules: SynthesisRules
     forbidden: Sequence[str] = ()
-    authors: Authors = nobody
+    authors: Authors = no_author
     done: list[Proposal] = field(default_factory=list)
 
     def run(self) -> tuple[str, ...]:
@@ -95,7 +95,7 @@ class Synthesis:
         return self._written(home)
 
     def _step(
-        self, position: int, kind: str, archive: Archive, known: frozenset[str], samples: Samples | None
+        self, position: int, kind: str, archive: KernelArchive, known: frozenset[str], samples: Samples | None
     ) -> Proposal:
         """Return one proposal with what became of it."""
         key = At(self.cycle).key(StepName.KERNEL, position)
@@ -104,7 +104,7 @@ class Synthesis:
         before = frozenset(one.candidate.id for one in self.done if one.candidate is not None)
         rows = _apart(samples)[0].shown(kind) if samples else ()
         request = Request(kind, parents, known | before, rows)
-        proposers = (*self.authors(self.ground.parent, spent(self.done)), Grammar())
+        proposers = (*self.authors(self.ground.parent, sum_spent(self.done)), Grammar())
         mark = fingerprint(
             self.journal.stream_seed(key),
             kind,
@@ -128,7 +128,7 @@ class Synthesis:
         """Ask for a candidate and judge it."""
         turns = in_turn(proposers, request, rng)
         cost = Cost(sum(r.cost.calls for r in turns.refusals), sum(r.cost.tokens for r in turns.refusals))
-        failed = failures(turns.refusals, spent(self.done).failures)
+        failed = failures(turns.refusals, sum_spent(self.done).failures)
         slot = CONTRACTS[request.kind].slot
         found = Proposal(request.kind, slot, refusals=turns.refusals, failures=failed, cost=cost)
         if turns.proposed is None:
@@ -165,7 +165,7 @@ class Synthesis:
             for made in self.done:
                 if made.accepted and not generated_files.path_of(home, made.slot, made.name).exists():
                     generated_files.save(home, self._file(made))
-            for event, said, facts in told(self.done):
+            for event, said, facts in outcome_events(self.done):
                 self.host.ledger.event(event, said[:SENTENCE], self.cycle, **facts)
             return tuple(made.label for made in self.done if made.accepted)
 
@@ -185,7 +185,7 @@ class Synthesis:
         parents = tuple(f"syn_{made.kind}_{id_[:8]}" for id_ in made.candidate.parents)
         passed = Admission(True, None, "", made.numbers, made.tier)
         who = {"model": made.candidate.model, "prompt": made.candidate.prompt}
-        return admitted(code, passed, made.candidate.by, parents=parents, cycle=self.cycle, **who)
+        return admitted_module(code, passed, made.candidate.by, parents=parents, cycle=self.cycle, **who)
 
     def _samples(self) -> Samples | None:
         """Return graded answers of the champion to some of the objective's train tasks, as a journalled step.
@@ -198,9 +198,9 @@ class Synthesis:
         how = replace(DRAWN, seed=self.journal.stream_seed(key) % 2**31)
 
         def judged() -> Experiences:
-            attempts = sampled(self.host, self.host.together, champion, tasks, how)
-            verdicts = graded(self.host, tasks, attempts)
-            clean = {task.id: task for task in redacted(tasks)}
+            attempts = sample(self.host, self.host.together, champion, tasks, how)
+            verdicts = grade(self.host, tasks, attempts)
+            clean = {task.id: task for task in redact(tasks)}
             return tuple(
                 Experience(replace(attempt, task=clean[attempt.task.id]), (verdict,), verdict.score)
                 for attempt, verdict in zip(attempts, verdicts, strict=True)
@@ -208,7 +208,7 @@ class Synthesis:
             )
 
         mark = fingerprint(measure_mark(self.host, champion, tasks), how)
-        rows = self.journal.step(key, mark, judged, shelf=Shelf(self.host.store))
+        rows = self.journal.step(key, mark, judged, shelf=BodyStore(self.host.store))
         return Samples(rows) if rows else None
 
 
@@ -250,5 +250,5 @@ def _behaviour(run: Run, candidate: Candidate) -> tuple[float, float]:
         ModuleFailed: It fails on them.
         SandboxUnavailable: Infrastructure failed.
     """
-    calls = fixed(candidate.kind)
-    return described(candidate.kind, calls, run(candidate.kernel, calls))
+    calls = fixed_calls(candidate.kind)
+    return describe(candidate.kind, calls, run(candidate.kernel, calls))

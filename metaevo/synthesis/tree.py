@@ -76,7 +76,7 @@ def operands(tree: Tree) -> tuple[Field, ...]:
     return known.takes if known else ()
 
 
-def gives(tree: Tree, fields: Mapping[str, Field]) -> Field:
+def type_of(tree: Tree, fields: Mapping[str, Field]) -> Field:
     """Return the type of a node that is not the root."""
     leaves = {"number": N, "text": T, "given": N, "known": B}
     if tree.op == "field":
@@ -123,7 +123,7 @@ def _checked(tree: Tree, fields: Mapping[str, Field]) -> None:
         if kid.op in ROOTS:
             raise BadInput("kernel tree", f"{kid.op!r} stands below the top", "a kind of kernel is only the root")
         _checked(kid, fields)
-        if gives(kid, fields) is not want:
+        if type_of(kid, fields) is not want:
             raise BadInput(
                 "kernel tree", f"{kid.op!r} under {tree.op!r} is no {want}", f"put what gives a {want} there"
             )
@@ -146,7 +146,7 @@ def _sound(tree: Tree, fields: Mapping[str, Field]) -> bool:
     return type(value) is int and 1 <= value <= (CELLS_MOST if tree.op in ROOTS else TEXT_CHARS)
 
 
-def valued(tree: Tree, given: Mapping[str, JsonValue]) -> Any:
+def evaluate(tree: Tree, given: Mapping[str, JsonValue]) -> Any:
     """Return what a node that is not the root is worth, given one record's fields."""
     if tree.op in ("number", "text"):
         return tree.value
@@ -154,7 +154,7 @@ def valued(tree: Tree, given: Mapping[str, JsonValue]) -> Any:
         return given[tree.value]
     if tree.op == "known":
         return given[tree.value] is not None
-    values = [valued(kid, given) for kid in tree.kids]
+    values = [evaluate(kid, given) for kid in tree.kids]
     if tree.op == "given":
         return values[0] if given[tree.value] is None else given[tree.value]
     known = OPERATORS[tree.op]
@@ -166,12 +166,12 @@ def run(tree: Tree, *arguments: Any) -> Any:
     contract = CONTRACTS[tree.op]
     if not contract.many:
         given = arguments[0] if len(arguments) == 1 else dict(zip(contract.takes, arguments, strict=True))
-        return ROOTS[tree.op].does(*(valued(kid, given) for kid in tree.kids))
+        return ROOTS[tree.op].does(*(evaluate(kid, given) for kid in tree.kids))
     records = arguments[0]
-    places = sorted(range(len(records)), key=lambda i: valued(tree.kids[-1], records[i]))
+    places = sorted(range(len(records)), key=lambda i: evaluate(tree.kids[-1], records[i]))
     if tree.op == "order":
         return places
-    return [i for i in places if valued(tree.kids[0], records[i])][: tree.value]
+    return [i for i in places if evaluate(tree.kids[0], records[i])][: tree.value]
 
 
 def source(tree: Tree) -> str:
@@ -224,11 +224,11 @@ def _decided(tree: Tree) -> Tree:
     if tree.op not in FOLDED:
         condition, then, otherwise = tree.kids
         if condition.constant:
-            return then if valued(condition, {}) else otherwise
+            return then if evaluate(condition, {}) else otherwise
         return then if then == otherwise else tree
     for kid, other in (tree.kids, tree.kids[::-1]):
         if kid.constant:
-            return kid if valued(kid, {}) is FOLDED[tree.op] else other
+            return kid if evaluate(kid, {}) is FOLDED[tree.op] else other
     return tree
 
 
@@ -236,7 +236,7 @@ def _folded(tree: Tree, known: Operator) -> Tree:
     """Return a constant number or text as a leaf, where it may be one."""
     if known.gives is B:
         return tree
-    leaf = Tree("number" if known.gives is N else "text", valued(tree, {}))
+    leaf = Tree("number" if known.gives is N else "text", evaluate(tree, {}))
     return leaf if _sound(leaf, {}) else tree
 
 

@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING, Annotated
 
-from services.home import Home
+from services.home.home import Home
 from services.operations import operation
 from services.parameters import Option
 from services.records import JsonSchema
 from services.records.configuration import ConfigCheck, NewHome
 
 if TYPE_CHECKING:
-    import services.settings  # pydantic's classes, hundreds of fields: named below, imported where they are used
+    import services.config.tables  # pydantic's classes, hundreds of fields: named below, imported where they are used
 
 
 @operation("admin")
@@ -25,37 +25,37 @@ def init(
     seed: Annotated[int | None, Option("make the run repeatable")] = None,
 ) -> NewHome:
     """Begin a home: check the base, copy the environments, write metaevo.toml."""
-    from services.beginning import begin
+    from services.home.init import init_home
 
-    return begin(home, base, environment or [], goal, answer, seed)
+    return init_home(home, base, environment or [], goal, answer, seed)
 
 
 @operation("read", "config", name="check")
 def check_(home: Home) -> ConfigCheck:
     """Check metaevo.toml: keys, values, goals, environments, and what comes with a later part."""
-    from services.later import refused
+    from services.config.unsupported import unsupported_keys
 
     config = home.config()
-    problems = [str(error) for error in refused(config, home.text)]
+    problems = [str(error) for error in unsupported_keys(config, home.text)]
     if problems:  # nothing starts with these: what else the file names is looked at once they are gone
         named = tuple(sorted(config.environments))
         return ConfigCheck(file=str(home.config_path), environments=named, later=tuple(problems), ok=False)
-    from metaevo.modules.registry import Registry
-    from services.app import graders, settings
-    from services.ready import checked
+    from metaevo.registry.registry import Registry
+    from services.home.open import cycle_settings, graders
+    from services.home.preflight import check_config
 
     with graders(home.path, config) as (_, environments):
         registry = Registry(home.path)
-        checked(home, config, environments, registry)
-        settings(config, environments, registry)
+        check_config(home, config, environments, registry)
+        cycle_settings(config, environments, registry)
         names = tuple(sorted(environments))
     return ConfigCheck(file=str(home.config_path), environments=names, later=(), ok=True)
 
 
 @operation("read", "config", name="show")
-def show_(home: Home) -> "services.settings.Config":
+def show_(home: Home) -> "services.config.tables.Config":
     """Show the configuration with every default filled in."""
-    from services.ready import answer_tokens
+    from services.home.preflight import answer_tokens
 
     config = home.config()
     answer = answer_tokens(config)  # the one default that depends on another key
@@ -65,6 +65,6 @@ def show_(home: Home) -> "services.settings.Config":
 @operation("read", "config", home=False)
 def schema() -> JsonSchema:
     """Print the JSON Schema of metaevo.toml, for editors."""
-    from services.config import schema as made
+    from services.config.read import schema as made
 
     return made()

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from services.home import Home
+from services.home.home import Home
 from services.operations import operation
 from services.parameters import Argument, Option
 from services.records.environments import EnvironmentAudit, EnvironmentName, UsedEnvironment
@@ -11,9 +11,9 @@ from services.records.environments import EnvironmentAudit, EnvironmentName, Use
 @operation("read", "environments", name="list", home=False)
 def list_(home: Home | None = None) -> list[EnvironmentName | UsedEnvironment]:
     """List the environments that can be used by name, and those of the home's configuration."""
-    from services.views.environments import listed
+    from services.reports.environments import list_environments
 
-    return listed(home)
+    return list_environments(home)
 
 
 @operation("read", "environments", home=False)
@@ -24,6 +24,6 @@ def check(
     items: Annotated[int, Option("tasks looked at per level")] = 40,
 ) -> EnvironmentAudit:
     """Audit an environment's reward; print its splits, the model's score and the smallest provable gain."""
-    from services.views.environments import checked
+    from services.reports.environments import check_environment
 
-    return checked(environment, home, items)
+    return check_environment(environment, home, items)

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from services.home import Home
+from services.home.home import Home
 from services.operations import operation
 from services.parameters import Option
 from services.records.evolution import CyclesRun
@@ -13,9 +13,9 @@ from services.records.status import Status
 @operation("operate")
 def demo(home: Home, *, seed: Annotated[int, Option("another run, repeatable")] = 1) -> CyclesRun:
     """Watch a small model find its own weaknesses and improve: no GPU, no key, no download, ten minutes."""
-    from services.running import demonstrated
+    from services.actions.run import run_demo
 
-    return demonstrated(home, seed)
+    return run_demo(home, seed)
 
 
 @operation("operate")
@@ -23,15 +23,15 @@ def run(
     home: Home, *, cycles: Annotated[int | None, Option("how many at most (default: as the budget allows)")] = None
 ) -> CyclesRun:
     """Run cycles in the foreground until the budget is spent or nothing is left to raise."""
-    from services.running import ran
+    from services.actions.run import run_cycles
 
-    return ran(home, cycles)
+    return run_cycles(home, cycles)
 
 
 @operation("read")
 def plan(home: Home) -> Plan | NothingPlanned:
     """Say what the next cycle would do and what it could prove; writes nothing."""
-    from services.planning import plan as planned
+    from services.reports.plan import plan as planned
 
     return planned(home)
 
@@ -39,6 +39,6 @@ def plan(home: Home) -> Plan | NothingPlanned:
 @operation("read")
 def status(home: Home) -> Status:
     """Is it alive, what is it doing, why, what is next, what does it need?"""
-    from services.views.status import now
+    from services.reports.status import current_status
 
-    return now(home)
+    return current_status(home)

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from services.home import Home
+from services.home.home import Home
 from services.operations import operation
 from services.parameters import Argument, Option
 from services.records.generations import GenerationDetail, ListedGeneration, RolledBack
@@ -18,7 +18,7 @@ def generations(
     tree: Annotated[bool, Option("draw the lineage")] = False,
 ) -> list[ListedGeneration]:
     """List the generations, a page at a time: status, parent, objective, scores, verdict."""
-    from services.views.generations import page
+    from services.reports.generations import page
 
     return page(home, last, before, tree=tree)
 
@@ -28,7 +28,7 @@ def show(
     home: Home, generation: Annotated[str, Argument("id or alias, for example g000007 or champion")]
 ) -> GenerationDetail:
     """Show one generation: its scores per cell with intervals, its verdict, its parts."""
-    from services.views.generations import generation_detail
+    from services.reports.generations import generation_detail
 
     return generation_detail(home, generation)
 
@@ -58,7 +58,7 @@ def rollback(
     from metaevo.ledger.lineage import Lineage
     from metaevo.ledger.lineage import rollback as roll_back
     from metaevo.types import CycleEnd
-    from services.views.generations import verified
+    from services.actions.rollback import verify_parts
 
     with home.held():
         ledger = home.ledger(read_only=False)
@@ -66,7 +66,7 @@ def rollback(
             target = Lineage(ledger).alias("previous") if to is None else to
             if target is not None:
                 row = Lineage(ledger).row(target)
-                verified(home, row)
+                verify_parts(home, row)
                 target = row.id
             left, goal = roll_back(ledger, target, who="operator", why=reason)
             close_open_cycle(ledger, "void", CycleEnd.ROLLED_BACK, f"rolled back to {goal}")

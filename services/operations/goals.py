@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from services.home import Home
+from services.home.home import Home
 from services.operations import operation
 from services.parameters import Argument, Option
 from services.records.goals import EditedGoal, Goals
@@ -13,7 +13,7 @@ What = Annotated[str, Argument("an ability, an environment, environment/level, o
 @operation("read", "goals", name="list")
 def list_(home: Home, *, tree: Annotated[bool, Option("down to the cells")] = False) -> Goals:
     """List goals and protections: where they stand now, and the smallest gain one decision can prove."""
-    from services.views.goals import goals_now
+    from services.reports.goals import goals_now
 
     return goals_now(home, tree=tree)
 
@@ -29,10 +29,10 @@ def add(
     why: Annotated[str, Option("kept and shown")] = "",
 ) -> EditedGoal:
     """Add a goal."""
-    from services.views.goals import edited
+    from services.actions.goals import edit_goal
 
     given = {"raise": what, "target": target, "weight": weight if weight != 1.0 else None, "why": why or None}
-    return edited(home, name, {key: value for key, value in given.items() if value is not None}, new=True)
+    return edit_goal(home, name, {key: value for key, value in given.items() if value is not None}, new=True)
 
 
 @operation("operate", "goals")
@@ -46,17 +46,17 @@ def edit(
 ) -> EditedGoal:
     """Change a goal."""
     from metaevo.errors import BadInput
-    from services.views.goals import edited
+    from services.actions.goals import edit_goal
 
     given = {"target": target, "weight": weight, "why": why}
     if all(value is None for value in given.values()):
         raise BadInput(f"goals edit {name}", "nothing to change", "give --target, --weight or --why")
-    return edited(home, name, {key: value for key, value in given.items() if value is not None}, new=False)
+    return edit_goal(home, name, {key: value for key, value in given.items() if value is not None}, new=False)
 
 
 @operation("operate", "goals")
 def remove(home: Home, name: Annotated[str, Argument("the goal's name")]) -> EditedGoal:
     """Remove a goal."""
-    from services.views.goals import removed
+    from services.actions.goals import remove_goal
 
-    return removed(home, name)
+    return remove_goal(home, name)

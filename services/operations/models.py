@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from services.home import Home
+from services.home.home import Home
 from services.operations import operation
 from services.parameters import Argument, Option
 from services.records.models import ExportedModel, ModelAnswer, ModelScores
@@ -20,9 +20,9 @@ def ask(
     refine: Annotated[int, Option("rounds of critique and revision")] = 0,
 ) -> ModelAnswer:
     """Ask a generation, the way it answers when it is examined."""
-    from services.views.models import asked
+    from services.actions.ask import ask_generation
 
-    return asked(home, prompt, generation, refine)
+    return ask_generation(home, prompt, generation, refine)
 
 
 @operation("read", name="eval")
@@ -33,9 +33,9 @@ def eval_(
     items: Annotated[int, Option("probe items per cell")] = 32,
 ) -> ModelScores:
     """Measure a generation on fresh probe items; nothing is recorded."""
-    from services.views.models import evaluated
+    from services.actions.eval import evaluate
 
-    return evaluated(home, generation, items)
+    return evaluate(home, generation, items)
 
 
 @operation("read")
@@ -45,6 +45,6 @@ def export(
     folder: Annotated[Path, Argument("an empty or new folder")],
 ) -> ExportedModel:
     """Write a generation as a plain Hugging Face checkpoint with a model card and checksums."""
-    from services.views.models import exported
+    from services.actions.export import export_generation
 
-    return exported(home, generation, folder)
+    return export_generation(home, generation, folder)

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from services.home import Home
+from services.home.home import Home
 from services.operations import operation
 from services.parameters import Argument, Option
 from services.records.modules import (
@@ -21,9 +21,9 @@ def list_(
     home: Home | None = None, *, slot: Annotated[str | None, Option("only this slot")] = None
 ) -> list[ModuleLine | BrokenModule | PutAwayModule]:
     """List every module of every slot: ours, the home's, installed packages'."""
-    from services.views.modules import listed
+    from services.reports.modules import list_modules
 
-    return listed(home, slot)
+    return list_modules(home, slot)
 
 
 @operation("read", "modules", home=False)
@@ -31,9 +31,9 @@ def show(
     module: Annotated[str, Argument("slot.name, or the name alone")], home: Home | None = None
 ) -> ModuleDetail | GeneratedDetail:
     """Show one module: what it does, its paper, what it asks for, every knob with its range."""
-    from services.views.modules import detail
+    from services.reports.modules import module_detail
 
-    return detail(home, module)
+    return module_detail(home, module)
 
 
 @operation("operate", "modules")
@@ -41,9 +41,9 @@ def adopt(
     home: Home, module: Annotated[str, Argument("a generated module: slot.name, or the name alone")]
 ) -> AdoptedModule:
     """Take a generated module for good: forbidding its slot's generated modules no longer names it."""
-    from services.views.quarantine import adopted
+    from services.actions.quarantine import adopt_module
 
-    return adopted(home, module)
+    return adopt_module(home, module)
 
 
 @operation("operate", "modules")
@@ -54,6 +54,6 @@ def quarantine(
     reason: Annotated[str, Option("why; it is kept and shown")],
 ) -> QuarantinedModule:
     """Put a generated module away: nothing uses it again, and what came of it is quarantined with its descendants."""
-    from services.views.quarantine import quarantined
+    from services.actions.quarantine import quarantine_module
 
-    return quarantined(home, module, reason)
+    return quarantine_module(home, module, reason)

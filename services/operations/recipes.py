@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from services.home import Home
+from services.home.home import Home
 from services.operations import operation
 from services.parameters import Argument, Option
 from services.records.recipes import BrokenRecipe, RecipeDetail, RecipeLine, RecipeRun
@@ -11,17 +11,17 @@ from services.records.recipes import BrokenRecipe, RecipeDetail, RecipeLine, Rec
 @operation("read", "recipes", name="list", home=False)
 def list_(home: Home | None = None) -> list[RecipeLine | BrokenRecipe]:
     """List the recipes: system, paper, modules, what a reproduction must show."""
-    from services.views.recipes import listed
+    from services.reports.recipes import list_recipes
 
-    return listed(home)
+    return list_recipes(home)
 
 
 @operation("read", "recipes", home=False)
 def show(recipe: Annotated[str, Argument("a recipe's name or file")], home: Home | None = None) -> RecipeDetail:
     """Show one recipe, every knob filled in."""
-    from services.views.recipes import detail
+    from services.reports.recipes import recipe_detail
 
-    return detail(home, recipe)
+    return recipe_detail(home, recipe)
 
 
 @operation("operate", "recipes")
@@ -33,6 +33,6 @@ def run(
     fidelity: Annotated[float, Option("share of the recipe's budget, up to 1")] = 1.0,
 ) -> RecipeRun:
     """Run one recipe once on the champion and score it on dev items; what it makes is never served."""
-    from services.views.recipes import ran
+    from services.actions.recipe_run import run_recipe
 
-    return ran(home, recipe, cells, fidelity)
+    return run_recipe(home, recipe, cells, fidelity)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from services.home import Home
+from services.home.home import Home
 from services.operations import operation
 from services.parameters import Option
 from services.records.sandbox import PinnedImage, Tier
@@ -15,9 +15,9 @@ Folder = Annotated[Path | None, Option("folder of the image's lock file (default
 @operation("read", "sandbox", home=False)
 def check(home: Home | None = None, *, host: Host = None, image: Folder = None) -> list[Tier]:
     """Prove every limit of every tier; what a tier lacks is named with the way to get it."""
-    from services.views.sandbox import checked
+    from services.reports.sandbox import check_tiers
 
-    return checked(home, host, image)
+    return check_tiers(home, host, image)
 
 
 @operation("admin", "sandbox", home=False)
@@ -31,6 +31,6 @@ def build(
     image: Folder = None,
 ) -> PinnedImage:
     """Build the containers' image, load it into the daemon, and pin its id in a lock file."""
-    from services.views.images import built
+    from services.actions.images import build_image
 
-    return built(home, host, image, base, (suite, mirror))
+    return build_image(home, host, image, base, (suite, mirror))

@@ -1,1 +1,1 @@
-"""What a home tells of itself: reports read the ledger and return records. Nothing here writes."""
+"""What a person asks and nothing changes: data read from the ledger or measured, one file a noun."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from metaevo.gate.evidence import BettingGain, Evidence, ExactGain, Kept, Reason, Screen, Verdict
+from metaevo.gate.evidence import BettingGain, Evidence, ExactGain, ProtectionFinding, Reason, Screen, Verdict
 from objectives.types import Objective
 from services.records.generations import (
     ExamFound,
@@ -17,7 +17,7 @@ from services.records.generations import (
 )
 
 
-def pursued(objective: Objective | None) -> PursuedObjective | None:
+def shown_objective(objective: Objective | None) -> PursuedObjective | None:
     """Return an objective as it is shown."""
     if objective is None:
         return None
@@ -36,7 +36,7 @@ def kept_reason(data: Mapping[str, Any]) -> GivenReason:
     return GivenReason(code=data["code"], numbers=numbers)
 
 
-def given(reason: Reason) -> GivenReason:
+def shown_reason(reason: Reason) -> GivenReason:
     """Return a reason as it is shown."""
     return kept_reason(reason.as_data())
 
@@ -51,14 +51,14 @@ def gain_found(gain: BettingGain | ExactGain | None) -> GainFound | None:
     return GainFound(**asdict(gain)) if gain else None
 
 
-def kept_found(kept: tuple[Kept, ...] | None) -> tuple[KeptFound, ...] | None:
+def kept_found(kept: tuple[ProtectionFinding, ...] | None) -> tuple[KeptFound, ...] | None:
     """Return the protected rules as they are shown."""
     return None if kept is None else tuple(KeptFound(**asdict(line)) for line in kept)
 
 
 def full(verdict: Verdict) -> FullVerdict:
     """Return a verdict with all its evidence."""
-    reasons = tuple(given(reason) for reason in verdict.reasons)
+    reasons = tuple(shown_reason(reason) for reason in verdict.reasons)
     return FullVerdict(decision=verdict.decision, reasons=reasons, gate=verdict.gate, exam=exam_found(verdict.evidence))
 
 

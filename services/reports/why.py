@@ -1,23 +1,22 @@
-"""Why a generation was promoted, held or rejected, as data; `services.explain` makes sentences of it."""
+"""Why a generation was promoted, held or rejected, as data; `services.text.explain` makes sentences of it."""
 
 from dataclasses import replace
 
-from metaevo.artifacts.bodies import Shelf
+from metaevo.artifacts.bodies import BodyStore
 from metaevo.diagnose import Diagnosis
 from metaevo.errors import BadInput
 from metaevo.gate.evidence import Verdict
 from metaevo.ledger import queries
 from metaevo.ledger.generation_queries import GenerationOrigin, origin
-from metaevo.ledger.journal import body_of
+from metaevo.ledger.journal import read_body
 from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.queries import CycleFacts
-from metaevo.modules import generated_files
+from metaevo.registry import generated_files
 from metaevo.types import Experiences
 from objectives.splits import canonical, split_of
 from objectives.statistics import wilson
 from objectives.types import Split
-from services.explain import base_lines, lines_of
-from services.home import Home
+from services.home.home import Home
 from services.records import Measured
 from services.records.modules import WrittenModule
 from services.records.why import (
@@ -29,7 +28,8 @@ from services.records.why import (
     WhyBase,
     WrongExample,
 )
-from services.reports.verdicts import gain_found, given, kept_found, pursued, screen_found
+from services.reports.verdicts import gain_found, kept_found, screen_found, shown_objective, shown_reason
+from services.text.explain import base_lines, lines_of
 
 
 def why_generation(home: Home, which: str | None) -> Why | WhyBase:
@@ -90,7 +90,7 @@ def _why(home: Home, ledger: Ledger, row: GenerationOrigin, parent: str, cycle: 
         decision=verdict.decision,
         at=at.strftime("%d %b %Y at %H:%M") if at else None,
         weakness=_weakness(home, ledger, row),
-        objective=pursued(row.objective),
+        objective=shown_objective(row.objective),
         method=_method(ledger, row),
         written=_written(home, ledger, row),
         gain=gain_found(found.gain),
@@ -98,7 +98,7 @@ def _why(home: Home, ledger: Ledger, row: GenerationOrigin, parent: str, cycle: 
         kept=kept_found(found.kept),
         against=parent,
         protects_nothing=found.protects_nothing,
-        reasons=tuple(given(reason) for reason in verdict.reasons),
+        reasons=tuple(shown_reason(reason) for reason in verdict.reasons),
         data=_rows(home, row),
         cost=CycleCost(tokens=cycle.tokens, seconds=round(cycle.wall_s, 1) if cycle.closed_at else None),
         undo=f'metaevo rollback --to {parent} --reason "…"' if row.status == "champion" else None,
@@ -131,14 +131,14 @@ def _weakness(home: Home, ledger: Ledger, row: GenerationOrigin) -> WeaknessFoun
 def _diagnosis(home: Home, ledger: Ledger, cycle: int) -> Diagnosis | None:
     """Return what a cycle's diagnosis found, None where it has none."""
     step = queries.step_result(ledger, cycle, "diagnose")
-    return body_of(step, Shelf(home.store()), Diagnosis) if step is not None else None
+    return read_body(step, BodyStore(home.store()), Diagnosis) if step is not None else None
 
 
 def _method(ledger: Ledger, row: GenerationOrigin) -> MethodUsed | None:
     recipe = queries.recipe(ledger, row.recipe)
     if recipe is None:
         return None
-    trials = queries.tried(ledger, row.cycle)
+    trials = queries.trials_of(ledger, row.cycle)
     others = [trial for trial in trials if trial.score is not None and trial.recipe != row.recipe]
     second = max(others, key=lambda trial: trial.score or 0.0, default=None)
     mine = next((trial for trial in trials if trial.generation == row.id), None)
@@ -157,7 +157,7 @@ def _written(home: Home, ledger: Ledger, row: GenerationOrigin) -> tuple[Written
     recipe = queries.recipe(ledger, row.recipe)
     rule = f"objective.{row.objective.rule if row.objective else None}"
     used = [*(recipe.modules if recipe else ()), rule]
-    known = {made.label: made for made in generated_files.every(home.path)}
+    known = {made.label: made for made in generated_files.every_module(home.path)}
     made_of = [known[label] for label in dict.fromkeys(used) if label in known]
     return tuple(WrittenModule(module=made.label, **made.model_dump(exclude={"seal", "source"})) for made in made_of)
 
@@ -166,7 +166,7 @@ def _rows(home: Home, row: GenerationOrigin) -> RowsUsed | None:
     """Return what the last update was trained on, counted by where the rows came from."""
     if row.data is None:
         return None
-    rows: Experiences = Shelf(home.store()).read(row.data, None)
+    rows: Experiences = BodyStore(home.store()).read(row.data, None)
     replayed = sum("replayed" in r.tags for r in rows)
     tasks = {(r.attempt.task.environment, canonical(r.attempt.task.prompt)) for r in rows if "meta_skill" not in r.tags}
     outside = sum(split_of(env, text) is not Split.TRAIN for env, text in tasks if env != "seed")

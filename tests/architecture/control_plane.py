@@ -74,17 +74,17 @@ class Onlooker(Thread):
 
 def work(folder: Path) -> None:
     """Run a whole scripted cycle and `status` in one home, `plan` with the real engine in another."""
-    for name in ("services.cli", "services.app", "services.running", "metaevo.evolve"):
+    for name in ("services.cli", "services.home.open", "services.actions.run", "metaevo.evolution.loop"):
         importlib.import_module(name)
     from services.cli import build
-    from services.home import Home
-    from services.planning import plan
-    from services.views.status import now
+    from services.home.home import Home
+    from services.reports.plan import plan
+    from services.reports.status import current_status
     from tests.architecture.small import CONFIG, evolved
 
     build()
     evolved(folder / "scripted")
-    now(Home(folder / "scripted"))
+    current_status(Home(folder / "scripted"))
     fresh = Home(folder / "real")
     fresh.create(CONFIG)
     plan(fresh)

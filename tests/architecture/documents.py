@@ -28,7 +28,11 @@ DOCUMENTS: Mapping[str, Mapping[str, Block]] = {
         "commands": tables.commands,
         "exit codes": tables.exit_codes,
         "files": lists.files_of("services"),
-        "views": lists.files_of("services/views"),
+        "config": lists.files_of("services/config"),
+        "home": lists.files_of("services/home"),
+        "reports": lists.files_of("services/reports"),
+        "actions": lists.files_of("services/actions"),
+        "text": lists.files_of("services/text"),
     },
     "deploy/configuration.md": {"keys": reference.keys},
 }

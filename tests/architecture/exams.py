@@ -6,11 +6,11 @@ from typing import Any
 
 from sqlmodel import select
 
-from metaevo.artifacts.bodies import Shelf
+from metaevo.artifacts.bodies import BodyStore
 from metaevo.gate.exam import Pairs
-from metaevo.ledger.journal import body_of
+from metaevo.ledger.journal import read_body
 from metaevo.ledger.tables import ConfirmationRow, CycleRow, StepRow
-from services.home import Home
+from services.home.home import Home
 
 EXAM = ("screen", "confirm", "protect", "guard_cost", "guard_tokens")
 
@@ -37,7 +37,7 @@ class Sealed:
 def sealed(folder: Path, cycle: int = 1) -> Sealed:
     """Return the exam of a cycle that came as far as protection."""
     home = Home(folder)
-    ledger, shelf = home.ledger(), Shelf(home.store())
+    ledger, shelf = home.ledger(), BodyStore(home.store())
     with ledger.read() as session:
         row = session.get(CycleRow, cycle)
         steps = session.exec(select(StepRow).where(StepRow.cycle == cycle, StepRow.trial == 0)).all()
@@ -46,7 +46,7 @@ def sealed(folder: Path, cycle: int = 1) -> Sealed:
     assert row is not None
     assert row.verdict is not None, row.why
     exam = row.verdict["exam"]
-    asked = {(s.step, s.position): body_of(s, shelf, Pairs).tasks for s in steps if s.step in EXAM}
+    asked = {(s.step, s.position): read_body(s, shelf, Pairs).tasks for s in steps if s.step in EXAM}
     lines = [(line["what"], line["against"], line["limit"], line["n"]) for line in exam["kept"]]
     return Sealed(
         row.commitment,

@@ -1,7 +1,7 @@
 """Does a knob do anything? A module is run with its small real effects, the knob alone moved from end to end.
 
 Where the small batch cannot show it (a module that trains, a knob that only bites on other rows), a test in
-tests/metaevo/test_knob_effects.py or test_training_knob_effects.py does: `@effect_of("slot.module.knob")`.
+tests/metaevo/modules/test_knob_effects.py or test_training_knob_effects.py does: `@effect_of("slot.module.knob")`.
 """
 
 import ast
@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from metaevo.effects import Fitness, Weights
-from metaevo.modules.contracts import batch_for, effects_for
-from metaevo.modules.registry import Registry
-from metaevo.modules.slots import SLOTS, Module
+from metaevo.registry.laws import batch_for, effects_for
+from metaevo.registry.registry import Registry
+from metaevo.registry.slots import SLOTS, Module
 from metaevo.types import Knob
 from tests.architecture import tree
 
 Test = TypeVar("Test", bound=Callable[..., Any])
-TESTS = sorted((tree.ROOT / "tests" / "metaevo").glob("test_*knob_effects.py"))
+TESTS = sorted((tree.ROOT / "tests" / "metaevo" / "modules").glob("test_*knob_effects.py"))
 
 
 def effect_of(*_knobs: str) -> Callable[[Test], Test]:

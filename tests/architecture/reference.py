@@ -11,7 +11,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from pydantic import BeforeValidator
 from pydantic_core import PydanticUndefined
 
-from services.later import RULES
+from services.config.unsupported import RULES
 from tests.architecture.configuration import Key, table_in
 from tests.architecture.configuration import keys as every_key
 from tests.architecture.lists import table

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from metaevo.outcome import Cycle
+from metaevo.evolution.outcome import Cycle
 from tests.journeys import small
 
 CONFIG = small.CONFIG.replace("items = 16", "items = 8")

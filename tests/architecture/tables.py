@@ -8,9 +8,9 @@ from typing import Any
 
 from metaevo.effects import EFFECTS
 from metaevo.engines.grader import GraderPool
-from metaevo.modules.registry import Registry
-from metaevo.modules.slots import GIVES, SLOTS, TAKES, Module, limits
 from metaevo.recipes import schema
+from metaevo.registry.registry import Registry
+from metaevo.registry.slots import GIVES, SLOTS, TAKES, Module, limits
 from metaevo.traits import Trait
 from metaevo.types import Attempts, Experiences, Knob, Tasks
 from objectives.environment import own_answer

@@ -5,7 +5,7 @@ from typing import get_args
 
 import pytest
 
-from services.later import RULES
+from services.config.unsupported import RULES
 from tests.architecture.configuration import Key, Readers, keys, read_by_code
 
 EVERY = list(keys())

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from metaevo.modules.contracts import HOUSE_STYLE, LAWS, problems
-from metaevo.modules.registry import Registry
 from metaevo.recipes import schema
+from metaevo.registry.laws import HOUSE_STYLE, LAWS, problems
+from metaevo.registry.registry import Registry
 from objectives.environment import from_file
 from tests.architecture import documents, tree
 

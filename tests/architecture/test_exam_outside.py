@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from metaevo.evolution.context import CycleSettings
 from metaevo.gate.decision import Case
-from metaevo.gate.exam import Exam
-from metaevo.gate.rules import GateRules
-from metaevo.modules.registry import Registry
-from metaevo.modules.slots import RECIPE_SLOTS
+from metaevo.gate.exam import GateExam
+from metaevo.gate.settings import GateRules
 from metaevo.recipes.schema import Recipe, load
+from metaevo.registry.registry import Registry
+from metaevo.registry.slots import RECIPE_SLOTS
 from metaevo.search.run import SearchRules
-from metaevo.terms import Settings
 from metaevo.types import Knob
 from objectives.goals import Goals, Protection, Rule
 from objectives.types import Objective, Split
@@ -30,8 +30,8 @@ from tests.architecture.exams import Sealed, sealed
 from tests.architecture.small import evolved
 
 GATE = sorted((tree.ROOT / "metaevo" / "gate").rglob("*.py"))
-CYCLE = ast.parse((tree.ROOT / "metaevo" / "cycle.py").read_text("utf-8"))
-DECIDES_BY = (GateRules, Exam, Case, Goals, Rule, Protection, Settings, SearchRules, Split)
+CYCLE = ast.parse((tree.ROOT / "metaevo" / "evolution" / "cycle.py").read_text("utf-8"))
+DECIDES_BY = (GateRules, GateExam, Case, Goals, Rule, Protection, CycleSettings, SearchRules, Split)
 SAYS = {
     "candidate": {"candidate"},
     "parent": {"state"},
@@ -42,7 +42,7 @@ SAYS = {
     "epoch": {"state"},
     "manifest": {"host", "candidate"},
     "answer_tokens": {"settings"},
-    "held": {"hold", "resumed"},
+    "held": {"hold", "resume"},
     "stream": {"hold"},
     "protection_items": {"hold", "round"},
     "pinned": {"state"},
@@ -52,7 +52,7 @@ SAYS = {
 ledger's; the objective gives ``cells``, the search ``candidate`` and ``dev_gain``, and nothing else."""
 
 
-SHOWN = ("services/views/goals.py", "services/views/environments.py")
+SHOWN = ("services/reports/goals.py", "services/reports/environments.py")
 """These compute the smallest provable gain from the operator's rules and print it; no cycle runs there."""
 
 
@@ -105,7 +105,14 @@ def imported(tree_: ast.AST) -> Iterator[str]:
 def test_the_gate_knows_no_recipe_no_module_and_no_objective(path: Path) -> None:
     parsed = ast.parse(path.read_text("utf-8"))
     ours = {name for name in imported(parsed) if name.startswith(("metaevo", "objectives"))}
-    forbidden = ("metaevo.recipes", "metaevo.modules", "metaevo.search", "metaevo.effects", "metaevo.trial")
+    forbidden = (
+        "metaevo.recipes",
+        "metaevo.modules",
+        "metaevo.registry",
+        "metaevo.search",
+        "metaevo.effects",
+        "metaevo.trial",
+    )
     assert not [name for name in ours if name.startswith(forbidden) or name.endswith((".Objective", ".StepSpec"))]
     said = {node.attr for node in ast.walk(parsed) if isinstance(node, ast.Attribute)} | names_in(parsed)
     assert not said & {"recipe", "objective", "knobs", "Recipe", "Stage", "Step", "Objective"}
@@ -122,13 +129,13 @@ def calls_of(name: str, package: str) -> list[str]:
 
 
 def test_what_the_gate_decides_by_is_built_from_the_operator_s_settings_alone() -> None:
-    assert calls_of("Case", "metaevo") == ["metaevo/cycle.py"]
-    assert calls_of("Exam", "metaevo") == ["metaevo/terms.py"]
+    assert calls_of("Case", "metaevo") == ["metaevo/evolution/cycle.py"]
+    assert calls_of("GateExam", "metaevo") == ["metaevo/evolution/context.py"]
     assert calls_of("GateRules", "metaevo") == []
-    assert set(calls_of("GateRules", "services")) <= {"services/app.py", *SHOWN}
+    assert set(calls_of("GateRules", "services")) <= {"services/home/open.py", *SHOWN}
     assert calls_of("Rule", "metaevo") + calls_of("Rule", "objectives") == ["objectives/goals.py"]
-    terms = ast.parse((tree.ROOT / "metaevo" / "terms.py").read_text("utf-8"))
-    made = [n for n in ast.walk(terms) if isinstance(n, ast.Call) and ast.unparse(n.func) == "Exam"]
+    terms = ast.parse((tree.ROOT / "metaevo" / "evolution" / "context.py").read_text("utf-8"))
+    made = [n for n in ast.walk(terms) if isinstance(n, ast.Call) and ast.unparse(n.func) == "GateExam"]
     assert [{word.arg: ast.unparse(word.value) for word in call.keywords} for call in made] == [
         {
             "host": "self.host",

@@ -16,7 +16,7 @@ from tests.architecture import tree
 
 HELP_CPU_S = 0.4
 BIN = Path(sys.executable).parent
-ENGINE, OTHERS = "metaevo.line.worker", ("metaevo.engines.grader_worker", "metaevo.search.sampler")
+ENGINE, OTHERS = "metaevo.runtime.engine_worker", ("metaevo.engines.grader_worker", "metaevo.search.sampler")
 
 
 def test_the_layers_hold() -> None:
@@ -70,7 +70,7 @@ def test_torch_is_mapped_into_the_engine_process_alone(worked: dict[str, Any]) -
 def test_the_watch_names_who_imported_what() -> None:
     code = (
         "import sys; from tests.architecture.control_plane import Watch; w = Watch(); sys.meta_path.insert(0, w);"
-        "import services.units; exec(compile('import optuna', 'guilty.py', 'exec')); print(w.asked['optuna'])"
+        "import services.config.units; exec(compile('import optuna', 'guilty.py', 'exec')); print(w.asked['optuna'])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tree.ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "guilty.py:1"

@@ -9,18 +9,7 @@ import pytest
 
 from tests.architecture import tree
 
-TWICE: Mapping[tuple[str, str], str] = {
-    ("metaevo", "Archive"): "to be renamed: an effect, and the elites of kernels",
-    ("metaevo", "Budget"): "to be renamed: of a run, and of an author",
-    ("metaevo", "Exam"): "to be renamed: an effect, and the gate's instruments",
-    ("metaevo", "Host"): "to be renamed: of a home, and of a reward",
-    ("metaevo", "Kept"): "to be one: a protected rule's difference",
-    ("metaevo", "Reason"): "to be renamed: of a verdict, and of a proposal that failed",
-    ("metaevo", "Refusal"): "to be renamed: of a proposer, and of admission",
-    ("metaevo", "Refused"): "to be renamed: by the gate, and by admission",
-    ("metaevo", "Settings"): "to be renamed: of all cycles, and of one online run",
-    ("metaevo", "Verdict"): "to be one: with its evidence, and without",
-}
+TWICE: Mapping[tuple[str, str], str] = {}
 """Class names that may stand twice in a package, each with its reason."""
 
 

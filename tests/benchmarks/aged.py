@@ -21,12 +21,12 @@ from pathlib import Path
 from typing import Any
 
 from metaevo.engines.protocol import Job
-from metaevo.evolve import Evolution
+from metaevo.evolution.loop import Evolution
 from metaevo.testing import ScriptedEngine, Skills
 from metaevo.types import CycleEnd, Experiences, Generation
 from objectives.statistics import level
-from services.app import App, opened
-from services.home import Home
+from services.home.home import Home
+from services.home.open import App, open_home
 from tests.benchmarks.metered import Metered
 
 NAMES = (
@@ -83,7 +83,7 @@ class Restless(ScriptedEngine):
 def at_work(home: Home) -> Iterator[tuple[App, Evolution]]:
     """Yield a home with its evolution: the product's defaults, but for few items a cycle."""
     make = lambda home, _config, _width: [Metered(Restless(home.store(), START, environments=NAMES))]  # noqa: E731
-    with opened(home, make=make, engines=1) as app:
+    with open_home(home, make=make, engines=1) as app:
         evolution = app.evolution()
         evolution.settings = replace(evolution.settings, pool=48, rehearsal=48, dev=32, anchor=8)
         try:

@@ -15,9 +15,9 @@ from random import Random
 from statistics import median
 from typing import Any
 
-from metaevo.evolve import Evolution
-from services.app import App
-from services.home import Home
+from metaevo.evolution.loop import Evolution
+from services.home.home import Home
+from services.home.open import App
 from tests.benchmarks import aged
 from tests.benchmarks.measure import Line, Result, Spread, alternated, cpu_s, own_cpu_s, say
 

@@ -15,11 +15,11 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from metaevo.evolve import Evolution
+from metaevo.evolution.loop import Evolution
 from metaevo.testing import ScriptedEngine, Skills
 from metaevo.types import Experiences
-from services.app import App, opened
-from services.home import Home
+from services.home.home import Home
+from services.home.open import App, open_home
 from tests.benchmarks.measure import Line, Result, Spread, alternated, cpu_s, own_cpu_s, peak_rss_mib, say
 from tests.benchmarks.metered import Metered
 
@@ -98,7 +98,7 @@ def _opened(path: Path) -> Iterator[tuple[App, Evolution]]:
     home = Home(path)
     shutil.rmtree(path, ignore_errors=True)
     home.create(CONFIG)
-    with opened(home, make=lambda home, _config, _width: [_engine(home)], engines=1) as app:
+    with open_home(home, make=lambda home, _config, _width: [_engine(home)], engines=1) as app:
         evolution = app.evolution()
         evolution.settings = replace(evolution.settings, pool=48, rehearsal=48, dev=32, anchor=8)
         try:

@@ -15,11 +15,11 @@ from typing import Any
 
 from metaevo.engines.client import EngineClient
 from metaevo.engines.process import Child
-from metaevo.search.proposals import Sampler
+from metaevo.search.study import Sampler
 from metaevo.tiny import CHECKPOINT
-from services.app import App, opened
-from services.home import Home
-from services.running import demo_text
+from services.actions.run import demo_text
+from services.home.home import Home
+from services.home.open import App, open_home
 from tests.benchmarks.measure import Line, Result, Spread, alternated, cpu_s, own_cpu_s, rounded, say
 from tests.benchmarks.metered import Call, Metered
 from tests.benchmarks.peer import PlainScript, chats
@@ -123,7 +123,7 @@ def started(place: Path, quick: bool = False) -> Iterator[Bench]:
         client.child = Child("tests.benchmarks.watched_worker", (str(seen),), client.child.environment)
         bench.engines.append(Metered(client))
     try:
-        with opened(home, make=lambda *_: bench.engines, engines=width):
+        with open_home(home, make=lambda *_: bench.engines, engines=width):
             pass
         shutil.copytree(home.path, bench.new)
         yield bench
@@ -139,7 +139,7 @@ def cycle(bench: Bench, keep: bool = False) -> dict[str, Any]:
     shutil.copytree(bench.new, bench.home.path)
     for engine in bench.engines:
         engine.calls, engine.keep = [], keep
-    with opened(bench.home, make=lambda *_: bench.engines, engines=len(bench.engines)) as app:
+    with open_home(bench.home, make=lambda *_: bench.engines, engines=len(bench.engines)) as app:
         champion = app.host.lineage.get("champion")
         for engine in bench.engines:
             engine.inner.probe(champion)  # drops the models of the last run and loads the champion

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from services.home import Home
+from services.home.home import Home
 from tests.benchmarks import aged
 from tests.journeys.terminal import metaevo
 

@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
-from metaevo.line import worker
+from metaevo.runtime import engine_worker
 from tests.benchmarks.watch import Watch
 
 if __name__ == "__main__":
     Watch(Path(sys.argv[2])).start()
-    worker.main()
+    engine_worker.main()

@@ -14,24 +14,25 @@ MODEL = (
 )
 """What answers and trains."""
 EVOLUTION = (
-    "metaevo/autonomy.py",
-    "metaevo/cycle.py",
+    "metaevo/evolution/autonomy.py",
+    "metaevo/evolution/cycle.py",
     "metaevo/diagnose.py",
     "metaevo/effects.py",
-    "metaevo/evolve.py",
-    "metaevo/fold.py",
-    "metaevo/founding.py",
+    "metaevo/evolution/loop.py",
+    "metaevo/evolution/commit.py",
+    "metaevo/evolution/bootstrap.py",
     "metaevo/history.py",
-    "metaevo/outlook.py",
-    "metaevo/preparation.py",
-    "metaevo/terms.py",
+    "metaevo/evolution/objective_history.py",
+    "metaevo/evolution/trial_data.py",
+    "metaevo/evolution/context.py",
     "metaevo/trial.py",
     "metaevo/types.py",
     "metaevo/artifacts/*.py",
     "metaevo/gate/**/*.py",
     "metaevo/ledger/*.py",
-    "metaevo/line/*.py",
+    "metaevo/runtime/*.py",
     "metaevo/modules/**/*.py",
+    "metaevo/registry/*.py",
     "metaevo/recipes/*",
     "metaevo/search/*.py",
     "objectives/**/*.py",
@@ -40,14 +41,14 @@ EVOLUTION = (
 KERNELS = (
     "metaevo/kernels.py",
     "metaevo/synthesis/*.py",
-    "metaevo/modules/generated.py",
-    "metaevo/modules/generated_files.py",
-    "metaevo/modules/generated_rows.py",
+    "metaevo/registry/generated.py",
+    "metaevo/registry/generated_files.py",
+    "metaevo/registry/generated_rows.py",
     "sandbox/monty.py",
     "sandbox/judge.py",
 )
 """What writes, admits and runs kernels."""
-HOME = ("services/app.py", "services/settings.py", "services/running.py")
+HOME = ("services/home/open.py", "services/config/tables.py", "services/actions/run.py")
 """What puts a home together and drives it."""
 
 CLAIMS: Mapping[str, tuple[str, ...]] = {
@@ -125,7 +126,7 @@ BENCHMARKS: Mapping[str, tuple[str, ...]] = {
     ),
     "sandbox_calls": (
         "sandbox/*.py",
-        "metaevo/line/kernels.py",
+        "metaevo/runtime/sandbox.py",
         "tests/benchmarks/sandbox_calls.py",
         "tests/benchmarks/measure.py",
     ),

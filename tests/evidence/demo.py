@@ -18,18 +18,19 @@ from typing import Any
 
 from sqlmodel import col, select
 
-from metaevo import diagnose, preparation, trial
+from metaevo import diagnose, trial
+from metaevo.evolution import trial_data
+from metaevo.evolution.context import CycleStart
 from metaevo.ledger.journal import Journal
 from metaevo.ledger.tables import CycleRow, GenerationRow, RecipeRow, ScoreRow
 from metaevo.recipes import schema
-from metaevo.terms import State
 from metaevo.types import Generation
 from objectives.types import Cell, Direction, Objective
-from services.app import App, opened
-from services.explain import reason_words
-from services.home import Home
-from services.running import demo_text
-from services.views.status import now
+from services.actions.run import demo_text
+from services.home.home import Home
+from services.home.open import App, open_home
+from services.reports.status import current_status
+from services.text.explain import reason_words
 from tests.evidence import record, sealed
 
 CLAIM = "demo"
@@ -55,7 +56,7 @@ def demo(seed: int, folder: Path) -> dict[str, Any]:
         "wall_s": round(wall, 1),
         "cpu_s": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, 1),
         "champion": json.loads(done.stdout)["champion"],
-        "autonomy": now(Home(home))["autonomy"],
+        "autonomy": current_status(Home(home))["autonomy"],
     } | _what_happened(Home(home))
 
 
@@ -81,7 +82,7 @@ def _what_happened(home: Home) -> dict[str, Any]:
 
 
 def _registry() -> Any:
-    from metaevo.modules.registry import Registry
+    from metaevo.registry.registry import Registry
 
     return Registry(None)
 
@@ -103,7 +104,7 @@ def _decided(cycle: CycleRow, made: dict[str, GenerationRow], bodies: dict[str, 
 
 def vault(seed: int, folder: Path) -> dict[str, Any]:
     """Return the sealed re-score of generation 0 and of the final champion."""
-    with opened(Home(folder / f"demo{seed}"), engines=1) as app:
+    with open_home(Home(folder / f"demo{seed}"), engines=1) as app:
         start, end = app.host.lineage.get("g000000"), app.host.lineage.get("champion")
         before, after = (sealed.rescore(app.host, one, seed) for one in (start, end))
         return {"champion": end.id} | sealed.table(before, after, open_cells(app.home), abilities(app))
@@ -139,7 +140,7 @@ def _arm(seed: int, folder: Path, name: str, rate: float | None) -> dict[str, An
     home = Home(folder / f"{name}{seed}")
     if not home.config_path.exists():
         home.create(demo_text(seed))
-    with opened(home, engines=1) as app:
+    with open_home(home, engines=1) as app:
         before = sealed.rescore(app.host, app.host.lineage.get("g000000"), seed)
         end, spent, rounds = plain_rft(app, seed, budget, rate)
         scored = sealed.rescore(app.host, end, seed)
@@ -173,7 +174,7 @@ def plain_rft(app: App, seed: int, budget: int, rate: float | None) -> tuple[Gen
     recipe = schema.from_data(data, host.registry, "the plain arm")
     while spent < budget:
         rounds += 1
-        ground = preparation.prepare(tools, State(rounds, parent, base, base, epoch), aim, _nothing(parent))
+        ground = trial_data.prepare(tools, CycleStart(rounds, parent, base, base, epoch), aim, _nothing(parent))
         made = trial.run(host, journal, host.engine, recipe, replace(ground, dev=()), cycle=rounds, number=1)
         if made.generation is None:
             raise SystemExit(f"round {rounds}: {made.failure}")

@@ -17,22 +17,23 @@ from pathlib import Path
 from statistics import fmean, stdev
 from typing import Any
 
-from metaevo import preparation, trial
+from metaevo import trial
 from metaevo.diagnose import Diagnosis
+from metaevo.evolution import trial_data
+from metaevo.evolution.context import CycleStart
 from metaevo.ledger.journal import Journal
-from metaevo.modules import generated_files
 from metaevo.recipes import schema
-from metaevo.search.kernels import beside
-from metaevo.search.rules import broken
+from metaevo.registry import generated_files
+from metaevo.search.composition import broken_rule
+from metaevo.search.kernel_pairs import add_step
 from metaevo.search.skeletons import Skeleton, identify
 from metaevo.synthesis.archive import Elite
 from metaevo.synthesis.record import archive_of, worths
 from metaevo.synthesis.step import KINDS, slot_of
-from metaevo.terms import State
 from objectives.types import Cell, Direction, Objective
-from services.app import App, opened
-from services.home import Home
-from services.running import demo_text, ran
+from services.actions.run import demo_text, run_cycles
+from services.home.home import Home
+from services.home.open import App, open_home
 from tests.evidence import record, sealed
 
 CLAIM = "kernels"
@@ -57,11 +58,11 @@ def found(seed: int, folder: Path) -> dict[str, Any]:
     if not home.config_path.is_file():
         text = re.sub(rf"(?m)^{HELD[seed]} = .*\n", "", demo_text(seed))
         home.create(f"{text}\n[search]\nkernels = {KERNELS}\n")
-    done = ran(home, None)
-    with opened(home, engines=1) as app:
+    done = run_cycles(home, None)
+    with open_home(home, engines=1) as app:
         best = _best(app)
         known = worths(app.ledger, EVER)
-        every = {made.label: made for made in generated_files.every(home.path)}
+        every = {made.label: made for made in generated_files.every_module(home.path)}
         return {
             "held out": HELD[seed],
             "cycles": [one.outcome for one in done.decided],
@@ -85,7 +86,7 @@ def held(seed: int, folder: Path) -> dict[str, Any]:
     home.create(f'seed = {seed}\n[model]\nbase = "builtin:tiny"\n[environments]\n{HELD[seed]} = {{}}\n')
     made = generated_files.peek(generated_files.path_of(folder / f"kernels{seed}", slot, name))
     generated_files.save(home.path, made)
-    with opened(home, engines=1) as app:
+    with open_home(home, engines=1) as app:
         cells = _open(app, seed)
         arms = _arms(app, label)
         scores, tokens = _trained(app, seed, arms, cells)
@@ -142,9 +143,11 @@ def _arms(app: App, label: str) -> dict[str, schema.Recipe]:
     plain = schema.from_data(data, registry, "the plain arm")
     skeleton, slot = Skeleton(identify(plain), plain, "rft"), label.partition(".")[0]
     names = [f"{slot}.{name}" for name in registry.names(slot) if registry.where(slot, name) != "generated"]
-    made = {module: beside(skeleton, module, registry) for module in (*names, label)}
+    made = {module: add_step(skeleton, module, registry) for module in (*names, label)}
     return {ALONE: plain} | {
-        module: one.recipe.filled(registry) for module, one in made.items() if one and not broken(one.recipe, registry)
+        module: one.recipe.filled(registry)
+        for module, one in made.items()
+        if one and not broken_rule(one.recipe, registry)
     }
 
 
@@ -160,7 +163,9 @@ def _trained(
     scores: dict[str, dict[Cell, list[float]]] = {arm: {cell: [] for cell in cells} for arm in arms}
     tokens = dict.fromkeys(arms, 0)
     for turn in range(1, REPEATS + 1):
-        ground = preparation.prepare(tools, State(turn, base, base, base, epoch), aim, Diagnosis(base.id, (), (), 0))
+        ground = trial_data.prepare(
+            tools, CycleStart(turn, base, base, base, epoch), aim, Diagnosis(base.id, (), (), 0)
+        )
         for number, (arm, recipe) in enumerate(arms.items(), 1):
             made = trial.run(
                 host, tools.journal, host.engine, recipe, replace(ground, dev=()), cycle=turn, number=number

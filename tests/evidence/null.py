@@ -25,25 +25,25 @@ from typing import Any
 from sqlmodel import col, select
 
 from metaevo import trial
-from metaevo.cycle import choose
-from metaevo.cycle import run as ordinary
 from metaevo.diagnose import diagnose, probe_items, record_scores
-from metaevo.evolve import Evolution
+from metaevo.evolution.context import CycleContext, CycleStart
+from metaevo.evolution.cycle import choose
+from metaevo.evolution.cycle import run as ordinary
+from metaevo.evolution.loop import Evolution
+from metaevo.evolution.objective_history import history
+from metaevo.evolution.outcome import Cycle
+from metaevo.evolution.trial_data import prepare
 from metaevo.gate.decision import Case, decide
 from metaevo.gate.exam import Void
 from metaevo.ledger.journal import At, Journal
 from metaevo.ledger.tables import ConfirmationRow, CycleRow
-from metaevo.line.answer import measure
-from metaevo.outcome import Cycle
-from metaevo.outlook import history
-from metaevo.preparation import prepare
-from metaevo.terms import State, Tools
+from metaevo.runtime.answering import measure
 from metaevo.tiny.corpus import PLAN
 from metaevo.types import CycleEnd, Generation
 from objectives.statistics import difference
 from objectives.types import Cell, Split
-from services.app import App, MakeEngines, opened
-from services.home import Home
+from services.home.home import Home
+from services.home.open import App, MakeEngines, open_home
 from tests.evidence import record
 
 CLAIM = "null"
@@ -144,7 +144,7 @@ def run(
 ) -> dict[str, Any]:
     """Run null cycles until the home has so many closed ones; return what the gate decided about them."""
     begin(home, kind, seed)
-    with opened(home, make=make, engines=1) as app:
+    with open_home(home, make=make, engines=1) as app:
         evolution = app.evolution()
         while (done := closed(app)) < cycles:
             began = time.monotonic()
@@ -173,7 +173,7 @@ def null_cycle(app: App, evolution: Evolution) -> Cycle:
     return made
 
 
-def _null(tools: Tools, state: State) -> Cycle:
+def _null(tools: CycleContext, state: CycleStart) -> Cycle:
     host, settings, number = tools.host, tools.settings, state.number
     found = diagnose(host, tools.journal, At(number), state.champion, settings.probe)
     record_scores(host, found, state.epoch, number)
@@ -196,7 +196,7 @@ def _null(tools: Tools, state: State) -> Cycle:
     return Cycle.decided(number, made.generation, verdict, objective=objective, trials=(made,))
 
 
-def _case(tools: Tools, state: State, candidate: Generation, cells: tuple[Cell, ...]) -> Case:
+def _case(tools: CycleContext, state: CycleStart, candidate: Generation, cells: tuple[Cell, ...]) -> Case:
     return Case(
         candidate=candidate,
         parent=state.champion,

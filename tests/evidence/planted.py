@@ -28,7 +28,7 @@ from metaevo.tiny.measure import Speaker, items_of, passes
 from metaevo.tiny.tokenizer import PAD, TOKENS
 from objectives.splits import split_of
 from objectives.types import Cell, Split
-from services.home import Home
+from services.home.home import Home
 from tests.evidence import record
 
 CLAIM = "planted"

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from metaevo.line.answer import measure
-from metaevo.line.host import Host
+from metaevo.runtime.answering import measure
+from metaevo.runtime.host import Host
 from metaevo.tiny.corpus import PLAN
 from metaevo.types import Generation
 from objectives.statistics import difference, harm, holm

@@ -20,11 +20,11 @@ from metaevo.synthesis.admission import admit
 from metaevo.synthesis.archive import Elite
 from metaevo.synthesis.authors import Spent
 from metaevo.synthesis.proposals import Outcome, Proposed, Proposer, Request
-from metaevo.synthesis.proposer import Grammar, proposed
+from metaevo.synthesis.proposer import Grammar, candidate_of
 from sandbox.monty import Monty
 from sandbox.types import Sandbox
-from services.app import App, opened
-from services.home import Home
+from services.home.home import Home
+from services.home.open import App, open_home
 from tests.evidence import record
 from tests.stranger.writer import KINDS, build
 
@@ -50,7 +50,7 @@ def home_of(base: Path, folder: Path) -> Iterator[App]:
     """Yield a home with this base as its champion, with the engine of a run."""
     home = Home(folder)
     home.create(CONFIG.replace("BASE", str(base)))
-    with opened(home, engines=1) as app:
+    with open_home(home, engines=1) as app:
         yield app
 
 
@@ -63,7 +63,7 @@ def author_of(app: App) -> Proposer:
 def request(number: int, known: frozenset[str], seed: int = 0) -> Request:
     """Return what a cycle asks for: every other time beside a parent, whose words the line then has."""
     kind, rng = KINDS[number // 2 % len(KINDS)], Random(f"parent {seed} {number}")
-    parents = (Elite(proposed(grammar.grow(kind, rng, 3)), (0.5, 0.5), 0.0, 0.1),) if number % 2 else ()
+    parents = (Elite(candidate_of(grammar.grow(kind, rng, 3)), (0.5, 0.5), 0.0, 0.1),) if number % 2 else ()
     return Request(kind, parents, known)
 
 

@@ -12,8 +12,8 @@ import sys
 import traceback
 from pathlib import Path
 
-from metaevo.modules.registry import Registry
-from metaevo.modules.slots import SLOTS
+from metaevo.registry.registry import Registry
+from metaevo.registry.slots import SLOTS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -58,7 +58,7 @@ class Forks:
 
 def warm() -> None:
     """Import what every run imports late, and read every module's source once."""
-    for name in ("ctypes", "numpy", "sqlalchemy.dialects.sqlite", "services.running", "services.planning"):
+    for name in ("ctypes", "numpy", "sqlalchemy.dialects.sqlite", "services.actions.run", "services.reports.plan"):
         importlib.import_module(name)
     registry = Registry()
     for slot in SLOTS:

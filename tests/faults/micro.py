@@ -12,11 +12,11 @@ import threading
 from pathlib import Path
 
 from metaevo.errors import MetaevoError
-from metaevo.evolve import Budget
+from metaevo.evolution.loop import Budget
 from metaevo.ledger.journal import StepKey
-from metaevo.ledger.queries import spent
-from services.app import opened, processes
-from services.home import Home
+from metaevo.ledger.queries import total_spent
+from services.home.home import Home
+from services.home.open import engine_processes, open_home
 from tests.journeys import small
 
 CONFIG = small.CONFIG.replace("trials = 2", "trials = 1").replace("items = 16", "items = 8")
@@ -27,7 +27,7 @@ def begun_home(place: Path) -> Path:
     """Return a home that has generation 0 and nothing more."""
     here = Home(place)
     here.create(CONFIG)
-    with opened(here, make=scripted, engines=1):
+    with open_home(here, make=scripted, engines=1):
         return place
 
 
@@ -80,11 +80,11 @@ def evolve(home: str, cycles: str, engine: str, kill: str) -> None:
     if not here.config_path.is_file():
         here.create(CONFIG)
     boundary = Boundary(kill, Path(home))
-    with opened(here, make=scripted if engine == "scripted" else processes, engines=1) as app:
+    with open_home(here, make=scripted if engine == "scripted" else engine_processes, engines=1) as app:
         evolution = app.evolution()
         evolution.on_step = boundary
         evolution.on_phase = lambda cycle, phase, _: boundary((cycle, 0, 0, 0, phase, 0), False)
-        left = int(cycles) - spent(app.ledger).cycles
+        left = int(cycles) - total_spent(app.ledger).cycles
         try:
             if left > 0:
                 evolution.run(Budget(cycles=left))

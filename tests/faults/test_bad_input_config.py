@@ -7,8 +7,8 @@ from typing import Any, get_args, get_origin
 import pytest
 from pydantic import BaseModel
 
-from services.config import Config
-from services.ready import NVIDIA
+from services.config.read import Config
+from services.home.preflight import NVIDIA
 from tests.faults.cli import BASE, installed, metaevo, refused, tree, written
 
 

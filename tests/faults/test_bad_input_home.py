@@ -79,7 +79,7 @@ def test_a_disk_without_a_byte_left_makes_no_home(tmp_path: Path) -> None:
 @pytest.mark.parametrize("words", [("run",), ("plan",), ("rollback", "--reason", "because")], ids=" ".join)
 def test_a_second_process_on_one_home_is_told_who_holds_it(tmp_path: Path, words: tuple[str, ...]) -> None:
     home = written(tmp_path / "home")
-    hold = "import sys, time; from pathlib import Path; from services.home import Home\n"
+    hold = "import sys, time; from pathlib import Path; from services.home.home import Home\n"
     hold += "with Home(Path(sys.argv[1])).held(): print('held', flush=True); sys.stdin.read()"
     with subprocess.Popen(
         [sys.executable, "-c", hold, str(home)], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

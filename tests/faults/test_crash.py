@@ -13,8 +13,8 @@ from random import Random
 
 import pytest
 
-from services.fsck import checked
-from services.home import Home
+from services.fsck import check_home
+from services.home.home import Home
 from tests.faults.forks import Forks
 from tests.faults.places import small_disk
 
@@ -72,7 +72,7 @@ def timeless(counts: str) -> str:
 
 def clean(home: Path) -> None:
     if (home / "metaevo.db").is_file():
-        found = checked(Home(home))
+        found = check_home(Home(home))
         assert found["clean"], [check for check in found["checks"] if not check["ok"]]
 
 

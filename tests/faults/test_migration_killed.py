@@ -8,7 +8,7 @@ import pytest
 
 from metaevo.ledger.postgres import Postgres
 from metaevo.ledger.tables import VERSION
-from services.home import Home
+from services.home.home import Home
 from tests.backends import old
 from tests.faults.cli import BASE
 from tests.faults.forks import Forks

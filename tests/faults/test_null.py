@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from metaevo.testing import ScriptedEngine
-from services.home import Home
+from services.home.home import Home
 from tests.evidence.null import CLAIMED, RECIPES, run
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from services.home import Home
+from services.home.home import Home
 from tests.journeys.small import forgetful
 
 

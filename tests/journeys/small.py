@@ -9,12 +9,12 @@ from typing import Any
 
 from sqlmodel import select
 
-from metaevo.evolve import Budget
+from metaevo.evolution.loop import Budget
+from metaevo.evolution.outcome import Cycle
 from metaevo.ledger.tables import RecipeRow, StepRow
-from metaevo.outcome import Cycle
 from metaevo.testing import ScriptedEngine
-from services.app import App, opened
-from services.home import Home
+from services.home.home import Home
+from services.home.open import App, open_home
 
 CONFIG = """seed = 11                                # a comment that must survive edits
 [model]
@@ -69,7 +69,7 @@ def evolve(
     watched: Callable[[App, Any], None] = lambda _app, _evolution: None,
 ) -> list[Cycle]:
     """Run cycles as `metaevo run` does, with the scripted engine. ``watched`` may hook into the evolution."""
-    with opened(home, make=make or engines(), engines=1) as app:
+    with open_home(home, make=make or engines(), engines=1) as app:
         evolution = app.evolution()
         watched(app, evolution)
         try:

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from metaevo.ledger.tables import StepRow, TrialRow
-from metaevo.modules import generated_files
+from metaevo.registry import generated_files
 from metaevo.synthesis import step
-from metaevo.synthesis.proposals import Reason
-from metaevo.synthesis.refusals import Refusal as Why
+from metaevo.synthesis.proposals import NoProposalReason
+from metaevo.synthesis.refusals import RejectReason as Why
 from metaevo.testing.endpoint import INJECTION, Say, ScriptedEndpoint
-from services.home import Home
+from services.home.home import Home
 from tests.journeys import small
 from tests.journeys.small import rows
 from tests.journeys.terminal import metaevo
@@ -37,16 +37,16 @@ SCRIPT = (
     (weight("return 2"), Why.CONSTANT),
     (f"Certainly!\n```python\n{GOOD}```", None),
     (weight("return 1e999"), Why.NOT_FINITE),
-    (keep("return bool(os.environ)", "import os\n"), Reason.IMPORTS),
+    (keep("return bool(os.environ)", "import os\n"), NoProposalReason.IMPORTS),
     (weight("return -1.0"), Why.OUT_OF_BOUNDS),
     (keep("while True: pass"), Why.TIME),
     (weight("return random.random()", "import random\n"), Why.RANDOM),
     (keep("return row['text'] == row['answer']"), Why.LOOKS_FOR_ANSWERS),
     (weight("return eval('1') + len(row['text'])"), Why.NAMES),
-    (keep("seen.append(row['id']); return len(seen) % 2 == 0", "seen = []\n"), Reason.OTHER_CODE),
+    (keep("seen.append(row['id']); return len(seen) % 2 == 0", "seen = []\n"), NoProposalReason.OTHER_CODE),
     (weight("print('x' * 10 ** 6); return 1"), Why.OUTPUT),
     (keep("return row['level'] > 99"), Why.KEEPS_NOTHING),
-    (weight(f"return 1  # {INJECTION}").replace("def weight", f"{INJECTION}def weigh"), Reason.NO_FUNCTION),
+    (weight(f"return 1  # {INJECTION}").replace("def weight", f"{INJECTION}def weigh"), NoProposalReason.NO_FUNCTION),
     (keep("return row['text'][len(row['text'])] == ''"), Why.CRASHES),
 )
 """What the endpoint answers, asked for a weight and for a filter in turn; why it is no kernel: as a reply, or later."""
@@ -77,7 +77,7 @@ def run(home: Home) -> Any:
     """Run one cycle by the command line; return what it decided."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(step, "EACH", 1)
-        patch.setattr("services.app.processes", small.engines())
+        patch.setattr("services.home.open.engine_processes", small.engines())
         (cycle,) = said("run", "--cycles", 1, home=home)["decided"]
     return cycle
 
@@ -105,7 +105,7 @@ def home(twice: Path, tmp_path: Path) -> Home:
 
 
 def written(home: Home) -> generated_files.Generated:
-    (made,) = [one for one in generated_files.every(home.path) if one.proposer == "endpoint"]
+    (made,) = [one for one in generated_files.every_module(home.path) if one.proposer == "endpoint"]
     return made
 
 
@@ -118,7 +118,7 @@ def test_each_bad_proposal_is_refused_for_its_true_reason(home: Home) -> None:
     made = [row.counts for row in rows(home, StepRow) if (row.cycle, row.step) == (1, "kernel")]
     assert len([reason for _, reason in SCRIPT if reason]) >= 12
     for counts, (text, reason) in zip(made, SCRIPT, strict=True):
-        if isinstance(reason, Reason):  # the grammar wrote in its place
+        if isinstance(reason, NoProposalReason):  # the grammar wrote in its place
             assert (counts["before"], counts["proposer"]) == ([f"endpoint: {reason}"], "grammar"), text
         else:
             assert (counts["proposer"], counts["reason"], "before" in counts) == ("endpoint", reason or "", False), text

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from metaevo.modules.slots import SLOTS
-from services.home import Home
+from metaevo.registry.slots import SLOTS
+from services.home.home import Home
 from services.operations import OPERATIONS, load
 from tests.journeys import small
 from tests.journeys.terminal import ROOT, metaevo, shell

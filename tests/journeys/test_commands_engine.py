@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from services.home import Home
+from services.home.home import Home
 from tests.journeys import small
 from tests.journeys.terminal import ROOT, metaevo, shell
 

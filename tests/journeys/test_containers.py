@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from metaevo.engines.grader import Graded
-from metaevo.modules import generated_files
+from metaevo.registry import generated_files
 from objectives.types import Split
 from sandbox.address import Address
 from sandbox.daemon import Daemon
 from sandbox.policy import LABEL
-from services.app import App, graders
-from services.home import Home
-from services.sandboxes import must_answer, owner_of, sandboxed
+from services.home.home import Home
+from services.home.open import App, graders
+from services.home.sandbox import open_sandbox, owner_of, require_answer
 from tests.hostile import tiers
 from tests.journeys import small
 from tests.journeys.terminal import metaevo
@@ -57,7 +57,7 @@ def test_a_cycle_writes_its_kernels_in_containers_and_leaves_none(home: Home, le
 
     (cycle,) = small.evolve(home, watched=fewer)
     assert cycle.trials, cycle.why
-    made = list(generated_files.every(home.path))
+    made = list(generated_files.every_module(home.path))
     assert {one.tier for one in made} == {"docker"}
     assert {one.label for one in made} & small.tried(home)
     assert max(seen) >= 1
@@ -69,8 +69,8 @@ def test_a_reward_s_programs_run_in_the_same_containers(home: Home, left: Any) -
     home.config_path.write_text(home.text.replace("levels = [4, 5]", "", 1))
     (home.path / "code.py").write_text(CODE)
     config = home.config()
-    with sandboxed(home.path, config) as run, graders(home.path, config, run) as (pool, _):
-        must_answer(run)
+    with open_sandbox(home.path, config) as run, graders(home.path, config, run) as (pool, _):
+        require_answer(run)
         (task,) = pool.draw("code", 1, Split.TRAIN, 0, 0, 1).tasks
         answers = ("def f(x): return 2 * x", "def f(x): return x", "def f(x):\n while True: pass")
         rows = [(task.origin, task.level, task.prompt[-1].content, text) for text in answers]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from services.home import Home
+from services.home.home import Home
 from tests.journeys import small
 from tests.journeys.terminal import ROOT, metaevo
 

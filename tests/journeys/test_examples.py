@@ -9,17 +9,17 @@ from typing import Any, get_args
 
 import pytest
 
-from metaevo.evolve import Budget
-from metaevo.gate.rules import GateRules
+from metaevo.evolution.loop import Budget
+from metaevo.gate.settings import GateRules
 from metaevo.tiny import CHECKPOINT
 from metaevo.tiny.corpus import PLAN
 from objectives.finder import built_in
-from services import config as configs
-from services.app import graders, settings
-from services.home import Home
-from services.later import RULES, refused
-from services.running import demo_text
-from services.settings import Config
+from services.actions.run import demo_text
+from services.config import read as configs
+from services.config.tables import Config
+from services.config.unsupported import RULES, unsupported_keys
+from services.home.home import Home
+from services.home.open import cycle_settings, graders
 from tests.journeys import small
 from tests.journeys.terminal import ROOT, metaevo
 
@@ -52,7 +52,7 @@ def test_an_example_parses_and_every_value_it_writes_is_the_one_that_holds(path:
 
 def amount(text: object) -> float | None:
     """Return a duration or size as a number."""
-    from services.units import bytes_of, seconds_of
+    from services.config.units import bytes_of, seconds_of
 
     for read in (seconds_of, bytes_of):
         try:
@@ -70,9 +70,9 @@ def test_what_the_demo_writes_is_what_its_cycles_get(tmp_path: Path) -> None:
     home = small.create(tmp_path / "home", DEMO)
     config = home.config()
     with graders(home.path, config) as (_, environments):
-        from metaevo.modules.registry import Registry
+        from metaevo.registry.registry import Registry
 
-        found = settings(config, environments, Registry(home.path))
+        found = cycle_settings(config, environments, Registry(home.path))
         finite = {(name, level) for name, env in environments.items() for level, size in env.texts.items() if size}
         levels = {name: sorted(env.levels) for name, env in environments.items()}
     assert config.seed == 1
@@ -106,9 +106,9 @@ def test_the_demos_comments_are_true() -> None:
 def test_no_cycle_starts_that_is_forecast_to_pass_the_budget(tmp_path: Path) -> None:
     home = small.create(tmp_path / "home")
     ticks = iter(range(0, 10_000, 50))  # every look at the clock is 50 s after the one before
-    from services.app import opened
+    from services.home.open import open_home
 
-    with opened(home, make=small.engines(rate=0.02), engines=1) as app:
+    with open_home(home, make=small.engines(rate=0.02), engines=1) as app:
         evolution = app.evolution()
         done = evolution.run(Budget(cycles=10, wall_s=120), clock=lambda: float(next(ticks)))
         evolution.sampler.close()
@@ -128,9 +128,9 @@ def test_nothing_about_the_demo_is_outside_its_file(tmp_path: Path) -> None:
     }
     assert knows <= {
         "services/cli.py",
-        "services/running.py",
+        "services/actions/run.py",
         "services/operations/evolution.py",
-        "services/show.py",
+        "services/text/render.py",
     } | {"services/doctor.py"}
     home = small.create(tmp_path / "home", DEMO.replace("seed = 1", "seed = 3"))
     said = metaevo("demo", "--seed", 4, home=home.path, code=2).err
@@ -205,7 +205,7 @@ def refused_by_name(home: Home, key: str) -> None:
 @pytest.mark.parametrize("key", LATER)
 def test_a_key_of_a_later_part_is_refused_by_its_name_and_line(tmp_path: Path, key: str) -> None:
     home = small.create(tmp_path / "home", f"{LATER[key]}\n{small.CONFIG}".replace("[model]\nbase", "model.base"))
-    (said,) = refused(home.config(), home.text)
+    (said,) = unsupported_keys(home.config(), home.text)
     assert said.place.startswith(f"metaevo.toml:1: {key}")
     assert "comes with a later part" in said.value
     assert len(said.way_out) > 5
@@ -225,7 +225,7 @@ def test_values_of_a_later_part_are_refused_by_the_name_of_their_key(tmp_path: P
 def test_an_example_for_later_is_refused_here_key_by_key(tmp_path: Path, name: str, keys: int) -> None:
     text = (EXAMPLES / f"{name}.toml").read_text()
     home = small.create(tmp_path / "home", text)
-    said = [str(error) for error in refused(home.config(), text)]
+    said = [str(error) for error in unsupported_keys(home.config(), text)]
     assert len(said) >= keys
     assert all(re.match(r"metaevo\.toml:\d+: [a-z_.0-9]+", line) for line in said)
     error = metaevo("run", "--cycles", 1, home=home.path, code=2).err

@@ -7,19 +7,19 @@ from typing import Any
 import pytest
 
 from metaevo.errors import ModuleFailed
-from metaevo.evolve import Budget
-from metaevo.line.kernels import KernelRun
-from metaevo.modules import generated_files
-from metaevo.modules.generated import Code
-from metaevo.modules.registry import Registry
+from metaevo.evolution.loop import Budget
+from metaevo.registry import generated_files
+from metaevo.registry.generated import Code
+from metaevo.registry.registry import Registry
+from metaevo.runtime.sandbox import KernelRun
 from metaevo.search.skeletons import skeletons
-from metaevo.synthesis.admission import admit, admitted
+from metaevo.synthesis.admission import admit, admitted_module
 from sandbox.errors import Refused, Unavailable
 from sandbox.handle import SandboxHandle
 from sandbox.monty import Monty
 from sandbox.types import Limits
-from services.app import opened
-from services.home import Home
+from services.home.home import Home
+from services.home.open import open_home
 from tests.journeys import small
 from tests.journeys.terminal import metaevo
 
@@ -34,7 +34,7 @@ def write(home: Home, code: Code = CODE) -> None:
     """Admit a kernel on the embedded tier and write its file."""
     with Monty() as tier:
         decided = admit(code.source, code.kind, code.slot, tier)
-    made = admitted(code, decided, "grammar", parents=("syn_a", "syn_b"), cycle=7)
+    made = admitted_module(code, decided, "grammar", parents=("syn_a", "syn_b"), cycle=7)
     generated_files.save(home.path, made)
 
 
@@ -222,7 +222,7 @@ class Down:
 @pytest.mark.parametrize("error", [Unavailable("the daemon is gone"), Refused("sandbox tier docker: memory")])
 def test_a_sandbox_that_fails_is_infrastructure_and_blames_nobody(home: Home, error: Exception) -> None:
     back(home)
-    with opened(home, make=small.engines(), engines=1) as app:
+    with open_home(home, make=small.engines(), engines=1) as app:
         app.host.run = KernelRun(SandboxHandle("docker", lambda: Down(error)))
         evolution = app.evolution()
         try:

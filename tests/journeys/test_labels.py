@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import tomlkit
 
-from metaevo.modules.registry import Registry
 from metaevo.recipes import schema
-from services.home import Home
+from metaevo.registry.registry import Registry
+from services.home.home import Home
 from tests.journeys import small
 from tests.journeys.terminal import metaevo
 

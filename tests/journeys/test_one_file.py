@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from metaevo.modules.registry import Registry
+from metaevo.registry.registry import Registry
 from metaevo.search.skeletons import skeletons
 from metaevo.search.space import space
-from services.home import Home
+from services.home.home import Home
 from tests.journeys import small
 from tests.journeys.terminal import ROOT, Said, metaevo, shell
 
@@ -89,7 +89,8 @@ def test_a_recipe_in_the_home_may_name_it_and_its_knobs_are_checked(home: Home) 
 
 HEAD = "from metaevo import Experiences\n"
 LAWLESS = {
-    "reaches for nothing": HEAD + "from services.home import Home\ndef lawless(rows_R: Experiences) -> Experiences:\n"
+    "reaches for nothing": HEAD
+    + "from services.home.home import Home\ndef lawless(rows_R: Experiences) -> Experiences:\n"
     "    return rows_R\n",
     "repeats itself": HEAD + "SEEN = []\ndef lawless(rows_R: Experiences) -> Experiences:\n"
     "    SEEN.append(1)\n    return rows_R[len(SEEN) % 2 :]\n",

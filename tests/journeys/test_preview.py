@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select
 
-from metaevo.evolve import OUTSIDE
+from metaevo.evolution.loop import OUTSIDE
 from metaevo.ledger.lineage import move
 from metaevo.ledger.tables import ALIAS, CYCLE, EPOCH, EVENT, GENERATION, MOVE, SCORE, STEP
 from metaevo.recipes import schema
-from services.app import App, opened
-from services.home import Home
-from services.planning import plan
+from services.home.home import Home
+from services.home.open import App, open_home
 from services.records.plan import Plan
+from services.reports.plan import plan
 from tests.journeys import small
 
 pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("preview")]
@@ -47,15 +47,15 @@ def referred(app: App) -> None:
 
 
 def test_a_plan_writes_nothing(home: Home) -> None:
-    with opened(home, make=small.engines(), engines=1) as app:
+    with open_home(home, make=small.engines(), engines=1) as app:
         before = sizes(app)
     assert isinstance(plan(home, make=small.engines()), Plan)
-    with opened(home, make=small.engines(), engines=1) as app:
+    with open_home(home, make=small.engines(), engines=1) as app:
         assert sizes(app) == before
 
 
 def test_a_recipe_that_is_tried_stands_on_the_reference_and_reaches_nothing_of_the_line(home: Home) -> None:
-    with opened(home, make=small.engines(), engines=1) as app:
+    with open_home(home, make=small.engines(), engines=1) as app:
         referred(app)
         champion, evolution = app.host.lineage.alias("champion"), app.evolution()
         before = sizes(app)

@@ -13,10 +13,10 @@ from metaevo.engines.protocol import Job, Sampling
 from metaevo.ledger.lineage import Lineage, promote
 from metaevo.types import Attempt, Experience, Generation, Lora, StepSpec, TrainSpec, Turn, solved
 from objectives.types import Message, Split
-from services.app import App, opened
-from services.home import Home
-from services.planning import plan
-from services.views.models import REFINE
+from services.actions.eval import REFINE
+from services.home.home import Home
+from services.home.open import App, open_home
+from services.reports.plan import plan
 from tests.journeys import small
 from tests.journeys.terminal import metaevo
 
@@ -102,7 +102,7 @@ class Line:
 def past(tmp_path_factory: pytest.TempPathFactory) -> Line:
     home = small.create(tmp_path_factory.mktemp("past") / "home")
     pictures = {}
-    with opened(home, engines=1) as app:
+    with open_home(home, engines=1) as app:
         pictures["g000000"] = picture(app)
         steps = [(4, TrainSpec(Lora(4, 8)), ()), (5, TrainSpec(Lora(4, 8)), PROCEDURE), (4, TrainSpec(), ())]
         for trial, (level, spec, answer) in enumerate(steps, 1):
@@ -120,7 +120,7 @@ def line(past: Line, tmp_path: Path) -> Line:
 
 def now(line: Line) -> Picture:
     """Look at the champion through engines of its own: nothing that was in memory before can help."""
-    with opened(Home(line.home), engines=1) as app:
+    with open_home(Home(line.home), engines=1) as app:
         return picture(app)
 
 
@@ -175,7 +175,7 @@ def test_who_when_why_is_kept_and_ask_answers_with_the_restored_one(line: Line) 
     metaevo("rollback", "--to", "g000001", "--reason", "customers complain", home=line.home)
     row = champions(line)[-1]
     assert (row["who"], row["why"], row["evidence"]) == ("operator", "customers complain", {"rollback": True})
-    with opened(Home(line.home), engines=1) as app:
+    with open_home(Home(line.home), engines=1) as app:
         asked = prompts(app)
     told = next(i for i, text in enumerate(before.texts) if text != line.pictures["g000003"].texts[i])
     said = metaevo("--json", "ask", asked[told][-1].content, home=line.home).data

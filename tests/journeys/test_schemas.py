@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services.home import Home
+from services.home.home import Home
 from tests.journeys import schemas
 from tests.journeys.terminal import metaevo, shell
 

@@ -26,7 +26,7 @@ def packages() -> Packages:
 @pytest.fixture(scope="module")
 def shipped() -> Packages:
     found = packages()
-    assert ROOT / "metaevo" / "evolve.py" in found
+    assert ROOT / "metaevo" / "evolution" / "loop.py" in found
     return found
 
 

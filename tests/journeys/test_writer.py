@@ -10,7 +10,7 @@ import pytest
 from metaevo.synthesis.authors import LanguageModel
 from metaevo.synthesis.proposals import Proposed
 from sandbox.monty import Monty
-from services.app import App
+from services.home.open import App
 from tests.evidence.writer import ASKED, author_of, home_of, judged, request
 
 pytestmark = [pytest.mark.full, pytest.mark.timeout(900), pytest.mark.xdist_group("writer")]

@@ -16,12 +16,12 @@ from typing import Any
 
 import zstandard
 
-from metaevo.modules import generated_files
-from metaevo.modules.generated import Code
-from metaevo.synthesis.admission import admit, admitted
+from metaevo.registry import generated_files
+from metaevo.registry.generated import Code
+from metaevo.synthesis.admission import admit, admitted_module
 from sandbox.monty import Monty
-from services.app import processes
-from services.home import Home
+from services.home.home import Home
+from services.home.open import engine_processes
 from tests.journeys import small
 from tests.journeys.terminal import metaevo
 from tests.replay.story import interrupted
@@ -60,14 +60,14 @@ def make(path: Path) -> Home:
     for name, text in RECIPES.items():
         (path / "recipes" / f"{name}.toml").write_text(text.replace('"adapter"', f'"{name}"'))
     with Monty() as tier:
-        made = admitted(KERNEL, admit(SOURCE, KERNEL.kind, KERNEL.slot, tier), "grammar", cycle=0)
+        made = admitted_module(KERNEL, admit(SOURCE, KERNEL.kind, KERNEL.slot, tier), "grammar", cycle=0)
     generated_files.save(path, made)
     run(home, "adapter")
     metaevo("modules", "adopt", KERNEL.name, home=path)
     run(home, "kernel")
     metaevo("modules", "quarantine", KERNEL.name, "--reason", "it lies", home=path)
     run(home, "adapter")
-    interrupted(home, processes)
+    interrupted(home, engine_processes)
     metaevo("rollback", "--reason", "it got worse", home=path)
     run(home, "none")
     home.config_path.write_text(home.text.replace("max_items = 320", "max_items = 96"))
@@ -81,7 +81,7 @@ def run(home: Home, recipe: str) -> str:
     """Run one cycle of this recipe with real engines; return its outcome."""
     head, _, _ = home.text.partition("[fixed]")
     home.config_path.write_text(f'{head}[fixed]\nrecipe = "{recipe}"\n')
-    (made,) = small.evolve(home, make=processes, watched=briefly)
+    (made,) = small.evolve(home, make=engine_processes, watched=briefly)
     print(recipe, made.number, made.outcome, made.why, flush=True)
     return made.outcome
 

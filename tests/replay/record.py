@@ -15,7 +15,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from services.home import Home
+from services.home.home import Home
 from tests.replay.story import CHAPTERS
 
 RECORDED = Path(__file__).with_name("recorded.json")

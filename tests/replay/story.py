@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from services.home import Home
+from services.home.home import Home
 from tests.journeys import small
 from tests.journeys.terminal import metaevo
 

@@ -11,7 +11,7 @@ import pytest
 
 from metaevo.ledger.postgres import Postgres
 from metaevo.ledger.tables import VERSION
-from services.home import Home
+from services.home.home import Home
 from tests.backends import old
 from tests.journeys import small
 from tests.journeys.terminal import metaevo

@@ -21,7 +21,7 @@ CHAPTERS = ("refused", "written")
 NO_QUESTIONS = {
     "journal:Journal.stream": "reads nothing",
     "steps:phase_of": "reads nothing",
-    "ledger:forget": "tests/metaevo/test_postgres.py calls it",
+    "ledger:forget": "tests/metaevo/ledger/test_postgres.py calls it",
     "epochs:next_epoch": "reads the newest epoch, which is asked here",
 }
 """Public functions that need not be called here, and why."""

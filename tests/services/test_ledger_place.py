@@ -6,7 +6,7 @@ import pytest
 
 from metaevo.errors import BadInput
 from metaevo.ledger.ledger import open_ledger
-from services.home import Home
+from services.home.home import Home
 from tests.faults.cli import BASE
 
 ELSEWHERE = BASE + '[ledger]\nurl = { file = "address" }\n'

@@ -10,7 +10,7 @@ from typing import Any
 from sqlmodel import select
 
 from metaevo import prompts, trial
-from metaevo.artifacts.bodies import Shelf, dump
+from metaevo.artifacts.bodies import BodyStore, dump
 from metaevo.artifacts.store import Store
 from metaevo.diagnose import probe_items
 from metaevo.engines.grader import Graded, GraderPool, Item
@@ -19,13 +19,13 @@ from metaevo.errors import EngineDied
 from metaevo.ledger.journal import Journal
 from metaevo.ledger.ledger import open_ledger
 from metaevo.ledger.tables import StepRow
-from metaevo.line.effects import CycleArchive
-from metaevo.line.host import Host
-from metaevo.modules.registry import Registry
 from metaevo.recipes import schema
 from metaevo.recipes.schema import Recipe
+from metaevo.registry.registry import Registry
+from metaevo.runtime.effects import CycleArchive
+from metaevo.runtime.host import Host
 from metaevo.testing import ScriptedEngine, Skills
-from metaevo.trial import Ground
+from metaevo.trial import TrialData
 from metaevo.types import Attempt, Completion, Experience, Experiences, Generation, Tasks, Trial, Turn, solved
 from objectives.finder import Source
 from objectives.types import Cell, Messages, Split
@@ -72,7 +72,7 @@ class NotingEngine(ScriptedEngine):
     def _die(self) -> None:
         if self.deaths > 0:
             self.deaths -= 1
-            raise EngineDied("metaevo.line.worker ended with signal 9")
+            raise EngineDied("metaevo.runtime.engine_worker ended with signal 9")
 
     def sample(self, generation: Generation, prompts_P: Sequence[Messages], how: Sampling) -> list[list[Completion]]:
         self._die()
@@ -120,12 +120,12 @@ class Bench:
         self.host.lineage.publish(made, manifest=self.host.store.put(dump({"id": id_, "parts": made.parts})))
         return made
 
-    def ground(self, parent: Generation, kept: Experiences = (), each: int = 32) -> Ground:
+    def ground(self, parent: Generation, kept: Experiences = (), each: int = 32) -> TrialData:
         """Return what a trial on `CELLS` stands on: the same items for every trial on as many."""
         seeds, aimed, protected = self.pool.drawn(self.host, each)
         ids = frozenset(task.id for task in aimed)
-        archive = CycleArchive(self.host, kept, Shelf(self.host.store).write(kept))
-        return Ground(parent, self.base, seeds, archive, (*aimed, *protected), ids)
+        archive = CycleArchive(self.host, kept, BodyStore(self.host.store).write(kept))
+        return TrialData(parent, self.base, seeds, archive, (*aimed, *protected), ids)
 
     def run(self, recipe: Recipe, parent: Generation | None = None, kept: Experiences = (), each: int = 32) -> Trial:
         """Run a recipe once from this parent (default: the base); what earlier runs asked is forgotten."""
@@ -147,7 +147,7 @@ class Bench:
 
     def trained(self) -> list[Experiences]:
         """Return the rows each of the last run's trainings was given."""
-        shelf = Shelf(self.host.store)
+        shelf = BodyStore(self.host.store)
         return [shelf.read(made["data"], None) for made in self.published() if made["data"]]
 
     def steps(self) -> list[tuple[int, int, str, str, dict[str, Any]]]:

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from metaevo.artifacts.bodies import Shelf
+from metaevo.artifacts.bodies import BodyStore
 from metaevo.effects import Reference, Reward
 from metaevo.ledger.journal import Journal
-from metaevo.line.answer import measure
-from metaevo.modules.slots import RECIPE_SLOTS
 from metaevo.recipes import schema
+from metaevo.registry.slots import RECIPE_SLOTS
+from metaevo.runtime.answering import measure
 from metaevo.types import Attempts, Experience, Generation
 from objectives.types import Report, Split
 from tests.systems.bench import BASE, Bench, CountingPool, bench, kept_rows, right
@@ -185,7 +185,7 @@ def test_self_keeps_rows_that_pass_its_own_verdict_and_are_right_more_often(afte
     journal = Journal(home.host.ledger, home.host.store, 1)
     for round_ in (0, 1):
         digest = journal.digest((home.cycles, 1, 1, round_, "solutions", 0))
-        sampled: Attempts = Shelf(home.host.store).read(digest or "", None)
+        sampled: Attempts = BodyStore(home.host.store).read(digest or "", None)
         before = sum(a.solution.text == known[a.task.id] for a in sampled) / len(sampled)
         kept = tuple(row for row in home.trained()[1 + round_] if row.attempt.task.id in known and row.feedback)
         assert {row.feedback[-1].verdict for row in kept} == {"pass"}

@@ -13,15 +13,15 @@ from typing import Any
 
 import pytest
 
-from metaevo.artifacts.bodies import Shelf
+from metaevo.artifacts.bodies import BodyStore
 from metaevo.errors import BadInput
-from metaevo.line.answer import answer
+from metaevo.runtime.answering import answer
 from metaevo.types import Attempt, Experiences, Generation
 from objectives.types import Split, Task
-from services.app import App, opened
-from services.beginning import begin
-from services.home import Home
-from services.views.recipes import ran
+from services.actions.recipe_run import run_recipe
+from services.home.home import Home
+from services.home.init import init_home
+from services.home.open import App, open_home
 from tests.stranger.model import write_rows
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "deploy" / "examples" / "invoices.py"
@@ -37,7 +37,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, stranger_model: Path) -> Home
     shutil.copy2(EXAMPLE, desk / "invoices.py")
     write_rows(desk / "invoices.jsonl")
     made = Home(desk / "home")
-    begin(made, str(stranger_model), [str(desk / "invoices.py")], "invoices", None, 7)
+    init_home(made, str(stranger_model), [str(desk / "invoices.py")], "invoices", None, 7)
     made.config_path.write_text(made.text + SMALL)
     return made
 
@@ -51,7 +51,7 @@ class Runs:
 
     def __getitem__(self, name: str) -> Any:
         if name not in self.said:
-            self.said[name] = ran(self.home, name, None, FIDELITY)
+            self.said[name] = run_recipe(self.home, name, None, FIDELITY)
         return self.said[name]
 
 
@@ -65,7 +65,7 @@ def app(home: Home, results: Runs) -> Iterator[App]:
     """Yield the home opened again after every system was run, with a fresh engine: nothing is in memory."""
     for name in SYSTEMS:
         results[name]
-    with opened(home, engines=1) as made:
+    with open_home(home, engines=1) as made:
         yield made
 
 
@@ -75,7 +75,7 @@ def made_by(app: App, results: Runs, name: str) -> Generation:
 
 def rows_of(app: App, id_: str) -> Experiences:
     """Return the rows that a generation was trained on."""
-    rows: Experiences = Shelf(app.host.store).read(app.host.lineage.row(id_).data or "", None)
+    rows: Experiences = BodyStore(app.host.store).read(app.host.lineage.row(id_).data or "", None)
     return rows
 
 
@@ -104,7 +104,7 @@ def test_a_system_ends_in_a_generation(results: Runs, name: str) -> None:
 
 def test_a_cell_that_does_not_exist_is_refused_by_name_before_anything_runs(home: Home) -> None:
     with pytest.raises(BadInput, match=r"--cells invoices/7: no such cell; environments: invoices"):
-        ran(home, "rft", "invoices/7", FIDELITY)
+        run_recipe(home, "rft", "invoices/7", FIDELITY)
 
 
 @pytest.mark.parametrize("name", SYSTEMS)

@@ -12,20 +12,20 @@ from safetensors.torch import load_file
 
 from metaevo import prompts, trial
 from metaevo.artifacts import base
-from metaevo.artifacts.bodies import Shelf
+from metaevo.artifacts.bodies import BodyStore
 from metaevo.artifacts.store import Store
 from metaevo.engines.client import EngineClient
 from metaevo.engines.protocol import Sampling
-from metaevo.founding import found
+from metaevo.evolution.bootstrap import publish_base
 from metaevo.ledger.journal import Journal
 from metaevo.ledger.ledger import open_ledger
-from metaevo.line.effects import CycleArchive
-from metaevo.line.host import Host
-from metaevo.modules.registry import Registry
 from metaevo.recipes import schema
 from metaevo.recipes.schema import Recipe
+from metaevo.registry.registry import Registry
+from metaevo.runtime.effects import CycleArchive
+from metaevo.runtime.host import Host
 from metaevo.tiny import CHECKPOINT
-from metaevo.trial import Ground
+from metaevo.trial import TrialData
 from metaevo.types import Experiences, Generation, Trial
 from tests.systems.bench import CountingPool
 
@@ -50,8 +50,8 @@ class Home:
         if name not in self.trials:
             seeds, aimed, protected = self.pool.drawn(self.host, 24)
             ids = frozenset(task.id for task in aimed)
-            archive = CycleArchive(self.host, (), Shelf(self.host.store).write(()))
-            ground = Ground(self.base, self.base, seeds, archive, (*aimed, *protected), ids)
+            archive = CycleArchive(self.host, (), BodyStore(self.host.store).write(()))
+            ground = TrialData(self.base, self.base, seeds, archive, (*aimed, *protected), ids)
             journal = Journal(self.host.ledger, self.host.store, 1)
             recipe, cycle = lighter(schema.load(name, self.host.registry)), len(self.trials) + 1
             self.pool.asked = 0
@@ -71,7 +71,7 @@ class Home:
 
     def rows(self, name: str) -> Experiences:
         """Return what the last update of a system was trained on."""
-        rows: Experiences = Shelf(self.host.store).read(self.manifest(name)["data"], None)
+        rows: Experiences = BodyStore(self.host.store).read(self.manifest(name)["data"], None)
         return rows
 
 
@@ -94,7 +94,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     ledger = open_ledger(folder / "metaevo.db", create=True)
     try:
         host = Host(ledger, store, Registry(), pool, [engine], pool.known, prompts.load("tiny"), answer_tokens=16)
-        yield Home(host, engine, found(host, base.refer(store, CHECKPOINT, "the test")), pool, {}, {})
+        yield Home(host, engine, publish_base(host, base.refer(store, CHECKPOINT, "the test")), pool, {}, {})
     finally:
         engine.close()
         pool.close()

@@ -8,9 +8,9 @@ from collections import Counter
 from metaevo.artifacts.fingerprint import fingerprint
 from metaevo.engines.protocol import Sampling
 from metaevo.gate.evidence import GuardFinding
-from metaevo.gate.exam import Exam, Pairs, paired
-from metaevo.line.answer import HeldExam, examined, measure_mark
-from metaevo.line.effects import with_system
+from metaevo.gate.exam import GateExam, Pairs, pair
+from metaevo.runtime.answering import HeldExam, examine, measure_mark
+from metaevo.runtime.effects import with_system
 from metaevo.types import Attempt, Generation, Tasks, Turn, solved
 from objectives.statistics import Wealth
 from objectives.types import Split
@@ -18,7 +18,7 @@ from objectives.types import Split
 MOST_SAMPLES = 16
 
 
-def cost(exam: Exam, candidate: Generation, parent: Generation, tasks: Tasks) -> GuardFinding:
+def cost(exam: GateExam, candidate: Generation, parent: Generation, tasks: Tasks) -> GuardFinding:
     """Return the ratio of the tokens both spend on the same items."""
     both = exam.pairs("guard_cost", 0, candidate, parent, tasks)
     ratio = both.tokens[0] / max(1, both.tokens[1])
@@ -28,10 +28,10 @@ def cost(exam: Exam, candidate: Generation, parent: Generation, tasks: Tasks) ->
     mark = fingerprint(measure_mark(exam.host, candidate, tasks), measure_mark(exam.host, parent, tasks), samples)
 
     def run() -> Pairs:
-        new, spent = examined(exam.host, exam.engine, candidate, tasks, Split.GATE)
+        new, spent = examine(exam.host, exam.engine, candidate, tasks, Split.GATE)
         held = HeldExam(exam.host, exam.engine, tasks, Split.GATE)
         old = held.grade(parent, _majority(exam, parent, tasks, samples))
-        return paired(tasks, new, old, (spent, spent))
+        return pair(tasks, new, old, (spent, spent))
 
     found = exam.journal.step(exam.at.key("guard_cost", 1), mark, run, kind=Pairs, shelf=exam.shelf)
     gain = Wealth().bet(found.differences).gain(0.90)
@@ -39,7 +39,7 @@ def cost(exam: Exam, candidate: Generation, parent: Generation, tasks: Tasks) ->
     return GuardFinding(gain.low > 0, numbers)
 
 
-def _majority(exam: Exam, parent: Generation, tasks: Tasks, samples: int) -> tuple[Attempt, ...]:
+def _majority(exam: GateExam, parent: Generation, tasks: Tasks, samples: int) -> tuple[Attempt, ...]:
     """Return the parent's majority answer of several samples to every task."""
     host = exam.host
     how = Sampling(

@@ -2,15 +2,15 @@
 
 from metaevo.errors import EngineError, MetaevoError
 from metaevo.gate.evidence import GuardFinding
-from metaevo.gate.exam import Exam
-from metaevo.line.manifest import Manifest
+from metaevo.gate.exam import GateExam
+from metaevo.runtime.manifest import Manifest
 from metaevo.types import Generation
 
 TOLERANCE = 1e-4
 """Nats a probe's log-probability may differ after reloading (merging an adapter in fp32 costs about 1e-6)."""
 
 
-def servable(exam: Exam, candidate: Generation, manifest: str) -> GuardFinding:
+def servable(exam: GateExam, candidate: Generation, manifest: str) -> GuardFinding:
     """Return whether the artifact verifies, loads, and answers its probes as when it was published."""
     known = Manifest.from_data(exam.host.store.get(manifest)).probes
     try:

@@ -1,1 +1,1 @@
-"""Modules of the slot `consolidation`: see metaevo/modules/slots.py for what it maps."""
+"""Modules of the slot `consolidation`: see metaevo/registry/slots.py for what it maps."""

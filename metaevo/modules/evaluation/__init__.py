@@ -1,1 +1,1 @@
-"""Modules of the slot `evaluation`: see metaevo/modules/slots.py for what it maps."""
+"""Modules of the slot `evaluation`: see metaevo/registry/slots.py for what it maps."""

@@ -1,1 +1,1 @@
-"""Modules of the slot `feedback`: see metaevo/modules/slots.py for what it maps."""
+"""Modules of the slot `feedback`: see metaevo/registry/slots.py for what it maps."""

@@ -1,1 +1,1 @@
-"""Modules of the slot `stability`: see metaevo/modules/slots.py for what it maps."""
+"""Modules of the slot `stability`: see metaevo/registry/slots.py for what it maps."""

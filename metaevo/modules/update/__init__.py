@@ -1,1 +1,1 @@
-"""Modules of the slot `update`: see metaevo/modules/slots.py for what it maps."""
+"""Modules of the slot `update`: see metaevo/registry/slots.py for what it maps."""

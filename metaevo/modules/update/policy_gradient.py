@@ -33,7 +33,7 @@ def policy_gradient(
     from metaevo.learning import online
 
     learner = weights.load(spec=spec)
-    settings = online.Settings(
+    settings = online.OnlineSettings(
         lr=lr,
         steps=steps,
         prompts=prompts,

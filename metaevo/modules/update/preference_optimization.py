@@ -43,7 +43,7 @@ def preference_optimization(
             learner, pairs, weights, spec, lr, max(1, steps - after), size, accumulate, seed, beta, sft
         )
 
-    learner.model = preference.trainable_again(supervised.run(make, weights, batch))
+    learner.model = preference.make_trainable(supervised.run(make, weights, batch))
     if after:
 
         def make_after(size: int, accumulate: int) -> Any:

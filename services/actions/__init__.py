@@ -1,0 +1,1 @@
+"""What a person orders: run, ask, measure, export, quarantine, build an image."""

@@ -1,0 +1,86 @@
+"""How a home begins: check the base and the environments first, then write metaevo.toml with comments."""
+
+from pathlib import Path
+
+from metaevo.artifacts import base as bases
+from metaevo.engines.grader import GraderPool
+from metaevo.errors import BadInput
+from metaevo.registry.registry import Registry
+from objectives.environment import BadEnvironment
+from objectives.finder import Source
+from objectives.types import Environment
+from services.config import read as configs
+from services.home.home import Home, default_path
+from services.home.preflight import base_folder, check_wishes
+from services.records.configuration import NewHome
+
+TINY = ("addition", "letter_count", "reversal", "sorting", "extremes", "grid_navigation", "block_unstacking")
+
+
+def init_home(
+    home: Home, base: str, environments: list[str], goal: str | None, answer: int | None, seed: int | None
+) -> NewHome:
+    """Make a home and return what is in it.
+
+    Raises:
+        BadInput: The base, an environment or the goal is wrong, or there is a home already; nothing is left behind.
+    """
+    if not base.startswith("builtin:"):
+        base = str(Path(base).resolve())
+    chosen = environments or (list(TINY) if base.startswith("builtin:") else [])
+    if not chosen:
+        raise BadInput("--environment", "", "name at least one, for example --environment my_environment.py")
+    files = {Path(use).stem: Path(use).resolve() for use in chosen if use.endswith(".py")}
+    for path in files.values():
+        if not path.is_file():
+            raise BadInput("--environment", "no such file", "", given=path)
+    text = _text(base, [_name(use) for use in chosen], list(chosen), goal, answer, seed)
+    settings = configs.parse(text)
+    bases.inspect(base_folder(home, settings), "--base")
+    described = _described(home, chosen, files)
+    try:
+        check_wishes(settings, described, Registry(None))
+    except BadInput as error:
+        if error.place == "metaevo.toml: goals.mine.raise":
+            raise error.at("--goal") from error
+        raise
+    beside = [other for path in files.values() for other in sorted(path.parent.glob(f"{path.stem}.json*"))]
+    home.create(text, [*files.values(), *beside])
+    there = "" if home.path == default_path().expanduser().resolve() else f" --home {home.path}"
+    return NewHome(home=str(home.path), base=base, environments=tuple(described), next=f"metaevo plan{there}")
+
+
+def _described(home: Home, chosen: list[str], files: dict[str, Path]) -> dict[str, Environment]:
+    """Return the environments as they describe themselves, from where they are now."""
+    wanted = [Source(_name(use), str(files.get(_name(use), use)), str(home.path)) for use in chosen]
+    pool = GraderPool(wanted, workers=1)
+    try:
+        return {environment.name: environment for environment in pool.describe()}
+    except BadEnvironment as error:
+        raise BadInput.of(error).inside("--environment") from error
+    finally:
+        pool.close()
+
+
+def _name(use: str) -> str:
+    return Path(use).stem if use.endswith(".py") else use.partition(":")[2] or use
+
+
+def _text(base: str, names: list[str], uses: list[str], goal: str | None, answer: int | None, seed: int | None) -> str:
+    lines = ["# Everything about this home. `metaevo config show` prints the defaults of what is not said."]
+    if seed is not None:
+        lines.append(f"seed = {seed}")
+    lines += ['mode = "full"                             # observe | propose | gated | full', "", "[model]"]
+    lines.append(f'base = "{base}"')
+    if answer is not None:
+        lines.append(f"answer = {answer}                               # tokens an answer may have")
+    for name, use in zip(names, uses, strict=True):
+        where = f"environments/{Path(use).name}" if use.endswith(".py") else use
+        lines += ["", f"[environments.{name}]", f'use = "{where}"']
+    lines += [
+        "",
+        "[goals.mine]",
+        f'raise = "{goal or "*"}"                               # ability, environment, environment/level or *',
+    ]
+    lines += ["", "[protect]", '"*" = { margin = 0.02 }                   # no ability more than 2 points lower', ""]
+    return "\n".join(lines)

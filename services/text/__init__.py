@@ -1,0 +1,1 @@
+"""Data as text for people: sentences, tables, numbers, progress."""

@@ -1,0 +1,141 @@
+"""Records into sentences: at most twelve lines, no adjectives, every comparison with interval, limit and n.
+
+What is unknown is "not measured". Every number of a sentence also stands in the data beside it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from metaevo.evolution.outcome import Cycle
+from services.records.generations import KeptFound, PursuedObjective
+from services.records.modules import WrittenModule
+from services.records.why import CycleCost, MethodUsed, RowsUsed, WeaknessFound, Why
+from services.text.format import per_cent, points, reason_words, signed, thousands, written_by
+
+LABEL = 11
+DONE = {"promote": "was promoted", "hold": "was held", "reject": "was rejected"}
+EXPECTED = {"promote": "champion", "hold": "held", "reject": "rejected"}
+
+
+def base_lines(id_: str) -> list[str]:
+    """Return the explanation of the base."""
+    return [f"{id_} is the base model as it was given.", _line("Undo", "nothing to undo")]
+
+
+def lines_of(why: Why) -> list[str]:
+    """Return the explanation in lines."""
+    lines = [_headline(why), _weak_line(why.weakness), _objective_line(why.objective)]
+    lines += [_method_line(why.method), _written_line(why.written)]
+    lines += [_gain_line(why), *_reason_lines(why), _kept_line(why)]
+    lines += [_data_line(why.data), _cost_line(why.cost)]
+    lines.append(_line("Undo", why.undo or "nothing to undo: it is not in use"))
+    return [line for line in lines if line][:12]
+
+
+def _line(label: str, text: str) -> str:
+    return f"{label:<{LABEL}}{text}"
+
+
+def _headline(why: Why) -> str:
+    after = f" and replaced {why.parent}" if why.decision == "promote" else f"; {why.parent} stays"
+    now = "" if why.status == EXPECTED.get(why.decision) else f" (now {why.status})"
+    return f"{why.generation} {DONE.get(why.decision, 'was seen')} on {why.at}{after}{now}."
+
+
+def _weak_line(weak: WeaknessFound | None) -> str:
+    if weak is None:
+        return _line("Weakness", "not measured in this cycle")
+    b = weak.before
+    score = f"{b.mean:.2f} ({b.low:.2f}…{b.high:.2f}, n {b.n})" if b else "not measured"
+    text = f"{', '.join(weak.cells)}: {score}."
+    if weak.name is not None and weak.share is not None:
+        text += f" {per_cent(weak.share)} of {weak.environment} errors: {weak.name}"
+        e = weak.example
+        given = e.given.strip() or "(nothing)" if e else ""
+        text += f", for example {e.text} → {given}, right is {e.expected}." if e else "."
+    return _line("Weakness", text)
+
+
+def _objective_line(objective: PursuedObjective | None) -> str:
+    if objective is None:
+        return ""
+    kind = f"{objective.ability} / {objective.direction}"
+    return _line("Objective", f"Raise {kind} there: rule {objective.rule}, {objective.reason}.")
+
+
+def _method_line(method: MethodUsed | None) -> str:
+    if method is None:
+        return ""
+    text = f"{method.recipe}: {' + '.join(m.partition('.')[2] for m in method.modules)};"
+    text += f" best of {method.tried} recipes, {signed(method.dev_gain)} on dev items."
+    if method.second and method.second_gain is not None and method.dev_gain is not None:
+        text += f" Second: {method.second}, {points(method.dev_gain - method.second_gain)} less."
+    return _line("Method", text)
+
+
+def _written_line(written: Sequence[WrittenModule]) -> str:
+    return _line("Written", "; ".join(written_by(made) for made in written) + ".") if written else ""
+
+
+def _gain_line(why: Why) -> str:
+    gain, screen = why.gain, why.screen
+    if gain is None:
+        if screen is None:
+            return ""
+        found = f"{signed(screen.mean)} on the screen of {screen.n} items"
+        return _line("Gain", f"{found}; {signed(screen.bar)} needed to go on.")
+    kind = "fresh" if gain.test == "betting" else "fixed"
+    bounds = f"{signed(gain.low)}…{signed(gain.high)}, {thousands(gain.n)} {kind} items"
+    found = f"{signed(gain.mean)} against {why.against} ({bounds}"
+    if gain.e_value is not None:
+        found += f", e-value {thousands(gain.e_value)}, needed {thousands(gain.threshold)}"
+    if gain.p is not None:
+        found += f", exact p {gain.p:.2g}, needed {gain.level:.2g}"
+    return _line("Gain", f"{found} as the epoch's confirmation number {gain.k}).")
+
+
+def _reason_lines(why: Why) -> list[str]:
+    if why.decision == "promote":
+        return []
+    return [_line("Reason", reason_words(asdict(reason))) for reason in why.reasons[:2]]
+
+
+def _kept_line(why: Why) -> str:
+    if why.protects_nothing:
+        return _line("Kept", "nothing is protected: the configuration says so.")
+    if not why.kept:
+        return _line("Kept", "not measured: the gain was not proven.") if why.decision != "promote" else ""
+    fine = sum(line.state == "kept" for line in why.kept)
+    closest: KeptFound = min(why.kept, key=lambda line: line.low - line.limit)
+    bounds = f"{signed(closest.low)}…{signed(closest.high)}, limit {signed(closest.limit)}, n {thousands(closest.n)}"
+    text = f"{fine} of {len(why.kept)} protections. Closest: {closest.what} {signed(closest.mean)} ({bounds})"
+    return _line("Kept", f"{text} against {closest.against}.")
+
+
+def _data_line(rows: RowsUsed | None) -> str:
+    if rows is None:
+        return ""
+    text = f"{thousands(rows.rows)} rows: {thousands(rows.fresh)} new, {thousands(rows.replayed)} replayed."
+    exam = "None is an exam item." if not rows.exam_items else f"{rows.exam_items} ARE EXAM ITEMS."
+    return _line("Data", f"{text} {exam}")
+
+
+def _cost_line(cost: CycleCost) -> str:
+    seconds = f", {cost.seconds:.0f} s" if cost.seconds is not None else ""
+    return _line("Cost", f"{thousands(cost.tokens)} tokens{seconds} for the cycle.")
+
+
+def sentence(made: Cycle) -> str:
+    """Return one cycle in one line, for progress displays."""
+    about = "no objective"
+    if made.objective is not None:
+        about = f"{made.objective.ability} {', '.join(map(str, made.objective.cells))}"
+    elif made.verdict is not None:
+        about = f"examined again on {', '.join(made.verdict.evidence.cells)}"
+    if made.verdict is None or made.candidate is None:
+        return f"cycle {made.number}  {made.outcome.upper()}  {about}: {made.why}"
+    gain = made.verdict.evidence.gain or made.verdict.evidence.screen
+    numbers = f"{signed(gain.mean)} ({signed(gain.low)}…{signed(gain.high)}, n {gain.n})" if gain else ""
+    reasons = "; ".join(reason_words(reason.as_data()) for reason in made.verdict.reasons[:2])
+    tail = "" if made.outcome == "promote" else f": {reasons}"
+    return f"cycle {made.number}  {made.outcome.upper()} {made.candidate.id}  {about}  {numbers}{tail}"

@@ -1,0 +1,373 @@
+"""The gate: error spent per confirmation and never given back, null rate and power by simulation, every verdict."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sqlmodel import select
+
+from metaevo.artifacts.bodies import dump
+from metaevo.artifacts.store import Store
+from metaevo.gate.decision import Case, decide, gain_numbers, resume
+from metaevo.gate.evidence import BettingGain, ExactGain, ReasonCode, Verdict
+from metaevo.gate.exam import Confirmed, Pairs
+from metaevo.gate.gain import confirm, is_hopeless, screen
+from metaevo.gate.protection import harmed_cells, needed_items
+from metaevo.gate.settings import GateRules
+from metaevo.ledger.confirmations import Confirmation, confirmation_count, confirmations_per_cell, open_confirmation
+from metaevo.ledger.journal import At
+from metaevo.ledger.ledger import Ledger, open_ledger
+from metaevo.ledger.tables import ConfirmationRow
+from metaevo.types import Completion, Generation
+from objectives.goals import Rule
+from objectives.statistics import Wealth, level
+from objectives.types import Cell, Message, Split, Task
+from services.text.format import WORDS, reason_words
+
+settings.register_profile("metaevo", deadline=None, derandomize=True, max_examples=60)
+settings.load_profile("metaevo")
+
+AIM, SIDE, OTHER, SMALL = Cell("addition", 5), Cell("addition", 2), Cell("sorting", 4), Cell("sorting", 1)
+CELLS = (AIM, SIDE, OTHER, SMALL)
+ASKED = (Message("user", "q"),)
+TASKS = {c: tuple(Task(f"{c}/{i}", c.environment, c.level, Split.GATE, ASKED) for i in range(4000)) for c in CELLS}
+NEW, OLD, BASE = (Generation(f"g00000{i}", None, {"policy": str(i)}) for i in (2, 1, 0))
+
+
+@dataclass
+class Ground:
+    """What a verdict needs of a host: the error ledger and the candidate's manifest."""
+
+    ledger: Ledger
+    store: Store
+
+
+@dataclass
+class SimulatedExam:
+    """An exam whose outcomes are drawn: per cell a true gain, and how often two generations differ at all."""
+
+    rng: Random
+    gains: dict[Cell, float] = field(default_factory=dict)
+    rules: GateRules = field(default_factory=GateRules)
+    host: Any = None
+    at: At = field(default_factory=lambda: At(4))
+    discordant: float = 0.2
+    skill: float = 1.0
+    token_ratio: float = 1.0
+    answers: tuple[Completion, ...] = (Completion("42", 1, -0.5),)
+    asked: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+
+    @property
+    def engine(self) -> "SimulatedExam":
+        return self
+
+    def probe(self, _generation: Generation) -> tuple[Completion, ...]:
+        return self.answers
+
+    def on_items(self, _done: int, _most: int) -> None:
+        return
+
+    def finite(self, cell: Cell) -> bool:
+        return cell == SMALL
+
+    def items(self, cells: Sequence[Cell], _cycle: int, n: int, _use: str = "gain") -> tuple[Task, ...]:
+        if cells[0] == SMALL:
+            return TASKS[SMALL][:120]
+        each = -(-n // len(cells))
+        return tuple(task for row in zip(*(TASKS[c][:each] for c in cells), strict=True) for task in row)[:n]
+
+    def pairs(self, step: str, _position: int, _new: Generation, _old: Generation, tasks: tuple[Task, ...]) -> Pairs:
+        self.asked.append((step, tuple(task.id for task in tasks)))
+        cells = tuple(task.cell for task in tasks)
+        scores = [self._one(cell) for cell in cells]
+        differences = tuple(a - b for a, b in scores)
+        tokens = (round(100 * self.token_ratio * len(tasks)), 100 * len(tasks))
+        return Pairs(cells, differences, 0, tokens, (), (sum(a for a, _ in scores), sum(b for _, b in scores)))
+
+    def _one(self, cell: Cell) -> tuple[float, float]:
+        gain = self.gains.get(cell, 0.0)
+        share = max(self.discordant, abs(gain))
+        if self.rng.random() >= share:
+            return (1.0, 1.0) if self.skill == 1.0 or self.rng.random() < self.skill else (0.0, 0.0)
+        return (1.0, 0.0) if self.rng.random() < (1 + gain / share) / 2 else (0.0, 1.0)
+
+
+def proven(exam: SimulatedExam, error: float) -> Confirmed:
+    return confirm(exam, NEW, OLD, (AIM,), error, cycle=4)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("gain", "discordant"), [(0.0, 0.2), (0.0, 0.5), (-0.02, 0.2)])
+def test_a_candidate_that_is_no_better_is_hardly_ever_confirmed(gain: float, discordant: float) -> None:
+    """2,000 nulls in all, each confirmed as an epoch's first: the rate stays under that level, so under alpha."""
+    rules, nulls = GateRules(max_items=512), 667
+    exam = SimulatedExam(Random(f"{gain}{discordant}"), {AIM: gain}, rules, discordant=discordant)
+    passed = sum(proven(exam, level(rules.alpha, 1)).proven for _ in range(nulls))
+    assert passed <= level(rules.alpha, 1) * nulls
+
+
+def test_a_whole_epoch_of_nulls_promotes_one_with_a_chance_of_alpha_at_most() -> None:
+    rules, epochs = GateRules(max_items=384), 100
+    exam = SimulatedExam(Random(8), {}, rules)
+    wrong = sum(any(proven(exam, level(rules.alpha, k)).proven for k in range(1, 11)) for _ in range(epochs))
+    assert wrong <= rules.alpha * epochs
+    assert sum(level(rules.alpha, k) for k in range(1, 10_000)) == pytest.approx(rules.alpha, rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("gain", "discordant", "k", "least"),
+    [
+        (0.10, 0.2, 1, 0.90),
+        (0.10, 0.2, 7, 0.85),
+        (0.20, 0.4, 7, 0.95),
+        (0.10, 0.4, 1, 0.90),
+        (0.05, 0.2, 1, 0.70),
+    ],
+)
+def test_a_real_gain_is_confirmed(gain: float, discordant: float, k: int, least: float) -> None:
+    """Without the futility rule these are 1.00, 1.00, 1.00, 1.00 and 0.88 (300 runs each)."""
+    exam = SimulatedExam(Random(k), {AIM: gain}, GateRules(), discordant=discordant)
+    found = [proven(exam, level(0.05, k)) for _ in range(80)]
+    assert sum(c.proven for c in found) / len(found) >= least
+    assert sum(c.wealth.n for c in found) / len(found) < 1000
+
+
+def test_a_confirmation_looks_at_no_item_of_the_screen_and_at_none_twice() -> None:
+    exam = SimulatedExam(Random(1), {AIM: 0.03})
+    screen(exam, NEW, OLD, (AIM, SIDE), 0.0)  # type: ignore[arg-type]
+    confirm(exam, NEW, OLD, (AIM, SIDE), 1e-9, cycle=4)  # type: ignore[arg-type]
+    seen = [id_ for _, ids in exam.asked for id_ in ids]
+    assert len(seen) == len(set(seen))
+    assert len(exam.asked[0][1]) == exam.rules.screen_items
+    assert {len(ids) for step, ids in exam.asked[1:-1] if step == "confirm"} == {exam.rules.block}
+
+
+def test_a_held_candidate_goes_on_where_it_stopped_with_new_items() -> None:
+    rules = GateRules(max_items=256, block=64)
+    exam = SimulatedExam(Random(3), {AIM: 0.2}, rules)
+    first = confirm(exam, NEW, OLD, (AIM,), 1e-26, cycle=4)  # type: ignore[arg-type]
+    assert not first.proven
+    again = resume(numbers_of(first, 1e-26))
+    second = confirm(exam, NEW, OLD, (AIM,), 1e-26, cycle=4, before=again)  # type: ignore[arg-type]
+    assert (first.wealth.n, first.place, second.proven) == (256, 240 + 256, True)
+    assert second.wealth.n > first.wealth.n
+    seen = [id_ for _, ids in exam.asked for id_ in ids]
+    assert seen == [task.id for task in TASKS[AIM][240 : 240 + second.wealth.n]]
+
+
+def numbers_of(found: Confirmed, error: float) -> BettingGain | ExactGain:
+    return gain_numbers(found, 1, error)
+
+
+@given(st.lists(st.sampled_from([-1.0, 0.0, 0.5, 1.0]), min_size=1, max_size=80))
+def test_where_a_confirmation_stopped_survives_its_verdict(differences: list[float]) -> None:
+    found = Confirmed(Wealth().bet(differences), 300, proven=False)
+    again = resume(numbers_of(found, 1e-9))
+    assert again.wealth.log_e == pytest.approx(found.wealth.log_e)
+    assert (again.place, again.wealth.n, again.proven) == (300, len(differences), False)
+    assert again.wealth.gain() == pytest.approx(found.wealth.gain())
+
+
+def test_a_finite_confirmation_that_awaits_approval_survives_its_verdict_too() -> None:
+    found = Confirmed(Wealth().bet([1.0] * 40), 40, proven=True, p_value=1e-9)
+    again = resume(numbers_of(found, 0.025))
+    assert (again.proven, again.p_value, again.place) == (True, 1e-9, 40)
+    assert again.wealth.gain() == pytest.approx(found.wealth.gain())
+    assert not resume(numbers_of(replace(found, p_value=0.03), 0.025)).proven
+
+
+def test_a_confirmation_without_a_gain_ends_long_before_its_limit() -> None:
+    exam = SimulatedExam(Random(9))
+    items = [proven(exam, level(0.05, 1)).wealth.n for _ in range(60)]
+    assert sum(items) / len(items) < exam.rules.max_items / 3
+
+
+def test_futility_ends_only_what_cannot_succeed() -> None:
+    assert is_hopeless(Wealth().bet([-1.0, 0.0] * 200), math.log(40), 10_000)
+    assert is_hopeless(Wealth().bet([1.0, -1.0, 0.0] * 100 + [1.0] * 20), math.log(1e6), 64)
+    assert not is_hopeless(Wealth().bet([1.0] * 300), math.log(1e30), 64)
+    assert not is_hopeless(Wealth().bet([-1.0] * 200), math.log(40), 64)
+
+
+@pytest.fixture
+def ground(tmp_path: Path) -> Ground:
+    return Ground(open_ledger(tmp_path / "metaevo.db", create=True), Store(tmp_path / "artifacts"))
+
+
+def test_the_kth_confirmation_of_an_epoch_has_its_level_and_its_row_for_good(ground: Ground) -> None:
+    def opened(epoch: int, candidate: str, cells: tuple[Cell, ...]) -> Confirmation:
+        about = {"cycle": 7, "cells": [str(cell) for cell in cells], "level": partial(level, GateRules().alpha)}
+        return open_confirmation(ground.ledger, epoch=epoch, candidate=candidate, **about)  # type: ignore[arg-type]
+
+    rows = [opened(1, f"g{i:06d}", (AIM, SMALL)) for i in (3, 4, 5)]
+    assert [(row.k, row.level) for row in rows] == [(k, 0.05 / (k * (k + 1))) for k in (1, 2, 3)]
+    again = opened(1, "g000004", (AIM,))
+    assert (again.k, again.level) == (2, rows[1].level)
+    assert opened(2, "g000009", (AIM,)).k == 1
+    with ground.ledger.read() as session:
+        known = session.exec(select(ConfirmationRow).where(ConfirmationRow.epoch == 1)).all()
+    assert [row.candidate for row in known] == ["g000003", "g000004", "g000005"]
+    assert known[0].cells == ["addition/5", "sorting/1"]
+    assert confirmation_count(ground.ledger, 1, before=8) == 3
+    assert confirmations_per_cell(ground.ledger, 1, 8, ["addition/5", "sorting/1", "other/1"]) == {
+        "addition/5": 3,
+        "sorting/1": 3,
+        "other/1": 0,
+    }
+    assert confirmation_count(ground.ledger, 1, before=7) == 0
+    assert confirmations_per_cell(ground.ledger, 1, 7, ["addition/5"]) == {"addition/5": 0}
+
+
+def verdict(ground: Ground, exam: SimulatedExam, manifest: Any = None, **case: Any) -> Verdict:
+    exam.host = ground
+    digest = ground.store.put(dump(BASE_MANIFEST if manifest is None else manifest))
+    facts = {"cells": (AIM,), "rules": (), "dev_gain": 0.1, "epoch": 1, "manifest": digest}
+    return decide(exam, Case(NEW, OLD, BASE, **(facts | case)))  # type: ignore[arg-type]
+
+
+PROBES = [Completion("42", 1, -0.5)]
+BASE_MANIFEST: dict[str, Any] = {"id": "g000000", "parent": None, "parts": {}, "runtime": "r", "probes": PROBES}
+MARGIN = (Rule("math", (SIDE,), 0.05), Rule("other", (OTHER,), 0.05))
+GAIN = {AIM: 0.3}
+VERDICTS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
+    "a gain, nothing lost": ({"gains": GAIN, "discordant": 0.02}, {"rules": MARGIN}, "promote", "gain proven"),
+    "nothing is protected": ({"gains": GAIN}, {}, "promote", "gain proven"),
+    "no gain": ({"gains": {AIM: -0.1}}, {"rules": MARGIN}, "reject", "screen failed"),
+    "a gain too small to prove": (
+        {"gains": {AIM: 0.06}, "rules": GateRules(max_items=64)},
+        {},
+        "hold",
+        "needs more items",
+    ),
+    "a protected ability falls": ({"gains": GAIN | {SIDE: -0.3}}, {"rules": MARGIN}, "reject", "ability harmed"),
+    "one cell of an ability falls": (
+        {"gains": GAIN | {SIDE: -0.06}, "discordant": 0.06},
+        {"rules": (Rule("math", (SIDE, OTHER), 0.2),), "protection_items": 2000},
+        "reject",
+        "cell harmed",
+    ),
+    "too few items to say": (
+        {"gains": GAIN, "rules": GateRules(protect_share=3.0)},
+        {"rules": MARGIN},
+        "hold",
+        "needs more items",
+    ),
+    "the weights changed on the way": (
+        {"gains": GAIN, "answers": (Completion("41", 1, -0.5),)},
+        {"rules": MARGIN},
+        "reject",
+        "guard servable artifact",
+    ),
+    "log-probabilities changed": (
+        {"gains": GAIN, "answers": (Completion("42", 1, -0.6),)},
+        {},
+        "reject",
+        "guard servable artifact",
+    ),
+    "it talks too much": (
+        {"gains": GAIN, "token_ratio": 1.2},
+        {"answer_tokens": 1.1},
+        "reject",
+        "guard answer_tokens",
+    ),
+    "the champion is pinned": ({"gains": GAIN}, {"pinned": True}, "hold", "awaits approval"),
+    "a person must approve": ({"gains": GAIN}, {"approval": True}, "hold", "awaits approval"),
+    "pinned, and harm": ({"gains": GAIN | {SIDE: -0.3}}, {"rules": MARGIN, "pinned": True}, "reject", "ability harmed"),
+}
+
+
+@pytest.mark.parametrize("name", VERDICTS)
+def test_every_verdict_has_its_reason_and_its_numbers(ground: Ground, name: str) -> None:
+    exam, case, decision, reason = VERDICTS[name]
+    found = verdict(ground, SimulatedExam(Random(21), **exam), **case)
+    assert found.decision == decision
+    assert reason in {r.label for r in found.reasons}
+    assert found.gate == exam.get("rules", GateRules()).hash
+    for r in found.reasons:
+        assert r.numbers
+        assert reason_words(r.as_data()).startswith(f"{r.label}: ")
+        assert r.code in WORDS or (r.code is ReasonCode.GUARD and r.guard)
+    assert bool(confirmation_count(ground.ledger, 1, before=99)) == (reason != "screen failed")
+
+
+def test_protection_is_looked_at_only_after_a_proven_gain(ground: Ground) -> None:
+    exam = SimulatedExam(Random(2), {AIM: 0.06, SIDE: -0.9}, GateRules(max_items=64))
+    assert verdict(ground, exam, rules=MARGIN).decision == "hold"
+    assert {step for step, _ in exam.asked} == {"screen", "confirm"}
+
+
+def test_a_finite_cell_is_decided_by_the_exact_test_on_its_whole_sample(ground: Ground) -> None:
+    exam = SimulatedExam(Random(2), {SMALL: 0.3})
+    found = verdict(ground, exam, cells=(SMALL,))
+    gain = found.evidence.gain
+    assert isinstance(gain, ExactGain)
+    assert (found.decision, gain.test, gain.n) == ("promote", "exact paired", 120)
+    assert exam.asked[0][0] == "confirm"
+    assert verdict(ground, SimulatedExam(Random(2)), cells=(SMALL,), dev_gain=0.0).reasons[0].code == "screen failed"
+
+
+@pytest.mark.parametrize(
+    ("floor", "skill", "gain", "decision"),
+    [
+        (0.5, 1.0, 0.0, "promote"),
+        (0.5, 1.0, -0.8, "reject"),
+        (0.99, 0.6, 0.0, "promote"),
+        (0.99, 0.6, -0.4, "reject"),
+        (0.999, 1.0, 0.0, "hold"),
+    ],
+    ids=["above", "below", "the champion is below too", "below the champion", "not yet for sure"],
+)
+def test_a_floor_binds_the_candidate_and_where_the_champion_is_lower_the_champion_does(
+    ground: Ground, floor: float, skill: float, gain: float, decision: str
+) -> None:
+    exam = SimulatedExam(Random(5), GAIN | {SIDE: gain}, discordant=0.0, skill=skill)
+    rule = Rule("math", (SIDE,), None, floor)
+    assert verdict(ground, exam, rules=(rule,), protection_items=400).decision == decision
+
+
+def test_no_setting_but_the_gate_s_own_changes_its_hash() -> None:
+    one = GateRules()
+    assert one.hash == GateRules().hash
+    fields: dict[str, Any] = {name: getattr(one, name) for name in one.__dataclass_fields__}
+    changed = {replace(one, **{name: value * 2}).hash for name, value in fields.items()}
+    assert len({one.hash, *changed}) == len(fields) + 1
+
+
+@given(st.floats(0.005, 0.3), st.floats(0.005, 0.3))
+def test_a_tighter_margin_takes_more_items(a: float, b: float) -> None:
+    tight, loose = (GateRules().protection_items(Rule("math", (SIDE,), margin)) for margin in sorted((a, b)))
+    assert tight >= loose > 0
+
+
+def test_the_items_planned_for_a_rule_settle_it() -> None:
+    """With no change at all and the planned share of discordant pairs, protection seldom needs more items."""
+    from metaevo.gate.protection import check_protection
+
+    exam: Any = SimulatedExam(Random(4), discordant=GateRules().discordant)
+    states = [check_protection(exam, NEW, OLD, OLD, MARGIN)[0] for _ in range(60)]
+    kept = [line.state for lines in states for line in lines]
+    assert kept.count("kept") / len(kept) > 0.85
+    assert kept.count("harmed") == 0
+    open_ = [line for lines in states for line in lines if line.state == "open"]
+    assert all(needed_items(line, exam.rules) > line.n for line in open_)
+
+
+def test_the_reference_is_asked_too_unless_it_is_the_parent(ground: Ground) -> None:
+    exam = SimulatedExam(Random(6), GAIN)
+    against = [line.against for line in verdict(ground, exam, rules=MARGIN).evidence.kept or ()]
+    assert against == ["parent", "reference"] * 2
+    from metaevo.gate.protection import check_protection
+
+    lines, _ = check_protection(exam, NEW, OLD, OLD, MARGIN)  # type: ignore[arg-type]
+    assert [line.against for line in lines] == ["parent", "parent"]
+
+
+def test_harm_in_cells_is_corrected_for_their_number() -> None:
+    assert harmed_cells({f"c{i}": 0.02 for i in range(8)}) == []
+    assert harmed_cells({"bad": 0.001} | {f"c{i}": 0.4 for i in range(8)}) == ["bad"]

@@ -1,0 +1,67 @@
+"""What the gate found and said, to the ledger and back: nothing is lost, and the shape of the JSON stays."""
+
+import json
+
+import pytest
+
+from metaevo.gate.evidence import (
+    Approval,
+    BettingGain,
+    CellHarm,
+    Evidence,
+    ExactGain,
+    GuardFinding,
+    Hold,
+    MoreItems,
+    ProtectionFinding,
+    Reason,
+    ReasonCode,
+    Screen,
+    Verdict,
+)
+
+BETTING = BettingGain(0.1, 0.0, 0.2, 300, 1, 0.025, 40.0, 540, 3.0, 1.5, (0.25, 0.5))
+EXACT = ExactGain(0.1, 0.0, 0.2, 120, 2, 0.025, 40.0, 120, 3.0, 0.01)
+KEPT = ProtectionFinding("math", "parent", 0.01, -0.02, 0.04, 400, -0.05, "open")
+GUARDS = {"cost per answer": GuardFinding(True, {"ratio": 1.1}), "answer_tokens": GuardFinding(False, {"ratio": 2.0})}
+REASONS = {
+    "gain proven": Reason(ReasonCode.GAIN_PROVEN, BETTING),
+    "gain proven on a fixed sample": Reason(ReasonCode.GAIN_PROVEN, EXACT),
+    "screen failed": Reason(ReasonCode.SCREEN_FAILED, Screen(0.0, -0.1, 0.1, 240, 0.015)),
+    "ability harmed": Reason(ReasonCode.ABILITY_HARMED, KEPT),
+    "cell harmed": Reason(ReasonCode.CELL_HARMED, CellHarm("sorting/4", 0.001)),
+    "a guard": Reason(ReasonCode.GUARD, GuardFinding(False, {"why": "does not load", "n": 3}), "servable artifact"),
+    "no gain in sight": Reason(ReasonCode.MORE_ITEMS, MoreItems(BETTING, None, 1500)),
+    "more items of a fixed sample": Reason(ReasonCode.MORE_ITEMS, MoreItems(EXACT, 40, 1500)),
+    "more items of a rule": Reason(ReasonCode.MORE_ITEMS, MoreItems(KEPT, 900)),
+    "awaits approval": Reason(ReasonCode.AWAITS_APPROVAL, Approval(pinned=True, approval=False)),
+}
+EVIDENCE = {
+    "screened": Evidence(("addition/5",), False, Screen(0.0, -0.1, 0.1, 240, 0.015)),
+    "held again": Evidence(("addition/5", "addition/6"), False, None, BETTING, 3),
+    "whole": Evidence(("sorting/1",), False, None, EXACT, 3, (KEPT,), {"sorting/4": 0.001}, GUARDS),
+    "nothing protected": Evidence(("sorting/1",), True, None, EXACT, 3, (), {}, GUARDS),
+}
+
+
+@pytest.mark.parametrize("name", REASONS)
+def test_a_reason_is_read_back_as_it_was(name: str) -> None:
+    told = json.loads(json.dumps(REASONS[name].as_data()))
+    assert Reason.from_data(told) == REASONS[name]
+    assert set(told) == {"code", "numbers"}
+
+
+@pytest.mark.parametrize("name", EVIDENCE)
+def test_evidence_is_read_back_as_it_was_and_what_was_not_looked_at_is_no_key(name: str) -> None:
+    made = Verdict("hold", (REASONS["no gain in sight"],), "rules", EVIDENCE[name])
+    told = json.loads(json.dumps(made.as_data()))
+    assert Verdict.from_data(told) == made
+    assert None not in told["exam"].values()
+
+
+def test_a_hold_keeps_its_numbers_beside_the_evidence_as_ledgers_always_did() -> None:
+    made = Hold("g000002", "g000001", 1, 3, 4, 0, 500, False, 900, EVIDENCE["held again"])
+    row = json.loads(json.dumps(made.as_data())) | {"open": True}
+    assert Hold.from_data(row) == made
+    assert {"needed": 500, "finite": False, "protection": 900}.items() <= row["exam"].items()
+    assert row["exam"]["gain"]["logs"] == [0.25, 0.5]
