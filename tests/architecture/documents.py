@@ -10,11 +10,11 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.architecture import lists, reference, tables, tree
+from tests.architecture import lists, reference, tables, tree, walk
 
 Block = Callable[[], str]
 DOCUMENTS: Mapping[str, Mapping[str, Block]] = {
-    "metaevo/README.md": {"layers": lists.layers},
+    "metaevo/README.md": {"layers": lists.layers, "walk": walk.walk},
     "metaevo/modules/README.md": {
         "slots": tables.slots,
         "effects": tables.effects,

@@ -84,7 +84,7 @@ def test_the_words_of_recipes_and_objectives_are_these_and_no_others() -> None:
     """A new field is read here by a person before it can mean anything to the exam."""
     stage = {"rounds", "start", "combine", "tasks", "solutions", "feedback", "refinement", "stability", "update"}
     words = {kind.__name__: set(kind.model_fields) for kind in types_in(Recipe) if hasattr(kind, "model_fields")}
-    prose = {"name", "doc", "system", "arxiv", "observable", "faithful"}
+    prose = {"name", "doc", "system", "arxiv", "observable", "faithful", "prior"}  # prior: which preset is tried first
     assert words == {"Recipe": {*prose, "stage", "consolidation"}, "Stage": stage, "Step": {"use", "knobs"}}
     assert [f.name for f in dataclasses.fields(Objective)] == ["ability", "direction", "cells", "reason", "rule"]
 

@@ -36,6 +36,10 @@ def test_a_class_name_stands_once_in_a_package() -> None:
     assert not said, "\n".join(said)
 
 
+def test_every_exception_is_still_needed() -> None:
+    assert not TWICE.keys() - homonyms(tree.product()).keys()
+
+
 @pytest.mark.parametrize("package", tree.PACKAGES)
 def test_classes_of_every_package_are_looked_at(package: str) -> None:
     files = [path for path in tree.product() if path.is_relative_to(tree.ROOT / package)]
