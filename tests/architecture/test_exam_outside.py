@@ -28,6 +28,7 @@ from objectives.types import Objective, Split
 from tests.architecture import tree
 from tests.architecture.exams import Sealed, sealed
 from tests.architecture.small import evolved
+from tests.recipes import rft
 
 GATE = sorted((tree.ROOT / "metaevo" / "gate").rglob("*.py"))
 CYCLE = ast.parse((tree.ROOT / "metaevo" / "evolution" / "cycle.py").read_text("utf-8"))
@@ -175,20 +176,6 @@ def test_of_an_objective_only_the_cells_reach_the_case() -> None:
         assert not names_in(function(name)) & {"objective", "recipe", "recipes", "knobs", "ground"}
 
 
-RFT = """name = "{name}"
-[[stage]]
-[[stage.tasks]]
-use = "pool_sampling"
-{tasks}
-[stage.solutions]
-use = "direct_sampling"
-[[stage.feedback]]
-use = "answer_check"
-[[stage.refinement]]
-use = "metric_filter"
-[stage.update]
-use = "supervised_finetune"
-"""
 GREEDY = '''
 """Keep the tasks as they are; every knob has the name of something the gate decides by."""
 from typing import Annotated
@@ -290,7 +277,7 @@ def at_edge(high: bool) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory) -> Sealed:
-    files = rule("plain", PLAIN) | {"recipes/usual.toml": RFT.format(name="usual", tasks="")}
+    files = rule("plain", PLAIN) | {"recipes/usual.toml": rft("usual")}
     return examined(tmp_path_factory.mktemp("plain") / "home", "usual", files, "plain")
 
 
@@ -307,7 +294,7 @@ def test_an_exam_that_reaches_protection_is_what_is_compared(plain: Sealed) -> N
 def test_a_rule_that_tries_to_drop_protection_changes_nothing(
     tmp_path: Path, plain: Sealed, name: str, body: str, head: str
 ) -> None:
-    files = rule(name, body, head) | {"recipes/usual.toml": RFT.format(name="usual", tasks="")}
+    files = rule(name, body, head) | {"recipes/usual.toml": rft("usual")}
     assert examined(tmp_path / "home", "usual", files, name) == plain
 
 
@@ -315,7 +302,7 @@ def test_a_rule_that_tries_to_drop_protection_changes_nothing(
 def test_no_knob_reaches_thresholds_seeds_item_counts_or_protection(tmp_path: Path, plain: Sealed, recipe: str) -> None:
     files = rule("plain", PLAIN)
     if recipe == "grabbed":
-        files |= {"recipes/edge.toml": RFT.format(name="edge", tasks=GRABBED), "modules/tasks/greedy.py": GREEDY}
+        files |= {"recipes/edge.toml": rft("edge", tasks=GRABBED), "modules/tasks/greedy.py": GREEDY}
     else:
         files |= at_edge(recipe == "highest")
     found = examined(tmp_path / "home", "edge", files, "plain")

@@ -24,6 +24,7 @@ from tests.benchmarks.measure import Line, Result, Spread, alternated, cpu_s, ow
 from tests.benchmarks.metered import Call, Metered
 from tests.benchmarks.peer import PlainScript, chats
 from tests.benchmarks.watch import seconds, since
+from tests.recipes import rft
 
 LEAST = 0.85
 REPEATS = 5
@@ -48,24 +49,13 @@ screen_items = 32
 [fixed]
 recipe = "brief"
 """
-BRIEF = """name = "brief"
-[[stage]]
-[[stage.tasks]]
-use = "pool_sampling"
-knobs = { n = 16 }
-[stage.solutions]
-use = "direct_sampling"
-knobs = { k = 4 }
-[[stage.feedback]]
-use = "answer_check"
-[[stage.refinement]]
-use = "metric_filter"
-[[stage.stability]]
-use = "low_rank_adaptation"
-[stage.update]
-use = "supervised_finetune"
-knobs = { steps = 3, batch = 8 }
-"""
+BRIEF = rft(
+    "brief",
+    tasks="knobs = { n = 16 }",
+    solutions="knobs = { k = 4 }",
+    stability=("low_rank_adaptation",),
+    update="knobs = { steps = 3, batch = 8 }",
+)
 
 
 @dataclass(slots=True)

@@ -60,7 +60,7 @@ CLAIMS: Mapping[str, tuple[str, ...]] = {
         "tests/evidence/demo.py",
         "tests/evidence/sealed.py",
     ),
-    "null": (*MODEL, *EVOLUTION, *HOME, "tests/evidence/null.py"),
+    "null": (*MODEL, *EVOLUTION, *HOME, "tests/evidence/null.py", "tests/recipes.py"),
     "planted": (*MODEL, *EVOLUTION, *HOME, "tests/evidence/planted.py"),
     "writer": (
         *MODEL,
@@ -101,6 +101,7 @@ BENCHMARKS: Mapping[str, tuple[str, ...]] = {
         *EVOLUTION,
         *HOME,
         "tests/benchmarks/model_compute.py",
+        "tests/recipes.py",
         "tests/benchmarks/metered.py",
         "tests/benchmarks/peer.py",
         "tests/benchmarks/plain.py",

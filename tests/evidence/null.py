@@ -45,6 +45,7 @@ from objectives.types import Cell, Split
 from services.home.home import Home
 from services.home.open import App, MakeEngines, open_home
 from tests.evidence import record
+from tests.recipes import rft
 
 CLAIM = "null"
 HABITS = frozenset(name for name, plan in PLAN.items() if plan.mistake)
@@ -75,28 +76,16 @@ samples = 2
 [fixed]
 recipe = "{kind}"
 """
-RECIPE = """name = "{kind}"
-[[stage]]
-[[stage.tasks]]
-use = "pool_sampling"
-n = 64
-[stage.solutions]
-use = "direct_sampling"
-[[stage.feedback]]
-use = "{feedback}"
-[[stage.refinement]]
-use = "metric_filter"
-[[stage.stability]]
-use = "low_rank_adaptation"
-[stage.update]
-use = "supervised_finetune"
-steps = {steps}
-lr = {lr}
-"""
+
+
+def recipe(kind: str, feedback: str, update: str) -> str:
+    return rft(kind, tasks="n = 64", feedback=(feedback,), stability=("low_rank_adaptation",), update=update)
+
+
 RECIPES = {
-    "lr0": RECIPE.format(kind="lr0", lr=0.0, steps=4, feedback="answer_check"),
-    "shuffled": RECIPE.format(kind="shuffled", lr=1e-3, steps=20, feedback="shuffled_verdicts"),
-    "habits": RECIPE.format(kind="habits", lr=1e-3, steps=20, feedback="shuffled_verdicts"),
+    "lr0": recipe("lr0", "answer_check", "steps = 4\nlr = 0.0"),
+    "shuffled": recipe("shuffled", "shuffled_verdicts", "steps = 20\nlr = 0.001"),
+    "habits": recipe("habits", "shuffled_verdicts", "steps = 20\nlr = 0.001"),
 }
 CLAIMED = ("lr0", "shuffled")
 MODULE = '''"""Give every attempt the verdict of another attempt of its cell: nothing is left to learn (a null)."""

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.cli import BASE, metaevo, refused, tree, written
+from tests.recipes import rft
 
 MODEL = '[model]\nbase = "builtin:tiny"\n'
 REWARD = "def reward(completion, **row):\n    return 1.0\n"
@@ -91,13 +92,9 @@ def test_a_broken_data_set_is_refused_with_its_file_and_line(tmp_path: Path, cas
     assert tree(home) == before
 
 
-STAGE = '[[stage]]\n[[stage.tasks]]\nuse = "pool_sampling"\n{tasks}\n[stage.solutions]\nuse = "{solutions}"\n'
-STAGE += '[[stage.feedback]]\nuse = "answer_check"\n[stage.update]\nuse = "supervised_finetune"\n{update}\n'
-
-
 def recipe(tasks: str = "", solutions: str = "direct_sampling", update: str = "", head: str = "") -> str:
     """A recipe with something changed."""
-    return f'name = "mine"\n{head}\n' + STAGE.format(tasks=tasks, solutions=solutions, update=update)
+    return rft(head=head, tasks=tasks, use=solutions, refinement=(), update=update)
 
 
 RECIPES = {

@@ -14,6 +14,7 @@ from metaevo.registry.slots import RECIPE_SLOTS
 from metaevo.runtime.answering import measure
 from metaevo.types import Attempts, Experience, Generation
 from objectives.types import Report, Split
+from tests.recipes import rft
 from tests.systems.bench import BASE, Bench, CountingPool, bench, kept_rows, right
 
 FIRST = ("rft", "rest_em", "star", "lmsi", "spin", "self_rewarding", "grpo", "self_refine", "self")
@@ -204,25 +205,12 @@ def test_self_refines_when_it_answers_with_the_weights_of_its_last_round(after_s
     assert sum(o.score or 0 for o in refined.outcomes) > sum(o.score or 0 for o in direct.outcomes)
 
 
-CONSOLIDATED = """name = "consolidated"
-[[stage]]
-[[stage.tasks]]
-use = "pool_sampling"
-[stage.solutions]
-use = "direct_sampling"
-[[stage.feedback]]
-use = "answer_check"
-[[stage.feedback]]
-use = "self_critique"
-[[stage.refinement]]
-use = "metric_filter"
-[[stage.stability]]
-use = "low_rank_adaptation"
-[stage.update]
-use = "supervised_finetune"
-[[consolidation]]
-use = "adaptive_model_averaging"
-"""
+CONSOLIDATED = rft(
+    "consolidated",
+    feedback=("answer_check", "self_critique"),
+    stability=("low_rank_adaptation",),
+    consolidation=("adaptive_model_averaging",),
+)
 
 
 def test_every_slot_a_recipe_has_leaves_a_step_and_what_consolidation_makes_is_the_trial_s(home: Bench) -> None:

@@ -11,27 +11,14 @@ from pydantic import ValidationError
 from metaevo.errors import BadInput
 from metaevo.recipes.schema import FOLDER, PROSE, Recipe, from_data, load, names, parse
 from metaevo.registry.registry import Registry
+from tests.recipes import rft
 
 settings.register_profile("metaevo", deadline=None, derandomize=True, max_examples=40)
 settings.load_profile("metaevo")
 
 REGISTRY = Registry()
 PRESETS = sorted(path.stem for path in FOLDER.glob("*.toml"))
-BODY = """
-name = "mine"
-[[stage]]
-[[stage.tasks]]
-use = "pool_sampling"
-n = 160
-[stage.solutions]
-use = "direct_sampling"
-[[stage.feedback]]
-use = "answer_check"
-[[stage.refinement]]
-use = "metric_filter"
-[stage.update]
-use = "supervised_finetune"
-"""
+BODY = rft(tasks="n = 160")
 
 
 def mine(old: str = "", new: str = "") -> Recipe:
