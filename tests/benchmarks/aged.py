@@ -5,6 +5,10 @@ all the others: rows are copied with cycles, generations, confirmations, moves a
 in which evolution would have written them. Of ten cycles seven promote, one is held and promoted when it is examined
 again, one is rejected and one ends with nothing; every fifth promotion moves the reference. Bodies of steps
 are shared: they stand in the store once. `metaevo fsck` finds such a home clean, and the next cycle really runs on it.
+
+A home may keep the newest of its cycles alone. Numbers, ids, confirmations and times go on as if the others had been
+there, so that its next cycle is the very one that runs on the whole history: what is compared then is history alone.
+`metaevo fsck` misses the confirmations that are not there.
 """
 
 import argparse
@@ -104,13 +108,13 @@ def young(path: Path) -> Home:
     return home
 
 
-def age(home: Home, cycles: int) -> None:
-    """Let a young home's ledger grow to this many cycles, in one transaction."""
+def age(home: Home, cycles: int, kept: int | None = None) -> None:
+    """Let a young home's ledger grow to this many cycles, in one transaction; ``kept`` of them are there, or all."""
     with closing(sqlite3.connect(home.path / "metaevo.db")) as ledger:
         ledger.row_factory = sqlite3.Row
         ledger.execute("pragma synchronous = off")
         with ledger:
-            _Aging(ledger).grow(cycles)
+            _Aging(ledger).grow(cycles, cycles if kept is None else kept)
             ledger.execute("delete from best_anchor")
             ledger.execute(BEST)
         ledger.execute("pragma wal_checkpoint(truncate)")
@@ -148,8 +152,8 @@ class _Aging:
     k: int = 0
     held: Row = field(default_factory=dict)
 
-    def grow(self, cycles: int) -> None:
-        """Write all cycles after the last real one."""
+    def grow(self, cycles: int, kept: int) -> None:
+        """Write the cycles after the last real one, so many that ``kept`` are there."""
         last = self._one("select max(number) as n from cycle")["n"]
         templates = [self._template(number) for number in range(last - REAL + 2, last + 1)]
         self.number = self._one("select max(number) as n from generation")["n"]
@@ -158,9 +162,19 @@ class _Aging:
         self.champions = [r["after"] for r in self._all("select after from move where alias = 'champion' order by seq")]
         self.aliases = {row["name"]: row["generation"] for row in self._all("select name, generation from alias")}
         self.began = datetime.fromisoformat(templates[-1].cycle["opened_at"])
+        champions, aliases = list(self.champions), dict(self.aliases)
         for cycle in range(last + 1, cycles + 1):
+            if cycle == cycles - (kept - last) + 1:
+                self._forget(champions, aliases)
             self._cycle(cycle, PATTERN[cycle % len(PATTERN)], templates[cycle % len(templates)], cycle - last)
         self._write(templates[-1])
+
+    def _forget(self, champions: Sequence[str], aliases: Mapping[str, str]) -> None:
+        """Leave out what was to be written, as if the line went on from here; numbers are not given twice."""
+        if self.held:
+            raise ValueError(f"{self.held['candidate']} is held across the first kept cycle; keep one more or one less")
+        self.rows, self.copies = {}, []
+        self.champions, self.aliases = list(champions), dict(aliases)
 
     def _cycle(self, cycle: int, kind: str, like: _Template, after: int) -> None:
         opened = self.began + timedelta(seconds=STEP_S * after)

@@ -1,7 +1,9 @@
 """An aged home is one that evolution could have made: clean, whole, with a full window, and it goes on."""
 
+import shutil
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +18,8 @@ CYCLES = 80
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    made = aged.young(tmp_path_factory.mktemp("aged") / "home")
+    young = aged.young(tmp_path_factory.mktemp("aged") / "young")
+    made = Home(shutil.copytree(young.path, young.path.parent / "home"))
     aged.age(made, CYCLES)
     return made
 
@@ -56,3 +59,20 @@ def test_the_next_cycles_really_run_on_it(home: Home) -> None:
     assert {cycle.outcome for cycle in made} == {"promote"}
     assert all(cycle.trials for cycle in made)
     assert metaevo("--json", "fsck", home=home.path).data["clean"]
+
+
+def test_a_home_may_keep_its_newest_cycles_alone_and_they_are_those_of_the_whole(home: Home, tmp_path: Path) -> None:
+    kept = 42
+    newest = Home(shutil.copytree(home.path.parent / "young", tmp_path / "newest"))
+    aged.age(newest, CYCLES, kept)
+    assert asked(newest, "select count(*), max(number) from cycle") == [(kept, CYCLES)]
+    between = f"between {CYCLES - kept + aged.REAL + 1} and {CYCLES}"
+    for query in (
+        f"select number, outcome, candidate, opened_at from cycle where number {between}",
+        f"select cycle, number, params, score from trial where cycle {between}",
+        f"select cycle, k, level from confirmation where cycle {between}",
+        f"select cycle, trial, stage, round, step, position, digest from step where cycle {between}",
+        "select environment, level, mean from best_anchor",
+    ):
+        whole, alone = (sorted(asked(one, query), key=str) for one in (home, newest))
+        assert whole == alone != []

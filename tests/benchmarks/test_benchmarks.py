@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -107,8 +108,21 @@ def test_two_aged_homes_take_turns_and_their_reports_are_whole_processes(tmp_pat
     lines, numbers = by_what(result), result.numbers
     assert {" ".join(words) for words in history.ASKED} == set(numbers["reports"])
     assert lines["cycle: CPU of control plane and sampler, old / young"].spread.n == 2
-    assert all(cycle[4] > 20 and cycle[5] >= 1 for made in numbers["cycles"].values() for cycle in made)
+    did = [[{**cycle, "control_s": 0, "sampler_s": 0} for cycle in made] for made in numbers["cycles"].values()]
+    assert did[0] == did[1]
+    assert all(one["steps"] > 20 and one["asked"] >= 1 and one["window"] == 128 for one in did[0])
+    assert [one["number"] for one in did[0]] == [201, 202]
     assert all(20 < lines[f"{words}: peak memory, old"].spread.median < 500 for words in numbers["reports"])
+
+
+def test_a_pair_that_did_different_work_or_too_little_is_no_number() -> None:
+    work = history.Work(43, "promote", "raise", 41, 4, ("a", "b"), "g000043", 1, 128, "rows")
+    history.check_equal_work(work, replace(work))
+    with pytest.raises(RuntimeError, match="steps 41 and 53; recipes"):
+        history.check_equal_work(work, replace(work, steps=53, recipes=("a", "c")))
+    for short in (replace(work, asked=0), replace(work, window=127)):
+        with pytest.raises(RuntimeError, match="cycle 43"):
+            history.check_equal_work(short, short)
 
 
 def test_time_that_spans_share_counts_once() -> None:
