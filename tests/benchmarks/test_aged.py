@@ -52,15 +52,6 @@ def test_confirmations_are_spent_in_order_and_decided_cycles_are_told(home: Home
     assert asked(home, "select count(*) from event where code = 'decided'") == [(CYCLES,)]
 
 
-def test_the_next_cycles_really_run_on_it(home: Home) -> None:
-    with aged.at_work(home) as (_, evolution):
-        made = [evolution.one() for _ in range(2)]
-    assert [cycle.number for cycle in made] == [CYCLES + 1, CYCLES + 2]
-    assert {cycle.outcome for cycle in made} == {"promote"}
-    assert all(cycle.trials for cycle in made)
-    assert metaevo("--json", "fsck", home=home.path).data["clean"]
-
-
 def test_a_home_may_keep_its_newest_cycles_alone_and_they_are_those_of_the_whole(home: Home, tmp_path: Path) -> None:
     kept = 42
     newest = Home(shutil.copytree(home.path.parent / "young", tmp_path / "newest"))
@@ -76,3 +67,12 @@ def test_a_home_may_keep_its_newest_cycles_alone_and_they_are_those_of_the_whole
     ):
         whole, alone = (sorted(asked(one, query), key=str) for one in (home, newest))
         assert whole == alone != []
+
+
+def test_the_next_cycles_really_run_on_it(home: Home) -> None:
+    with aged.at_work(home) as (_, evolution):
+        made = [evolution.one() for _ in range(2)]
+    assert [cycle.number for cycle in made] == [CYCLES + 1, CYCLES + 2]
+    assert {cycle.outcome for cycle in made} == {"promote"}
+    assert all(cycle.trials for cycle in made)
+    assert metaevo("--json", "fsck", home=home.path).data["clean"]
