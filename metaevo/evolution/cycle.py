@@ -16,7 +16,8 @@ from metaevo.evolution.context import CycleContext, CycleStart
 from metaevo.evolution.objective_history import history
 from metaevo.evolution.outcome import Cycle
 from metaevo.evolution.trial_data import prepare
-from metaevo.gate.decision import Case, decide, resume
+from metaevo.gate.case import Case
+from metaevo.gate.decision import decide, resume
 from metaevo.gate.evidence import Hold
 from metaevo.gate.exam import Void
 from metaevo.history import History

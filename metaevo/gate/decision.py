@@ -4,16 +4,16 @@
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
+from metaevo.gate.case import Case
 from metaevo.gate.evidence import (
     Approval,
     BettingGain,
     CellHarm,
     Evidence,
     ExactGain,
-    GuardFinding,
     MoreItems,
     Reason,
     ReasonCode,
@@ -22,37 +22,11 @@ from metaevo.gate.evidence import (
 )
 from metaevo.gate.exam import Confirmed, GateExam
 from metaevo.gate.gain import confirm, screen
-from metaevo.gate.guards.cost import cost
-from metaevo.gate.guards.servable import servable
+from metaevo.gate.guards import ask_guards
 from metaevo.gate.protection import check_protection, harmed_cells, needed_items
 from metaevo.ledger.confirmations import open_confirmation
-from metaevo.types import Decision, Generation
-from objectives.goals import Rule
+from metaevo.types import Decision
 from objectives.statistics import Wealth, level
-from objectives.types import Cell
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """What is to be decided. ``held`` is where an earlier confirmation of the same candidate stopped."""
-
-    candidate: Generation
-    parent: Generation
-    reference: Generation
-    cells: tuple[Cell, ...]
-    rules: tuple[Rule, ...]
-    dev_gain: float
-    epoch: int
-    manifest: str
-    answer_tokens: float | None = None
-    """The operator's limit on tokens per answer, as a ratio to the reference generation."""
-    held: Confirmed | None = None
-    stream: int | None = None
-    """The cycle whose item stream a held candidate goes on with."""
-    protection_items: int = 0
-    """Items each protected rule takes at least: what a held candidate was found to need."""
-    pinned: bool = False
-    approval: bool = False
 
 
 def decide(exam: GateExam, case: Case) -> Verdict:
@@ -97,7 +71,7 @@ def _protected(exam: GateExam, case: Case, found: Evidence, gain: BettingGain | 
     rejections = [Reason(ReasonCode.ABILITY_HARMED, line) for line in kept if line.state == "harmed"]
     rejections += [Reason(ReasonCode.CELL_HARMED, CellHarm(cell, p)) for cell, p in harmed.items()]
     if not rejections:
-        guards = _guards(exam, case)
+        guards = ask_guards(exam, case)
         found = replace(found, guards=guards)
         rejections = [Reason(ReasonCode.GUARD, said, name) for name, said in guards.items() if not said.ok]
     if rejections:
@@ -111,21 +85,6 @@ def _protected(exam: GateExam, case: Case, found: Evidence, gain: BettingGain | 
         awaited = Approval(pinned=case.pinned, approval=case.approval)
         return _verdict(exam, "hold", [Reason(ReasonCode.AWAITS_APPROVAL, awaited)], found)
     return _verdict(exam, "promote", [Reason(ReasonCode.GAIN_PROVEN, gain)], found)
-
-
-def _guards(exam: GateExam, case: Case) -> dict[str, GuardFinding]:
-    """Return what each guard found."""
-    few = exam.items(case.cells, exam.at.cycle, exam.rules.screen_items, "guards")
-    found = {
-        "servable artifact": servable(exam, case.candidate, case.manifest),
-        "cost per answer": cost(exam, case.candidate, case.parent, few),
-    }
-    if case.answer_tokens is not None:
-        pairs = exam.pairs("guard_tokens", 0, case.candidate, case.reference, few)
-        ratio = pairs.tokens[0] / max(1, pairs.tokens[1])
-        numbers = {"ratio": ratio, "limit": case.answer_tokens}
-        found["answer_tokens"] = GuardFinding(ratio <= case.answer_tokens, numbers)
-    return found
 
 
 def _verdict(exam: GateExam, decision: Decision, reasons: Sequence[Reason], found: Evidence) -> Verdict:

@@ -15,7 +15,7 @@ import pytest
 from pydantic import BaseModel
 
 from metaevo.evolution.context import CycleSettings
-from metaevo.gate.decision import Case
+from metaevo.gate.case import Case
 from metaevo.gate.exam import GateExam
 from metaevo.gate.settings import GateRules
 from metaevo.recipes.schema import Recipe, load

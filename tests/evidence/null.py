@@ -33,7 +33,8 @@ from metaevo.evolution.loop import Evolution
 from metaevo.evolution.objective_history import history
 from metaevo.evolution.outcome import Cycle
 from metaevo.evolution.trial_data import prepare
-from metaevo.gate.decision import Case, decide
+from metaevo.gate.case import Case
+from metaevo.gate.decision import decide
 from metaevo.gate.exam import Void
 from metaevo.ledger.journal import At, Journal
 from metaevo.ledger.tables import ConfirmationRow, CycleRow

@@ -7,6 +7,7 @@ from collections import Counter
 
 from metaevo.artifacts.fingerprint import fingerprint
 from metaevo.engines.protocol import Sampling
+from metaevo.gate.case import Case
 from metaevo.gate.evidence import GuardFinding
 from metaevo.gate.exam import GateExam, Pairs, pair
 from metaevo.runtime.answering import HeldExam, examine, measure_mark
@@ -15,11 +16,14 @@ from metaevo.types import Attempt, Generation, Tasks, Turn, solved
 from objectives.statistics import Wealth
 from objectives.types import Split
 
+NAME = "cost per answer"
 MOST_SAMPLES = 16
 
 
-def cost(exam: GateExam, candidate: Generation, parent: Generation, tasks: Tasks) -> GuardFinding:
+def cost(exam: GateExam, case: Case) -> GuardFinding:
     """Return the ratio of the tokens both spend on the same items."""
+    candidate, parent = case.candidate, case.parent
+    tasks = exam.items(case.cells, exam.at.cycle, exam.rules.screen_items, "guards")
     both = exam.pairs("guard_cost", 0, candidate, parent, tasks)
     ratio = both.tokens[0] / max(1, both.tokens[1])
     if ratio <= exam.rules.answer_ratio:

@@ -15,7 +15,8 @@ from sqlmodel import select
 
 from metaevo.artifacts.bodies import dump
 from metaevo.artifacts.store import Store
-from metaevo.gate.decision import Case, decide, gain_numbers, resume
+from metaevo.gate.case import Case
+from metaevo.gate.decision import decide, gain_numbers, resume
 from metaevo.gate.evidence import BettingGain, ExactGain, ReasonCode, Verdict
 from metaevo.gate.exam import Confirmed, Pairs
 from metaevo.gate.gain import confirm, is_hopeless, screen

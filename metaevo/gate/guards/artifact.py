@@ -1,20 +1,21 @@
 """A candidate that cannot be served is not promoted: reloaded from disk it must answer as when it was published."""
 
 from metaevo.errors import EngineError, MetaevoError
+from metaevo.gate.case import Case
 from metaevo.gate.evidence import GuardFinding
 from metaevo.gate.exam import GateExam
 from metaevo.runtime.manifest import Manifest
-from metaevo.types import Generation
 
+NAME = "servable artifact"
 TOLERANCE = 1e-4
 """Nats a probe's log-probability may differ after reloading (merging an adapter in fp32 costs about 1e-6)."""
 
 
-def servable(exam: GateExam, candidate: Generation, manifest: str) -> GuardFinding:
+def artifact(exam: GateExam, case: Case) -> GuardFinding:
     """Return whether the artifact verifies, loads, and answers its probes as when it was published."""
-    known = Manifest.from_data(exam.host.store.get(manifest)).probes
+    known = Manifest.from_data(exam.host.store.get(case.manifest)).probes
     try:
-        now = exam.engine.probe(candidate)
+        now = exam.engine.probe(case.candidate)
     except EngineError:
         raise
     except MetaevoError as error:
