@@ -43,7 +43,8 @@ class Policy(Protocol):
     ) -> list[list[Completion]]:
         """Return ``n`` completions for each of the P prompts: shape P x n, in order. Temperature 0 is greedy.
 
-        A prompt whose last turn is the assistant's is gone on with: the completion is what follows that turn's text.
+        A prompt whose last turn is the assistant's is continued: the completion is what follows that turn's text.
+        Besides ``stop`` that is all the constraint on decoding there is.
         """
 
     def score(self, prompts_P: Sequence[Messages], completions_P: Sequence[str]) -> list[Completion]:
@@ -130,7 +131,11 @@ class Exam(Protocol):
 
 
 class Start(Protocol):
-    """What a round starts from, for updates that change how a generation answers and train nothing."""
+    """What a round starts from, for updates that change how a generation answers and train nothing.
+
+    An effect, like `Policies` and `Prompts`, so that ReST-EM (restarts from the base), SPIN (looks at the previous
+    iterate) and dialects are not special cases in whoever runs the steps.
+    """
 
     @property
     def generation(self) -> Generation:

@@ -60,7 +60,10 @@ def closed_because(cell: CellState) -> str:
 
 
 def nothing(rule: str, cells: tuple[CellState, ...]) -> Objective:
-    """Return the objective of a rule that found no open cell: no cells, and why."""
+    """Return the objective of a rule that found no open cell: no cells, and why.
+
+    Such an objective ends its cycle as `none`, a successful one.
+    """
     counts = Counter(closed_because(cell) or "without promise" for cell in cells)
     why = ", ".join(f"{count} {reason}" for reason, count in sorted(counts.items()))
     return Objective("", Direction.PERFORMANCE, (), f"no cell is open: {why or 'there is none'}", rule)

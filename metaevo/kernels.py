@@ -1,7 +1,8 @@
 """Kernels as a contract: which functions a machine may write, what they are given, what they must return.
 
 A kernel sees plain data and nothing else: no answer, no reference, no row of another split. The host side cuts
-texts to TEXT_CHARS and sends every field of the list, each of its type; whoever writes kernels relies on both.
+texts to TEXT_CHARS and sends every field of the list, each of its type; whoever writes kernels relies on both. All this
+stands at the bottom because who writes kernels (`synthesis`) and who runs them (`registry`) are layers apart.
 """
 
 from collections.abc import Mapping

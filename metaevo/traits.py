@@ -4,7 +4,7 @@
 
 stands in the module's file beside its function. A module without traits is a plain step of its slot: search adds it
 where it fits and expects nothing of it. What a signature says already (an update that takes tasks trains online, one
-without `Weights` is an answering procedure) is no trait.
+without `Weights` is an answering procedure) is not a trait.
 """
 
 from enum import StrEnum

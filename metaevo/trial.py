@@ -1,7 +1,8 @@
 """One trial: a recipe run once, from a parent to a new generation. A straight line; loops live in the recipe.
 
 For each stage and round: tasks, solutions, feedback, refinement, stability, update; then consolidation.
-Everything a step produced is in the journal, so a trial that died goes on where it stopped.
+There is no graph engine: rounds and stages are data, and no system of the survey needs more. Everything a step produced
+is in the journal, so a trial that died goes on where it stopped.
 """
 
 from collections import Counter

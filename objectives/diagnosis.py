@@ -117,9 +117,9 @@ def _fields(given: str, expected: dict[str, Json]) -> str:
     try:
         found = json.loads(given)
     except (ValueError, RecursionError):
-        return "is no JSON"
+        return "is not JSON"
     if not isinstance(found, dict):
-        return "is no JSON object"
+        return "is not a JSON object"
     missing = sorted(set(expected) - set(found))
     if missing:
         return f"leaves out {missing[0]!r}"

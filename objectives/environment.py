@@ -113,7 +113,9 @@ def messages(prompt: str | Sequence[Mapping[str, str]]) -> Messages:
     try:
         "".join(turn.content for turn in turns).encode()
     except UnicodeEncodeError as error:
-        raise BadEnvironment("", f"prompt holds half a character ({error.reason}), got {prompt!r:.120}") from error
+        raise BadEnvironment(
+            "", f"prompt holds half of a surrogate pair ({error.reason}), got {prompt!r:.120}"
+        ) from error
     return turns
 
 
@@ -154,7 +156,7 @@ def from_file(name: str, path: Path) -> Program:
         raise BadEnvironment(f"environment {name}", f"no file {path}")
     spec = importlib.util.spec_from_file_location(f"metaevo_environment_{name}", path)
     if spec is None or spec.loader is None:
-        raise BadEnvironment(f"environment {name}", f"{path} is no Python file")
+        raise BadEnvironment(f"environment {name}", f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     try:

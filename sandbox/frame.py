@@ -84,7 +84,7 @@ def opened(key: bytes, tag: bytes, said: bytes) -> tuple[Head, bytes]:
 
 
 def _refuse(text: str) -> object:
-    raise Malformed(f"{text[:20]} is no JSON number")
+    raise Malformed(f"{text[:20]} is not a JSON number")
 
 
 def _integer(text: str) -> int:

@@ -138,7 +138,7 @@ class Monty:
     def _answered(self, said: object, kernel: Kernel, count: int, log: Log, seconds: float) -> Result:
         shown = frame.shown(log.text)
         if not isinstance(said, str):
-            return Result(Verdict.PROTOCOL_VIOLATION, note="the reply is no text", log=shown, seconds=seconds)
+            return Result(Verdict.PROTOCOL_VIOLATION, note="the reply is not text", log=shown, seconds=seconds)
         raw = said.encode("utf-8", "surrogatepass")
         if len(raw) > self._limits.reply_bytes:
             return Result(Verdict.OVERFLOW, note="more than the cap of the reply", log=shown, seconds=seconds)

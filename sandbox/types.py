@@ -135,7 +135,7 @@ class Result:
 
     def __post_init__(self) -> None:
         if self.verdict is Verdict.INFRA_UNAVAILABLE:
-            raise ValueError("infrastructure is no result: raise Unavailable")
+            raise ValueError("infrastructure is not a result: raise Unavailable")
         if (self.verdict is Verdict.OK) != (self.values is not None):
             raise ValueError(f"a {self.verdict} result {'needs' if self.verdict is Verdict.OK else 'has no'} values")
 

@@ -141,7 +141,7 @@ def _called(operation: Operation, home: Path | None, given: dict[str, JsonValue]
 
     for name, value in given.items():
         if isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
-            raise BadInput(name, "is no UTF-8 text", "type it again", given=f"{value!a}")
+            raise BadInput(name, "is not UTF-8 text", "type it again", given=f"{value!a}")
     if "home" not in inspect.signature(operation.call).parameters:
         return operation.call(**given)
     fallback = (

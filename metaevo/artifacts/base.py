@@ -105,9 +105,9 @@ def _json(path: Path, place: str) -> dict[str, Any]:
     except FileNotFoundError as error:
         raise BadInput(place, f"{path} is missing", "give a complete Hugging Face checkpoint") from error
     except (ValueError, RecursionError) as error:
-        raise BadInput(place, f"{path} is no JSON ({error})", "restore the file") from error
+        raise BadInput(place, f"{path} is not JSON ({error})", "restore the file") from error
     if not isinstance(table, dict):
-        raise BadInput(place, f"{path} is no JSON object, got {table!r:.40}", "restore the file")
+        raise BadInput(place, f"{path} is not a JSON object, got {table!r:.40}", "restore the file")
     return table
 
 
@@ -176,7 +176,7 @@ def _vocabulary(folder: Path, config: Mapping[str, Any], place: str) -> None:
         most = max((int(id_) for id_ in ids), default=-1)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(
-            place, f"{path} is no tokenizer ({type(error).__name__}: {error})", "restore the file"
+            place, f"{path} is not a tokenizer ({type(error).__name__}: {error})", "restore the file"
         ) from error
     if most >= size:
         said = f"{path} has token {most}, the model only {size}: this is another model's tokenizer"

@@ -22,7 +22,8 @@ from objectives.types import Task
 
 T = TypeVar("T")
 SMALL = 4096
-"""Bytes of the largest record that may stand in a row of the ledger: a file of its own costs two forced writes."""
+"""Bytes of the largest record that may stand in a row of the ledger: a file of its own costs two forced writes.
+Batches stay files, however small: later steps refer to their parts."""
 
 
 def adapter(kind: type[T]) -> TypeAdapter[T]:

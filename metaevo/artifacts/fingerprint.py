@@ -12,7 +12,7 @@ def fingerprint(*parts: object) -> str:
     """Return a short hash of the parts' canonical JSON: keys and sets sorted, dataclasses and models as their fields.
 
     Raises:
-        TypeError: A part has no canonical form (a number that is none, half a character, an unknown kind), so its
+        TypeError: A part has no canonical form (NaN or an infinity, half of a surrogate pair, an unknown kind), so its
             hash would mean nothing.
     """
     try:

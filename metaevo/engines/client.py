@@ -42,7 +42,7 @@ class EngineClient:
         self.settings = {
             "store": str(store.root),
             "home": str(home) if home else None,
-            "threads": threads,
+            "threads": threads,  # two trials side by side beat one on two threads: two engines with two spin and starve
             "merge_every": merge_every,
         }
         cache = {"HF_DATASETS_CACHE": str(Path(store.root) / "scratch" / "datasets"), "OMP_NUM_THREADS": str(threads)}

@@ -49,7 +49,7 @@ class Graded:
 
     @property
     def failed(self) -> bool:
-        """Return whether grading itself failed, by whose fault ever."""
+        """Return whether grading itself failed, whoever is to blame."""
         return self.score is None and bool(self.note) and not self.away
 
 

@@ -93,7 +93,7 @@ class Child:
         (size,) = struct.unpack(">I", self._read(4, until, timeout_s))
         if size > LIMIT:
             self.kill()
-            raise EngineDied(f"{self.module}: a frame of {size} bytes is no frame")
+            raise EngineDied(f"{self.module}: a frame of {size} bytes is not a frame")
         return from_json(self._read(size, until, timeout_s))
 
     def kill(self) -> None:

@@ -38,7 +38,7 @@ def receive(stream: BinaryIO) -> Any:
         raise EngineDied("the stream ended")
     (size,) = struct.unpack(">I", head)
     if size > LIMIT:
-        raise EngineDied(f"a frame of {size} bytes is no frame")
+        raise EngineDied(f"a frame of {size} bytes is not a frame")
     body = stream.read(size)
     if len(body) < size:
         raise EngineDied("the stream ended inside a frame")

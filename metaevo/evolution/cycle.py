@@ -1,6 +1,6 @@
 """One cycle: diagnose, objective, synthesis, search, examine, decide. A straight line with one verdict at its end.
 
-Each later step holds all it may look at; what the next cycle may know of this one is what `evolve.advance` writes.
+Each later step holds all it may look at; what the next cycle may know of this one is what `Evolution.advance` writes.
 """
 
 from copy import deepcopy

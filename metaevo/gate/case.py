@@ -24,7 +24,7 @@ class Case:
     """The operator's limit on tokens per answer, as a ratio to the reference generation."""
     held: Confirmed | None = None
     stream: int | None = None
-    """The cycle whose item stream a held candidate goes on with."""
+    """The cycle whose item stream a held candidate continues."""
     protection_items: int = 0
     """Items each protected rule takes at least: what a held candidate was found to need."""
     pinned: bool = False

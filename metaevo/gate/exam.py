@@ -42,7 +42,7 @@ class Pairs:
     differences: tuple[float, ...]
     nones: int
     tokens: tuple[int, int]
-    """Mean-able token sums: (candidate, parent)."""
+    """Sums of tokens, for means: (candidate, parent)."""
     tasks: tuple[str, ...] = ()
     scores: tuple[float, float] = (0.0, 0.0)
     """Sums of the scores: (candidate, parent)."""
@@ -161,7 +161,7 @@ def gate_seed(secret: str, cycle: int, use: str = "gain") -> int:
 
 
 def commitment(secret: str, cycle: int) -> str:
-    """Return a hash of the cycle's exam seed, written before anything is trained."""
+    """Return a hash of the cycle's exam seed, written before anything is trained: nobody can choose it afterwards."""
     return fingerprint("commitment", gate_seed(secret, cycle))
 
 

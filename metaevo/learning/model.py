@@ -150,7 +150,7 @@ def _model(folder: Path) -> object:
         if cannot_write(error) or "allocate memory" in str(error) or isinstance(error, torch.OutOfMemoryError):
             raise
         said = str(error).replace("\n", " ")[:200]
-        what = f"is no causal language model this transformers can load ({said})"
+        what = f"is not a causal language model this transformers can load ({said})"
         raise BadInput(folder, what, "give another checkpoint") from error
     for what in ("missing_keys", "mismatched_keys"):
         if told[what]:

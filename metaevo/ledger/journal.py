@@ -108,6 +108,7 @@ class Journal:
             ReplayError: The same in a decided cycle, or a row of it is missing.
         """
         shelf = shelf or self.shelf()
+        # The row is opened without a look before, and without the ORM: both made a step half as slow again.
         if self.decided or not self._opened(key, mark, module):
             row, where = self._row(key), "/".join(str(part) for part in key)
             if row is not None and row.mark != mark:

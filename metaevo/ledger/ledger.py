@@ -100,7 +100,7 @@ class Ledger:
 
     @contextmanager
     def _alone(self, *, writing: bool) -> Iterator[None]:
-        """Hold the one connection. A block inside a writing one would end its transaction, and lose it unsaid."""
+        """Hold the one connection. A block inside a writing one would end its transaction, and lose it silently."""
         with self._lock:
             if self._writing:
                 raise RuntimeError("a ledger block inside a write: use the session that is there")
@@ -147,7 +147,7 @@ def open_ledger(place: Path | Postgres, *, create: bool = False, read_only: bool
 
     Raises:
         OldSchema: An older metaevo wrote it.
-        BadInput: There is none (and ``create`` was not asked for), it is no ledger, or it is of another version.
+        BadInput: There is none (and ``create`` was not asked for), it is not a ledger, or it is of another version.
         Busy: Another process writes to the database.
         Unwritable: The database does not answer.
     """
@@ -191,7 +191,7 @@ def is_ledger(place: Path | Postgres) -> bool:
 
 
 def forget(place: Path | Postgres) -> None:
-    """Remove a ledger. For a home whose founding failed: it holds nothing yet."""
+    """Remove a ledger. For a home that could not be begun: it holds nothing yet."""
     if isinstance(place, Path):
         for path in place.parent.glob(f"{place.name}*"):
             path.unlink()

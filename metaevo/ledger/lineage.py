@@ -215,7 +215,7 @@ def rollback(ledger: Ledger, target: str | None, *, who: str, why: str) -> tuple
     `reference` moves to the target where it is no ancestor of it. Needs no engine.
 
     Raises:
-        BadInput: There is nothing to go back to, or the target is no ancestor of the champion.
+        BadInput: There is nothing to go back to, or the target is not an ancestor of the champion.
     """
     with ledger.transaction() as connection:
         left = alias_of(connection, "champion") or ""

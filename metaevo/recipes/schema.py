@@ -150,7 +150,7 @@ def parse(text: str, registry: Registry, place: str) -> Recipe:
     """Return the recipe that TOML text describes, filled.
 
     Raises:
-        BadInput: It is no TOML, has unknown keys or breaks a rule; the message names the place.
+        BadInput: It is not TOML, has unknown keys or breaks a rule; the message names the place.
     """
     try:
         return from_data(tomllib.loads(text), registry, place)

@@ -102,7 +102,8 @@ def _weight(code: Code) -> Callable[..., object]:
 
 def _rewrite(code: Code) -> Callable[..., object]:
     def rewrite(experiences_R: Experiences, *, run: Run) -> Experiences:
-        """Return the rows with the solutions that the kernel wrote. What is changed has no feedback and no score."""
+        """Return the rows with the solutions that the kernel wrote. What is changed has no feedback and no score:
+        the environment's verdict was about another text."""
         return _refined(code, experiences_R, "rewrite", run, lambda row, said: _resolved(code, row, said.get("text")))
 
     return rewrite

@@ -53,7 +53,10 @@ class Generated(BaseModel):
     """Why it is quarantined."""
     source: str
     seal: str = ""
-    """The digest of what was admitted."""
+    """The digest of what was admitted: a file whose source is another is refused by name.
+
+    Laws of a generated module are tried at admission, not at every start: they need a sandbox.
+    """
 
     @property
     def digest(self) -> str:
@@ -130,7 +133,7 @@ def _parsed(path: Path, _mtime_ns: int, _size: int) -> Generated:
         found = Generated.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, RecursionError, ValidationError) as error:
         said = " ".join(str(error).split())[:200]
-        raise ModuleFailed(f"{path}: is no generated module: {said}") from error
+        raise ModuleFailed(f"{path}: is not a generated module: {said}") from error
     if (found.slot, found.name) != (path.parent.parent.name, path.stem) or not NAME.fullmatch(found.name):
         raise ModuleFailed(f"{path}: says it is {found.label}; a file is called like its module, syn_…, in its slot")
     if (found.slot, found.kind) not in FORMS:

@@ -120,7 +120,7 @@ def _from_file(slot: str, name: str, path: Path, digest: str) -> Module:
     label = f"metaevo.modules.{slot}.{name}" if path.is_relative_to(OURS) else f"metaevo_home_{slot}_{name}"
     spec = importlib.util.spec_from_file_location(label, path)
     if spec is None or spec.loader is None:
-        raise ModuleFailed(f"{path}: is no Python file")
+        raise ModuleFailed(f"{path}: is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[label] = module
     try:
@@ -157,6 +157,7 @@ def code_digest(path: Path) -> str:
     """Return a digest of a module's source and of the project files it imports, directly or not.
 
     A generated module's is of its kernel and of the host side: what became of it since is no change of what it does.
+    It is part of every step's mark: an edit of any of these bytes, also of a comment, voids a cycle that is open, once.
     """
     seen: dict[Path, str] = {}
     if path.suffix == KERNEL:

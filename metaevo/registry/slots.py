@@ -124,7 +124,7 @@ def read(slot: str, name: str, call: Callable[..., Any], path: Path, digest: str
     try:
         knobs = create_model(f"{name}_knobs", __config__=ConfigDict(frozen=True, extra="forbid"), **fields)
     except Exception as error:
-        raise ModuleFailed(f"{at}: its knobs are no fields: {' '.join(str(error).split())[:200]}") from error
+        raise ModuleFailed(f"{at}: its knobs cannot be fields: {' '.join(str(error).split())[:200]}") from error
     doc = inspect.getdoc(inspect.getmodule(call)) or inspect.getdoc(call) or ""
     online = slot == "update" and takes == Tasks
     return Module(
@@ -157,7 +157,7 @@ def _traits(at: str, said: object) -> frozenset[Trait]:
 
 def _knob(at: str, parameter: inspect.Parameter, hint: object) -> tuple[Any, Knob | tuple[Any, ...]]:
     if parameter.default is inspect.Parameter.empty:
-        raise ModuleFailed(f"{at}: knob {parameter.name!r} needs a default (or is no known effect: {hint!r})")
+        raise ModuleFailed(f"{at}: knob {parameter.name!r} needs a default (or is not a known effect: {hint!r})")
     if hint is bool:
         return (bool, Field(default=parameter.default, strict=True)), (False, True)
     if get_origin(hint) is Literal:

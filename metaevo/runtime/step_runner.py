@@ -169,7 +169,7 @@ def call(module: Module, batch: object, effects: Mapping[str, object], knobs: Ma
 
 
 def identify(module: Module, made: T) -> T:
-    """Return what a module made; a number that is none in it is the module's failure, not the next step's.
+    """Return what a module made; NaN or an infinity in it is the module's failure, not the next step's.
 
     Raises:
         ModuleFailed: It has no canonical form: the next step's mark would mean nothing.

@@ -141,7 +141,7 @@ class StageFeedback:
 
 
 FITNESS_STRIDE = 8
-"""Every so-manieth protected dev item counts for the fitness of a merge: it is asked for many times."""
+"""Only every eighth protected dev item counts for the fitness of a merge: it is asked for many times."""
 
 
 class DevScores:

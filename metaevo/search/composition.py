@@ -134,7 +134,7 @@ RULES: tuple[tuple[str, Callable[[Said], bool]], ...] = (
     ("carrying over needs an earlier round", _past_needs_rounds),
     ("only a revised answer can be shortened", _something_to_shorten),
     ("critique lessons need unfiltered answers", _lessons_from_all),
-    ("an answering procedure is no proposal", _trains),
+    ("an answering procedure is not a proposal", _trains),
     ("supervised training forgets without replay", _replays),
 )
 

@@ -167,11 +167,11 @@ class Search:
         )
 
     def _tell_shortfall(self, asked: Sequence[str]) -> None:
-        """Write an event where fewer trials than promised are no preset. One trial alone promises nothing."""
+        """Write an event where fewer trials than promised are not presets. One trial alone promises nothing."""
         every = self._every()
         own, wanted = sum(every[id_].preset is None for id_ in asked), min(promised(len(asked)), len(asked) - 1)
         if own < wanted:
-            text = f"{own} of {len(asked)} trials are no preset, {wanted} were promised: nothing else may be tried; "
+            text = f"{own} of {len(asked)} trials are not presets, {wanted} were promised: nothing else may be tried; "
             text += "see forbid.methods, and what failed twice in this study is left out"
             self.host.ledger.event("few_proposals", text, self.cycle, wanted=wanted, found=own)
 
@@ -271,10 +271,10 @@ class Search:
         return SearchResult(best, recipes[best.number], every)
 
     def _finals(self, ranked: Sequence[Trial], params: Mapping[int, Params]) -> list[Trial]:
-        """Return the trials to run in full: the best, the last of them no preset where one gained at all (the shortest
-        within noise).
+        """Return the trials to run in full: the best, the last of them not a preset where one gained at all.
 
-        Every fourth cycle a random one takes the last place instead.
+        It is the shortest of its kind within noise: own combinations are mostly longer than presets, and without a
+        place of their own they lose to them by length alone. Every fourth cycle a random one takes it instead.
         """
         finals = list(ranked[: self.rules.finals])
         gained = [t for t in ranked if is_feasible(t.constraints) and (t.score or 0.0) > 0]

@@ -12,7 +12,8 @@ PARENT, REFERENCE = "parent", "reference"
 SHARE = 0.5
 """What the gate's own uncertainty leaves of a margin: a loss of more is held there for want of items."""
 WEIGHT = 1.0
-"""Points of gain that one point lost in a protected ability costs a trial."""
+"""Points of gain that one point lost in a protected ability costs a trial. With 0 demos gained as much, but the weakest
+ability sank by 1.8 points: inside the margin and yet real."""
 LIKELY = 0.7
 """One-sided confidence from which a loss costs and may exclude: small samples say little, but a candidate that the gate
 holds costs a whole cycle, another trial nothing."""

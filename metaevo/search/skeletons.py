@@ -1,9 +1,10 @@
 """The combinations of modules a search may try: presets, their one-step mutations and recombinations.
 
-A skeleton is a recipe with every knob at its default. New modules (an operator's, a package's) take part without a
-word anywhere else: whatever a slot lists may be added to it; where a stage has one module for a slot (how it answers,
-how it learns), or its feedback, what no preset uses is tried in its place, and what presets use is recombined. What
-goes where, and which data an update can take, the modules say themselves, by their traits.
+A skeleton is a combination of modules without its numbers: a recipe with every knob at its default. Search chooses a
+skeleton, then its knobs. New modules (an operator's, a package's) take part without a word anywhere else: whatever a
+slot lists may be added to it; where a stage has one module for a slot (how it answers, how it learns), or its feedback,
+what no preset uses is tried in its place, and what presets use is recombined. What goes where, and which data an update
+can take, the modules say themselves, by their traits.
 """
 
 import hashlib

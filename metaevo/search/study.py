@@ -2,8 +2,8 @@
 
 At most two presets are enqueued per objective; then what the operator added and this study has not tried; then the
 best known recipe with one module less, or the next best where all of its are tried: what does not help is found by
-leaving it out. At least a third of the trials is no preset, recipes that failed twice for the same reason are left out
-(the failure library).
+leaving it out. At least a third of the trials are not presets, recipes that failed twice for the same reason are left
+out (the failure library).
 """
 
 from collections import Counter
@@ -106,7 +106,9 @@ class Study:
     def ablations(self) -> list[str]:
         """Return the untried skeletons with one module less than the best known one that has any.
 
-        A first preset that is untried is taken to gain `UNTRIED`; what lost is not shortened.
+        Once for each module, right after the presets: own combinations are mostly additions, which are never clearly
+        better and always longer, so that without this the shorter recipe within noise was always a preset. A first
+        preset that is untried is taken to gain `UNTRIED`; what lost is not shortened.
         """
         record = self._record()
         found = [(-fmean(scores), id_) for id_, scores in record.items() if id_ in self.choices]
@@ -119,7 +121,10 @@ class Study:
         return []
 
     def newcomers(self) -> list[str]:
-        """Return the shortest skeletons with a module that the operator added and this study has not tried."""
+        """Return the shortest skeletons with a module that the operator added and this study has not tried.
+
+        Left to Optuna, a module dropped into a home was not tried in 34 trials of 8 cycles.
+        """
         tried = {name for id_ in self._record() if id_ in self.choices for name in self.choices[id_].recipe.modules}
         new = [
             s
@@ -160,7 +165,7 @@ class Study:
 
 
 def promised(total: int) -> int:
-    """Return how many of so many trials are no preset."""
+    """Return how many of so many trials must not be presets."""
     return -(-total // 3)
 
 

@@ -35,7 +35,7 @@ class Candidate:
 
     ``size`` counts the source's tokens; ``model`` and ``prompt`` say which model wrote it, asked by a letter of which
     digest, both empty where none did. ``saw_rows`` says that its author, or that of a parent, was shown rows: such
-    code may quote them.
+    code may quote them, so it is not sent to an endpoint that gets code alone.
     """
 
     kind: str

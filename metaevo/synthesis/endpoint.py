@@ -189,7 +189,7 @@ def _read(raw: bytes) -> Written:
     if text is None:
         text = ""
     if not isinstance(text, str):
-        raise Unproposed(NoProposalReason.BAD_RESPONSE, "choices[0].message.content is no text")
+        raise Unproposed(NoProposalReason.BAD_RESPONSE, "choices[0].message.content is not text")
     usage = said.get("usage")
     used = usage.get("total_tokens") if isinstance(usage, dict) else None
     return Written(text, used if type(used) is int and 0 < used <= MOST_TOKENS else None)

@@ -95,7 +95,7 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is wanted: a kernel of a kind, beside its parents, that is none of the ``known`` ids.
+    """What is wanted: a kernel of a kind, beside its parents, that is not among the ``known`` ids.
 
     ``rows`` are redacted train rows as kernels see them, for authors that may see any.
     """

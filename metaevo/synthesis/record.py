@@ -21,7 +21,7 @@ from metaevo.synthesis.authors import Spent
 from metaevo.synthesis.proposals import INFRASTRUCTURE, Cost, NoProposal
 
 UNAVAILABLE = "sandbox unavailable"
-"""The reason that is none: nothing was learnt about the proposal."""
+"""Not a reason to reject: nothing was learnt about the proposal."""
 WINDOW = 64
 """The newest measured kernels: from them the archive is made."""
 IN_USE = 4

@@ -142,6 +142,7 @@ class Synthesis:
 
     def _judged(self, found: Proposal, candidate: Candidate, samples: Samples | None) -> Proposal:
         """Return the proposal with what admission said of it."""
+        # Admission tries rows the author was not shown: what does something on the shown ones alone is memorised.
         shown, rest = _apart(samples) if samples and candidate.saw_rows else (None, samples)
         try:
             tier = _tier(self.host.run)
@@ -236,7 +237,7 @@ def _tier(run: Run) -> Sandbox:
         SandboxUnavailable: It does not answer, is refused, or kernels run on none.
     """
     if not isinstance(run, KernelRun):
-        raise SandboxUnavailable(f"{run.identity} is no tier of the sandbox")
+        raise SandboxUnavailable(f"{run.identity} is not a tier of the sandbox")
     try:
         return run.handle.tier()
     except (Unavailable, Refused) as error:

@@ -93,7 +93,7 @@ def from_json(value: Json) -> Tree:
     """Return the tree that `to_json` wrote.
 
     Raises:
-        BadInput: It is no tree of the grammar, too large, or ill typed.
+        BadInput: It is not a tree of the grammar, too large, or ill typed.
     """
     nodes = [0]
 
@@ -102,12 +102,12 @@ def from_json(value: Json) -> Tree:
         if nodes[0] > NODES_MOST or depth > DEPTH_MOST:
             raise BadInput("kernel tree", f"more than {NODES_MOST} nodes or {DEPTH_MOST} deep", "write a smaller one")
         if not isinstance(item, list) or len(item) < 2 or not isinstance(item[0], str):
-            raise BadInput("kernel tree", f"{str(item)[:60]!r} is no node", "write [op, value, kid, ...]")
+            raise BadInput("kernel tree", f"{str(item)[:60]!r} is not a node", "write [op, value, kid, ...]")
         return Tree(item[0], item[1], tuple(read(kid, depth + 1) for kid in item[2:]))
 
     tree = read(value, 1)
     if tree.op not in ROOTS:
-        raise BadInput("kernel tree", f"{tree.op[:40]!r} is no kind of kernel", f"one of {', '.join(sorted(ROOTS))}")
+        raise BadInput("kernel tree", f"{tree.op[:40]!r} is not a kind of kernel", f"one of {', '.join(sorted(ROOTS))}")
     _checked(tree, CONTRACTS[tree.op].fields)
     return tree
 
@@ -125,7 +125,7 @@ def _checked(tree: Tree, fields: Mapping[str, Field]) -> None:
         _checked(kid, fields)
         if type_of(kid, fields) is not want:
             raise BadInput(
-                "kernel tree", f"{kid.op!r} under {tree.op!r} is no {want}", f"put what gives a {want} there"
+                "kernel tree", f"{kid.op!r} under {tree.op!r} is not a {want}", f"put what gives a {want} there"
             )
 
 

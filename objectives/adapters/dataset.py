@@ -93,7 +93,7 @@ def _row(at: str, data: object, columns: Mapping[str, str], kind: str) -> Row:
     except BadEnvironment as error:
         raise error.inside(at) from error
     except UnicodeEncodeError as error:
-        raise BadEnvironment(at, f"{columns['answer']} holds half a character ({error.reason})") from error
+        raise BadEnvironment(at, f"{columns['answer']} holds half of a surrogate pair ({error.reason})") from error
     if empty:
         raise BadEnvironment(at, f"no {columns['prompt']!r}, only white space")
     if kind == "numeric" and _as_number(row["answer"]) is None:

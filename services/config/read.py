@@ -41,7 +41,7 @@ def parse(text: str, name: str = NAME) -> Config:
     try:
         data = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # no TOML, a number of 5,000 digits, 20,000 brackets
-        raise BadInput(name, f"is no TOML: {error}", "") from error
+        raise BadInput(name, f"is not TOML: {error}", "") from error
     try:
         return Config.model_validate(data)
     except ValidationError as error:

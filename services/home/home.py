@@ -154,7 +154,7 @@ class Home:
             ) from error
 
     def forget(self) -> None:
-        """Remove ledger and artifacts. For a home whose founding failed: it holds nothing yet."""
+        """Remove ledger and artifacts. For a home that could not be begun: it holds nothing yet."""
         from metaevo.ledger.ledger import forget
 
         forget(self.place())

@@ -123,7 +123,7 @@ def open_home(
     Raises:
         BadInput: The configuration asks for what is not here, contradicts itself or measures nothing.
         Busy: Another process holds the home.
-        SandboxUnavailable: The configured daemon is not there, or keeps a limit not.
+        SandboxUnavailable: The configured daemon is not there, or does not keep a limit.
     """
     config, text = home.config(), home.text
     unsupported.refuse(config, text)

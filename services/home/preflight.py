@@ -164,7 +164,7 @@ def _text(path: Path, place: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else f"is no UTF-8 text ({error})"
+        why = error.strerror if isinstance(error, OSError) else f"is not UTF-8 text ({error})"
         raise BadInput(
             "metaevo.toml", f"{place} = {path.name!r}: {why}", "put the file there or drop the line"
         ) from error

@@ -2,7 +2,8 @@
 
 Without a word it is the embedded interpreter. A container tier is looked at here (address, image) and opened with the
 first kernel or program, or by `require_answer` where work begins. A daemon that is away later on is infrastructure.
-The daemon's client library is imported when a container tier is opened, not before.
+The daemon's client library is imported when a container tier is opened, not before. One tier serves the whole home: its
+name is part of what an environment measures.
 """
 
 import hashlib
@@ -32,7 +33,7 @@ def require_answer(handle: SandboxHandle) -> None:
     """Open and prove containers now, so that work does not begin without them; the embedded tier is always there.
 
     Raises:
-        SandboxUnavailable: The daemon does not answer, lacks the image or the runtime, or keeps a limit not.
+        SandboxUnavailable: The daemon does not answer, lacks the image or the runtime, or does not keep a limit.
     """
     if handle is embedded():
         return

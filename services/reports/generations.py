@@ -22,7 +22,7 @@ def page(home: Home, last: int, before: str | None, *, tree: bool = False) -> li
     """Return the newest generations that were examined, ordered by id; those below ``before`` where it is given.
 
     Raises:
-        BadInput: A page of less than one was asked for, or ``before`` is no generation.
+        BadInput: A page of less than one was asked for, or ``before`` is not a generation.
     """
     if last < 1:
         raise BadInput("--last", "", "want at least 1", given=last)

@@ -50,8 +50,8 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], tuple[str, ...]]] = {
     "not there": (shutil.rmtree, ("no such folder; give a Hugging Face checkpoint",)),
     "a file": (lambda f: (shutil.rmtree(f), f.write_text("weights")), ("no such folder",)),
     "empty": (lambda f: (shutil.rmtree(f), f.mkdir()), ("config.json is missing",)),
-    "a broken config": (lambda f: cut(f, "config.json", 50), ("config.json is no JSON", "restore")),
-    "a config that is a list": (lambda f: (f / "config.json").write_text("[]"), ("config.json is no JSON object",)),
+    "a broken config": (lambda f: cut(f, "config.json", 50), ("config.json is not JSON", "restore")),
+    "a config that is a list": (lambda f: (f / "config.json").write_text("[]"), ("config.json is not a JSON object",)),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), ("holds no .safetensors file",)),
     "half the weights": (lambda f: cut(f, "model.safetensors", 10**6), ("model.safetensors is damaged", "do not fill")),
     "no byte of weights": (lambda f: cut(f, "model.safetensors", 0), ("model.safetensors is damaged", "restore it")),
@@ -76,7 +76,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], tuple[str, ...]]] = {
         ("is an adapter on another model; merge it",),
     ),
     "no tokenizer": (lambda f: (f / "tokenizer.json").unlink(), ("holds no tokenizer.json; save the tokenizer",)),
-    "a broken tokenizer": (lambda f: cut(f, "tokenizer.json", 90), ("tokenizer.json is no JSON",)),
+    "a broken tokenizer": (lambda f: cut(f, "tokenizer.json", 90), ("tokenizer.json is not JSON",)),
     "another model's tokenizer": (another_tokenizer, ("the model only 104: this is another model's tokenizer",)),
     "no chat template": (lambda f: (f / "chat_template.jinja").unlink(), ("has no chat template; add",)),
 }
@@ -104,14 +104,14 @@ def not_a_number(folder: Path) -> None:
 
 
 LOADED: dict[str, tuple[Callable[[Path], Any], tuple[str, ...]]] = {
-    "an unknown architecture": (lambda f: settings(f, model_type="foo"), ("is no causal language model", "`foo`")),
+    "an unknown architecture": (lambda f: settings(f, model_type="foo"), ("is not a causal language model", "`foo`")),
     "no language model": (lambda f: settings(f, model_type="bert"), ("wants weights that are not there",)),
-    "another width": (lambda f: settings(f, hidden_size=64), ("is no causal language model",)),
+    "another width": (lambda f: settings(f, hidden_size=64), ("is not a causal language model",)),
     "more layers than weights": (
         lambda f: settings(f, num_hidden_layers=4),
         ("wants weights that are not there, first model.layers.3",),
     ),
-    "a width in words": (lambda f: settings(f, hidden_size="many"), ("is no causal language model", "'many'")),
+    "a width in words": (lambda f: settings(f, hidden_size="many"), ("is not a causal language model", "'many'")),
     "weights that are no numbers": (not_a_number, ("no finite probability",)),
 }
 SOON = ("more layers than weights",)

@@ -111,7 +111,7 @@ RECIPES = {
     "a knob out of range": (recipe(update="lr = 7.0"), "supervised_finetune.lr = 7.0: want 0 to 0.1"),
     "a knob that is nan": (recipe(update="lr = nan"), "supervised_finetune.lr = nan: want 0 to 0.1"),
     "a number in words": (recipe(tasks='n = "many"'), "pool_sampling.n = 'many': want 1 to 100000"),
-    "a choice that is none": (recipe(tasks='order = "up"'), "pool_sampling.order = 'up': want stratified, random"),
+    "an unknown choice": (recipe(tasks='order = "up"'), "pool_sampling.order = 'up': want stratified, random"),
     "a threshold of the gate": (recipe(head="alpha = 0.5"), "mine.toml: alpha", "known: name"),
 }
 

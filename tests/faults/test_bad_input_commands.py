@@ -34,7 +34,7 @@ VALUES = {
     "a fidelity of nothing": (("recipes", "run", "star", "--fidelity", "0"), "--fidelity 0.0: want more than 0"),
     "a fidelity of nan": (("recipes", "run", "star", "--fidelity", "nan"), "--fidelity nan: want more than 0"),
     "a recipe that does not exist": (("recipes", "run", "stra"), "no recipe 'stra'; did you mean 'star'?"),
-    "a cell that is none": (("recipes", "run", "star", "--cells", "sorting"), "--cells 'sorting'", "environment/level"),
+    "an unknown cell": (("recipes", "run", "star", "--cells", "sorting"), "--cells 'sorting'", "environment/level"),
     "a cell that is not there": (
         ("recipes", "run", "star", "--cells", "sorting/9"),
         "--cells sorting/9: no such cell; environments: sorting",
@@ -97,8 +97,8 @@ def test_every_command_refuses_a_generation_that_is_none(tmp_path: Path, begun: 
 
 def test_words_that_are_no_text_are_refused(begun: Path) -> None:
     before = tree(begun)
-    refused(metaevo("show", "\udcff", home=begun), 2, "generation = '\\udcff': is no UTF-8 text")
-    refused(metaevo("ask", "1+\udcff", home=begun), 2, "prompt = '1+\\udcff': is no UTF-8 text")
+    refused(metaevo("show", "\udcff", home=begun), 2, "generation = '\\udcff': is not UTF-8 text")
+    refused(metaevo("ask", "1+\udcff", home=begun), 2, "prompt = '1+\\udcff': is not UTF-8 text")
     assert tree(begun) == before
 
 

@@ -37,7 +37,7 @@ TABLES = {
 
 
 class Micros(Forks):
-    """Micro-evolutions of one cycle, each in a process of its own: started, or gone on with."""
+    """Micro-evolutions of one cycle, each in a process of its own: started, or resumed."""
 
     def begin(self, home: Path, kill: str = "never", engine: str = "scripted") -> int:
         return self.start(home, 1, engine, kill)

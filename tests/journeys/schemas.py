@@ -14,7 +14,7 @@ from services.records import form
 
 @cache
 def every() -> Mapping[str, Draft202012Validator]:
-    """Return a validator for every verb; a schema that is none is an error."""
+    """Return a validator for every verb; what is not a schema is an error."""
     found = {}
     for operation in load():
         schema = form.schema(operation.result)

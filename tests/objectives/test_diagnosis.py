@@ -45,8 +45,8 @@ def wrong(
         ("4,600", "46", "a number too large"),
         ("x", "abc", "too short"),
         ("wxyz", "abc", "too long"),
-        ("nonsense", {"a": 1}, "is no JSON"),
-        ("[1]", {"a": 1}, "is no JSON object"),
+        ("nonsense", {"a": 1}, "is not JSON"),
+        ("[1]", {"a": 1}, "is not a JSON object"),
         ('{"b": 1}', {"a": 1, "b": 1}, "leaves out 'a'"),
         ('{"a": 2, "b": 1}', {"a": 1, "b": 1}, "'a' is wrong"),
         ('{"a": 1, "c": 1}', {"a": 1}, "adds fields"),
@@ -63,7 +63,7 @@ def test_anything_a_model_says_gets_a_name(said: str, right: Json, text: str) ->
 
 
 def test_a_model_stuck_in_brackets_gets_a_name_too() -> None:
-    assert looks_like(wrong("[" * 5000, {"a": 1})) == "is no JSON"
+    assert looks_like(wrong("[" * 5000, {"a": 1})) == "is not JSON"
 
 
 def test_the_environment_s_own_name_for_a_mistake_comes_first() -> None:

@@ -75,7 +75,7 @@ def test_every_constant_is_read(tmp_path: Path) -> None:
         ("raise SystemExit(3)\n", "fails to import: SystemExit: 3"),
         ("rows = [{'prompt': 'q', 'level': -1}]\n" + REWARD, r"rows\[0\]\.level must be a whole number"),
         ("rows = [{'prompt': 'q', 'level': True}]\n" + REWARD, r"rows\[0\]\.level must be a whole number"),
-        ("rows = [{'prompt': '\\ud800'}]\n" + REWARD, r"rows\[0\]: prompt holds half a character"),
+        ("rows = [{'prompt': '\\ud800'}]\n" + REWARD, r"rows\[0\]: prompt holds half of a surrogate pair"),
     ],
 )
 def test_broken_files_are_refused_in_one_line(tmp_path: Path, source: str, sentence: str) -> None:

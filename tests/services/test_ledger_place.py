@@ -38,7 +38,7 @@ def test_a_wrong_or_missing_address_is_refused_by_its_line_and_not_repeated(tmp_
     assert str(said.value).count("ledger.url") == 1
 
 
-def test_a_history_in_the_file_is_never_left_behind_unsaid(tmp_path: Path) -> None:
+def test_a_history_in_the_file_is_never_left_behind_silently(tmp_path: Path) -> None:
     made = home(tmp_path, ELSEWHERE)
     open_ledger(made.path / "metaevo.db", create=True).close()
     with pytest.raises(BadInput, match=r"metaevo\.toml:7: ledger\.url: this home's history is in metaevo\.db; take"):

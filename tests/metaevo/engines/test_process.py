@@ -59,7 +59,7 @@ def test_a_child_s_last_words_are_in_the_error(child: Child) -> None:
         child.receive(30)
 
 
-@pytest.mark.parametrize(("how", "said"), [("half", "exit status 0"), ("flood", "is no frame")])
+@pytest.mark.parametrize(("how", "said"), [("half", "exit status 0"), ("flood", "is not a frame")])
 def test_a_broken_frame_is_a_dead_child(child: Child, how: str, said: str) -> None:
     child.send({"do": how})
     with pytest.raises(EngineDied, match=said):

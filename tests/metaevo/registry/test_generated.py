@@ -337,9 +337,9 @@ def test_what_is_quarantined_is_not_installed_and_says_why(tmp_path: Path) -> No
         ('kind = "keep"', 'kind = "score"', "no kernel of kind 'score' in slot refinement"),
         ('slot = "refinement"', 'slot = "tasks"', "says it is tasks.syn_short"),
         ("== 2", "== 3", "its source is not what was admitted"),
-        ('kind = "keep"', "kind = keep", "is no generated module"),
-        ('state = "admitted"', 'state = "fine"', "is no generated module"),
-        ('proposer = "grammar"', 'proposer = "grammar"\nmore = 1', "is no generated module"),
+        ('kind = "keep"', "kind = keep", "is not a generated module"),
+        ('state = "admitted"', 'state = "fine"', "is not a generated module"),
+        ('proposer = "grammar"', 'proposer = "grammar"\nmore = 1', "is not a generated module"),
     ],
 )
 def test_a_broken_file_is_told_by_its_name(tmp_path: Path, before: str, after: str, why: str) -> None:

@@ -149,7 +149,7 @@ def beyond(rows: Experiences, *, n: Annotated[int, Knob(1, 9, least=2)] = 3) -> 
         (starred, "parameter 'more' must be keyword-only"),
         (keywords, "parameter 'more' must be keyword-only"),
         (no_default, "knob 'n' needs a default"),
-        (no_effect, r"knob 'clock' needs a default \(or is no known effect"),
+        (no_effect, r"knob 'clock' needs a default \(or is not a known effect"),
         (bare_int, r"knob 'n' must be Annotated\[int or float, Knob"),
         (a_string, r"knob 'n' must be Annotated\[int or float, Knob"),
         (no_knob, r"knob 'n' must be Annotated\[int or float, Knob"),

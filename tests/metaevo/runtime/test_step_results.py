@@ -1,4 +1,4 @@
-"""What a module gives back is looked at before it is a step's result: a number that is none is the module's failure."""
+"""What a module gives back is looked at before it is a step's result: NaN or an infinity is the module's failure."""
 
 import math
 from dataclasses import replace

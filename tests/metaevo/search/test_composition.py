@@ -81,7 +81,7 @@ EXAMPLES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"update": "preference_optimization", "refinement": ["meta_skill_rows", "preference_pairs"]},
         {"refinement": ["metric_filter", "meta_skill_rows"]},
     ),
-    "an answering procedure is no proposal": ({}, {"update": "adopt", "refinement": None, "stability": None}),
+    "an answering procedure is not a proposal": ({}, {"update": "adopt", "refinement": None, "stability": None}),
     "supervised training forgets without replay": ({}, {"refinement": ["metric_filter"]}),
 }
 

@@ -119,7 +119,7 @@ def test_where_only_presets_may_be_tried_an_event_says_so_once(home: Bench, sett
     for _ in range(2):  # a resumed search repeats nothing
         Setting(setting.sampler, presets).search(home).run()
     (event,) = shortfalls(home)
-    assert event.sentence.startswith("0 of 3 trials are no preset, 1 were promised: nothing else may be tried")
+    assert event.sentence.startswith("0 of 3 trials are not presets, 1 were promised: nothing else may be tried")
     assert (event.cycle, event.data) == (1, {"wanted": 1, "found": 0})
 
 

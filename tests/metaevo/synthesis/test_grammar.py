@@ -190,12 +190,12 @@ BELOW = ["below", None, FIELD, ONE]
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        ("keep", "is no node"),
-        (["keep"], "is no node"),
-        ([3, None], "is no node"),
-        (["delete", None, BELOW], "no kind of kernel"),
+        ("keep", "is not a node"),
+        (["keep"], "is not a node"),
+        ([3, None], "is not a node"),
+        (["delete", None, BELOW], "not a kind of kernel"),
         (["keep", None], "has 0 operands"),
-        (["keep", None, ONE], "is no truth"),
+        (["keep", None, ONE], "is not a truth"),
         (["keep", None, ["keep", None, BELOW]], "below the top"),
         (["keep", None, ["below", None, ["field", "answer"], ONE]], "means nothing"),
         (["keep", None, ["below", None, ["field", "score"], ONE]], "means nothing"),
@@ -210,8 +210,8 @@ BELOW = ["below", None, FIELD, ONE]
         (["keep", None, ["open", None, FIELD]], "means nothing"),
         (["choose", 5, ["field", "open"], FIELD], "means nothing"),
         (["keep", None, ["not", None, BELOW, BELOW]], "has 2 operands"),
-        (["rewrite", None, ["alike", None, ["field", "prompt"], ["text", "a"]]], "is no text"),
-        (["rewrite", None, [["field", "prompt"]]], "is no node"),
+        (["rewrite", None, ["alike", None, ["field", "prompt"], ["text", "a"]]], "is not a text"),
+        (["rewrite", None, [["field", "prompt"]]], "is not a node"),
     ],
 )
 def test_what_is_no_tree_is_refused_in_one_line(value: Any, said: str) -> None:

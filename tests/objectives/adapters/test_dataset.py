@@ -74,7 +74,7 @@ def test_a_byte_order_mark_and_chat_markup_are_only_text(tmp_path: Path) -> None
         ({"prompt": [{"role": "robot", "content": "q"}], "answer": "a"}, "role system, user"),
         (b"[" * 100_000, "no JSON"),
         (b'{"prompt": "\\ud800", "answer": "a"}', "prompt"),
-        (b'{"prompt": "q", "answer": "\\ud800"}', "answer holds half a character"),
+        (b'{"prompt": "q", "answer": "\\ud800"}', "answer holds half of a surrogate pair"),
         ({"prompt": "q", "answer": "a", "level": -1}, "level must be a whole number, got -1"),
         ({"prompt": " \n\t ", "answer": "a"}, "no 'prompt'"),
         ({"prompt": f" {GOOD['prompt']}\n", "answer": "5"}, "the same prompt as line 1"),
