@@ -28,6 +28,8 @@ DOCUMENTS: Mapping[str, Mapping[str, Block]] = {
         "commands": tables.commands,
         "exit codes": tables.exit_codes,
         "files": lists.files_of("services"),
+        "operations": lists.files_of("services/operations"),
+        "records": lists.files_of("services/records"),
         "config": lists.files_of("services/config"),
         "home": lists.files_of("services/home"),
         "reports": lists.files_of("services/reports"),

@@ -13,8 +13,15 @@ from metaevo.registry.laws import HOUSE_STYLE, LAWS, problems
 from metaevo.registry.registry import Registry
 from objectives.environment import from_file
 from tests.architecture import documents, tree
+from tests.evidence import record
 
 FENCE = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
+LINK = re.compile(r"\]\((?!\w+:|#)([^)#\s]+)")
+"""A link to a file, without the line in it."""
+CHANGED = (
+    *("metaevo", "metaevo/gate", "metaevo/ledger", "metaevo/modules", "metaevo/recipes", "objectives"),
+    *("objectives/environments", "sandbox", "services", "tests/replay", "tests/evidence"),
+)
 RUN = [sys.executable, "-m", "tests.architecture.documents"]
 
 
@@ -27,6 +34,33 @@ def fence(where: str) -> str:
 @pytest.mark.timeout(120)
 def test_generated_parts_are_fresh() -> None:
     assert documents.stale() == [], "run `make fix`"
+
+
+def test_every_link_in_a_document_leads_somewhere() -> None:
+    broken = [
+        f"{tree.place(page)}: {target}"
+        for page in record.pages()
+        for target in LINK.findall(FENCE.sub("", page.read_text("utf-8")))
+        if not (page.parent / target).exists()
+    ]
+    assert broken == []
+
+
+def test_every_decision_leads_to_its_reason_beside_the_code() -> None:
+    text = (tree.ROOT / "CONTRIBUTING.md").read_text("utf-8").partition("## Decisions")[2]
+    lines = [line for line in text.splitlines() if line.startswith("- ")]
+    told = [re.search(r"\[`(\S+)`\]\(\1\), `(\w+)`\.$", line) for line in lines]
+    assert len(lines) == 10
+    for line, found in zip(lines, told, strict=True):
+        assert found is not None, line
+        named = re.compile(rf"^ *(def|class)? ?{found[2]}\b", re.MULTILINE)
+        assert named.search((tree.ROOT / found[1]).read_text("utf-8")), line
+
+
+@pytest.mark.parametrize("where", sorted(CHANGED))
+def test_every_package_says_how_to_change_it(where: str) -> None:
+    text = (tree.ROOT / where / "README.md").read_text("utf-8")
+    assert re.search(r"^## (How to (change|add)|Add|Write) ", text, re.MULTILINE), where
 
 
 @pytest.fixture
