@@ -45,6 +45,8 @@ def reward(completion, run, **row):
 """
 )
 RIGHT = "def f(x): return 2 * x"
+LIMITS = Limits(wall_s=0.5)
+"""An endless program costs six of these: its first attempt, and one with the patience of five."""
 HOSTILE = {
     "def f(x):\n    while True: pass": "timeout",
     "def f(x): return list(range(10**9))": "oom",
@@ -97,7 +99,8 @@ def sources(folder: Path) -> list[Source]:
 @pytest.fixture(scope="module")
 def pool(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GraderPool]:
     """A pool on the embedded tier; its limits are proven in tests/hostile, not again here."""
-    made = GraderPool(sources(tmp_path_factory.mktemp("environments")), sandbox=SandboxHandle("monty", Monty))
+    tier = SandboxHandle("monty", lambda: Monty(limits=LIMITS))
+    made = GraderPool(sources(tmp_path_factory.mktemp("environments")), sandbox=tier)
     assert graded(made, RIGHT) == [Graded(1.0)]
     yield made
     made.close()
@@ -146,7 +149,7 @@ def test_a_hostile_program_scores_zero_with_its_verdict_in_its_time(
     found = graded(pool, RIGHT, program.replace("TRAP", str(tmp_path / "trap")), None)
     spent = time.perf_counter() - began
     assert found == [Graded(1.0), Graded(0.0, HOSTILE[program]), Graded(1.0)]
-    attempts_s = (Limits().wall_s + 2) + (PATIENCE_OF_A_CALL * Limits().wall_s + 2)
+    attempts_s = (LIMITS.wall_s + 2) + (PATIENCE_OF_A_CALL * LIMITS.wall_s + 2)
     assert spent < attempts_s + 2
     assert events == []
     assert {child.pid for child in pool._children} == pids
