@@ -12,7 +12,7 @@ from services.home.home import Home
 from tests.benchmarks import aged
 from tests.journeys.terminal import metaevo
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("aged")]
+pytestmark = pytest.mark.timeout(300)
 CYCLES = 80
 
 
@@ -69,6 +69,7 @@ def test_a_home_may_keep_its_newest_cycles_alone_and_they_are_those_of_the_whole
         assert whole == alone != []
 
 
+@pytest.mark.full
 def test_the_next_cycles_really_run_on_it(home: Home) -> None:
     with aged.at_work(home) as (_, evolution):
         made = [evolution.one() for _ in range(2)]

@@ -14,8 +14,6 @@ from tests.benchmarks.measure import Line, Result, Spread, alternated
 from tests.benchmarks.model_compute import Bench, covered
 from tests.benchmarks.peer import PlainScript
 
-pytestmark = pytest.mark.xdist_group("benchmarks")
-
 
 @pytest.fixture(scope="module")
 def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Bench, PlainScript]]:
@@ -29,7 +27,7 @@ def by_what(result: Result) -> dict[str, Line]:
     return {line.what: line for line in result.lines}
 
 
-@pytest.mark.parametrize("name", ["durable_step", "many_cycles"])
+@pytest.mark.parametrize("name", ["durable_step", pytest.param("many_cycles", marks=pytest.mark.full)])
 def test_a_record_says_how_where_and_when_it_was_measured(tmp_path: Path, name: str) -> None:
     result = measured(name, tmp_path / "homes", tmp_path / "records", quick=True)
     known: dict[str, Any] = json.loads((tmp_path / "records" / f"{name}.json").read_text())
@@ -42,6 +40,7 @@ def test_a_record_says_how_where_and_when_it_was_measured(tmp_path: Path, name: 
     assert table(name, result).row_count == len(result.lines)
 
 
+@pytest.mark.full
 def test_a_share_is_a_share_and_the_script_does_the_same_work(bench: tuple[Bench, PlainScript]) -> None:
     result = model_compute.compared(*bench, quick=True)
     lines, numbers = by_what(result), result.numbers
@@ -57,6 +56,7 @@ def test_a_share_is_a_share_and_the_script_does_the_same_work(bench: tuple[Bench
     assert sum(phase["busy_s"] for phase in cycle["phases"].values()) == pytest.approx(cycle["busy_s"], rel=0.01)
 
 
+@pytest.mark.full
 def test_every_arm_of_the_rollout_answers_the_same_prompts(bench: tuple[Bench, PlainScript]) -> None:
     made, plain = bench
     engine: Any = made.engines[0].inner
@@ -68,6 +68,7 @@ def test_every_arm_of_the_rollout_answers_the_same_prompts(bench: tuple[Bench, P
     assert by_what(result)["engine / bare batched loop"].limit == "at least 0.95"
 
 
+@pytest.mark.full
 def test_ways_of_a_call_that_this_machine_lacks_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("METAEVO_TEST_DOCKER", raising=False)
     monkeypatch.setenv("PATH", "")
@@ -103,6 +104,7 @@ def test_the_interval_of_a_median_holds_it_and_is_wider_where_values_differ() ->
     assert history.interval([1.0, 2.0, 3.0]) == history.interval([1.0, 2.0, 3.0])
 
 
+@pytest.mark.full
 def test_two_aged_homes_take_turns_and_their_reports_are_whole_processes(tmp_path: Path) -> None:
     result = history.run(tmp_path, quick=True)
     lines, numbers = by_what(result), result.numbers

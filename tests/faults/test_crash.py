@@ -76,6 +76,10 @@ def clean(home: Path) -> None:
         assert found["clean"], [check for check in found["checks"] if not check["ok"]]
 
 
+RARE = ("diagnose", "solutions", "update!", "anchor")
+"""Steps in which a disk is less likely to become full than in training and in the confirmation."""
+
+
 def boundaries(home: Path) -> list[str]:
     return home.with_suffix(".log").read_text().splitlines()
 
@@ -107,6 +111,7 @@ def test_killed_at_every_boundary(micros: Micros, tmp_path: Path, unbroken: Path
     assert state(home) == state(unbroken)
 
 
+@pytest.mark.full
 @pytest.mark.timeout(600)
 def test_killed_at_random_moments(micros: Micros, tmp_path: Path, unbroken: Path) -> None:
     home, random, kills, runs = tmp_path / "home", Random(20), 0, 0
@@ -133,7 +138,7 @@ def test_killed_at_random_moments(micros: Micros, tmp_path: Path, unbroken: Path
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("step", ["diagnose", "solutions", "update", "update!", "confirm", "anchor"])
+@pytest.mark.parametrize("step", ["update", "confirm", *(pytest.param(step, marks=pytest.mark.full) for step in RARE)])
 def test_full_disk_in_mid_cycle_loses_nothing_and_goes_on_once_there_is_room(
     micros: Micros, tmp_path: Path, unbroken: Path, step: str
 ) -> None:

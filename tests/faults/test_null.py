@@ -14,7 +14,9 @@ def scripted(home: Home, config: object, width: int) -> list[ScriptedEngine]:
     return [ScriptedEngine(home.store(), latent=0.0)]
 
 
-@pytest.mark.parametrize("kind", RECIPES)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=() if kind == "shuffled" else pytest.mark.full) for kind in RECIPES]
+)
 def test_null_cycles_of_a_scripted_model_are_resumed_and_promote_nothing(tmp_path: Path, kind: str) -> None:
     home = Home(tmp_path / "home")
     first = run(home, kind, 1, 5, make=scripted)

@@ -13,7 +13,7 @@ from sandbox.types import Limits, Sandbox
 
 ALL = ("monty", "docker", "docker+runsc", "docker+runsc-nocgroups")
 CONTAINERS = ALL[1:3]
-ALONE = (pytest.mark.full, pytest.mark.containers, pytest.mark.xdist_group("containers"))
+ALONE = (pytest.mark.full, pytest.mark.containers)
 """The marks of what fills the machine or judges by its clock: `make test SCOPE=full` runs it last, one at a time."""
 
 

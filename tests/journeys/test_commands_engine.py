@@ -16,7 +16,7 @@ from services.home.home import Home
 from tests.journeys import small
 from tests.journeys.terminal import ROOT, metaevo, shell
 
-pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("engine commands")]
+pytestmark = pytest.mark.timeout(400)
 
 
 @pytest.fixture(scope="module")
@@ -200,20 +200,34 @@ def test_run_ends_with_what_was_decided_and_what_to_do_next(tmp_path: Path) -> N
     assert found["cycles"] == 2
 
 
-def test_an_interrupted_demo_keeps_what_was_finished_and_its_home_holds_the_example(tmp_path: Path) -> None:
-    home = Home(tmp_path / "home")
+def interrupt(home: Home, *words: str, phase: str, after: float = 0.0) -> None:
+    """Interrupt a command so long after a phase began: it says so in one line, with an exit code of its own."""
     hears = ["env", "--default-signal=INT"]  # a shell's background job ignores interrupts, and so does what it starts
-    words = [*hears, sys.executable, "-m", "services.cli", "demo", "--seed", "2", "--home", str(home.path)]
-    process = subprocess.Popen(words, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    command = [*hears, sys.executable, "-m", "services.cli", *words, "--home", str(home.path)]
+    process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stderr is not None
     for line in process.stderr:
-        if "search" in line:
+        if phase in line:
             break
-    time.sleep(1)
+    time.sleep(after)
     process.send_signal(signal.SIGINT)
     out, said = process.communicate(timeout=180)  # the trials that run come to their end
     assert (process.returncode, out) == (130, "")
     assert said.splitlines()[-1] == ("metaevo: interrupted; what was finished is kept, run the command again to go on")
+
+
+def test_an_interrupted_run_says_so_and_its_home_is_whole(tmp_path: Path) -> None:
+    home = small.create(tmp_path / "home")
+    interrupt(home, "run", "--cycles", "1", phase="diagnose")
+    found = metaevo("--json", "status", home=home.path).data
+    assert (found["state"], found["cycle"], found["champion"]) == ("idle", 1, "g000000")
+    assert metaevo("--json", "fsck", home=home.path).data["clean"]
+
+
+@pytest.mark.full
+def test_an_interrupted_demo_keeps_what_was_finished_and_its_home_holds_the_example(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    interrupt(home, "demo", "--seed", "2", phase="search", after=1.0)
     demo = (ROOT / "deploy" / "examples" / "demo.toml").read_text()
     assert home.text == demo.replace("seed = 1\n", "seed = 2\n", 1)
     found = shell("--json", "status", home=home.path).data

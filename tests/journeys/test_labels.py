@@ -14,7 +14,7 @@ from tests.journeys.terminal import metaevo
 
 OBJECTIVE = '[fixed]\nobjective = "other/performance"\n'
 RECIPE = 'recipe = "star"\n'
-pytestmark = [pytest.mark.timeout(400), pytest.mark.xdist_group("evolved")]
+pytestmark = pytest.mark.timeout(400)
 
 
 def status(home: Home) -> Any:

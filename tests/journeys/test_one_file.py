@@ -21,7 +21,7 @@ PACKAGE = ROOT / "tests" / "plugin_package"
 MODULE = PACKAGE / "src" / "acme_metaevo" / "short_answers.py"
 ENVIRONMENT = PACKAGE / "src" / "acme_metaevo" / "ones.py"
 NAME = "refinement.short_answers"
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("one file")]
+pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture

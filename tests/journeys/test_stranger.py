@@ -14,7 +14,7 @@ from tests.stranger.model import write_rows
 DONE = {"promote": "was promoted", "hold": "was held", "reject": "was rejected"}
 STATUS = {"promote": "champion", "hold": "held", "reject": "rejected"}
 Packages = dict[Path, int]
-pytestmark = [pytest.mark.timeout(420), pytest.mark.xdist_group("stranger")]
+pytestmark = pytest.mark.timeout(420)
 
 
 def packages() -> Packages:
@@ -80,11 +80,13 @@ def test_the_audit_finds_the_environment_usable_and_says_what_it_can_prove(stran
     assert found["model"]["low"] < found["model"]["mean"] < found["model"]["high"]
 
 
+@pytest.mark.full
 def test_nothing_inside_the_packages_was_touched(shipped: Packages, stranger: Stranger, decided: Any) -> None:
     assert decided["decided"]
     assert packages() == shipped
 
 
+@pytest.mark.full
 def test_one_cycle_ends_in_a_decided_generation(stranger: Stranger, decided: Any) -> None:
     (cycle,) = decided["decided"]
     assert cycle["outcome"] in DONE, cycle["why"]
@@ -98,6 +100,7 @@ def test_one_cycle_ends_in_a_decided_generation(stranger: Stranger, decided: Any
     assert sum(row["status"] == "champion" for row in rows.values()) == 1
 
 
+@pytest.mark.full
 def test_why_and_show_explain_the_decision_with_the_same_numbers(stranger: Stranger, decided: Any) -> None:
     (cycle,) = decided["decided"]
     text = stranger.types("why", "--latest").out.splitlines()
@@ -118,6 +121,7 @@ def test_why_and_show_explain_the_decision_with_the_same_numbers(stranger: Stran
     assert {cell["cell"] for cell in shown["cells"]} == {"invoices/1"}
 
 
+@pytest.mark.full
 def test_the_way_back_that_why_names_is_open(stranger: Stranger, decided: Any) -> None:
     (cycle,) = decided["decided"]
     undo = stranger.asks("why", cycle["candidate"])["undo"]

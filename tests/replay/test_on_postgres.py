@@ -14,7 +14,7 @@ from tests.replay.on_postgres import questions
 from tests.replay.record import RECORDED
 from tests.replay.test_recorded import differences
 
-pytestmark = [*postgres.NEEDED, pytest.mark.timeout(1800), pytest.mark.xdist_group("postgres story")]
+pytestmark = [*postgres.NEEDED, pytest.mark.timeout(1800)]
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = ("refused", "written")
 """Together they ask nearly everything; the others would take as long again."""

@@ -13,7 +13,7 @@ import pytest
 from tests.replay.record import RECORDED, Lines, recorded
 from tests.replay.story import CHAPTERS
 
-pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("recorded")]
+pytestmark = pytest.mark.timeout(600)
 MOST_LINES = 60
 """Differing lines that are shown."""
 
