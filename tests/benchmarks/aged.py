@@ -109,7 +109,10 @@ def young(path: Path) -> Home:
 
 
 def age(home: Home, cycles: int, kept: int | None = None) -> None:
-    """Let a young home's ledger grow to this many cycles, in one transaction; ``kept`` of them are there, or all."""
+    """Let a young home's ledger grow to this many cycles, in one transaction.
+
+    Of them ``kept``, or up to ten more, are there; all where it is not given.
+    """
     with closing(sqlite3.connect(home.path / "metaevo.db")) as ledger:
         ledger.row_factory = sqlite3.Row
         ledger.execute("pragma synchronous = off")
@@ -153,7 +156,7 @@ class _Aging:
     held: Row = field(default_factory=dict)
 
     def grow(self, cycles: int, kept: int) -> None:
-        """Write the cycles after the last real one, so many that ``kept`` are there."""
+        """Write the cycles after the last real one, so many that at least ``kept`` are there."""
         last = self._one("select max(number) as n from cycle")["n"]
         templates = [self._template(number) for number in range(last - REAL + 2, last + 1)]
         self.number = self._one("select max(number) as n from generation")["n"]
@@ -162,17 +165,16 @@ class _Aging:
         self.champions = [r["after"] for r in self._all("select after from move where alias = 'champion' order by seq")]
         self.aliases = {row["name"]: row["generation"] for row in self._all("select name, generation from alias")}
         self.began = datetime.fromisoformat(templates[-1].cycle["opened_at"])
-        champions, aliases = list(self.champions), dict(self.aliases)
+        champions, aliases, promoted = list(self.champions), dict(self.aliases), self.promoted
         for cycle in range(last + 1, cycles + 1):
-            if cycle == cycles - (kept - last) + 1:
+            even = (self.promoted - promoted) % MOVE_REFERENCE == 0  # else the reference would move in other cycles
+            if cycle <= cycles - (kept - last) + 1 and even and not self.held:
                 self._forget(champions, aliases)
             self._cycle(cycle, PATTERN[cycle % len(PATTERN)], templates[cycle % len(templates)], cycle - last)
         self._write(templates[-1])
 
     def _forget(self, champions: Sequence[str], aliases: Mapping[str, str]) -> None:
         """Leave out what was to be written, as if the line went on from here; numbers are not given twice."""
-        if self.held:
-            raise ValueError(f"{self.held['candidate']} is held across the first kept cycle; keep one more or one less")
         self.rows, self.copies = {}, []
         self.champions, self.aliases = list(champions), dict(aliases)
 

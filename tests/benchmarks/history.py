@@ -1,9 +1,9 @@
 """Does a long history cost anything? A cycle, and four reports, at 10,000 cycles against 42: 70 cells, scripted engine.
 
-Both homes are aged copies of one (`aged.py`). The young one has the newest 42 of the old one's cycles, under the same
-numbers, so that both run the same next cycles: the same objective, the same recipes with the same seeds, the same
-steps, from the same full window of 128 rows. What differs is the history alone. A pair that did different work is an
-error, not a number.
+Both homes are aged copies of one (`aged.py`). The young one has the newest 42 of the old one's cycles, or a few more,
+under the same numbers, so that both run the same next cycles: the same objective, the same recipes with the same seeds,
+the same steps, from the same full window of 128 rows. What differs is the history alone. A pair that did different
+work is an error, not a number.
 """
 
 import json
@@ -240,8 +240,8 @@ def _result(
     how = (
         f"Two homes of {ages[0]:,} and {ages[1]:,} cycles of 70 cells, aged from the same real cycles, take turns in "
         "one process, a cycle each, every other time in the opposite order; a ratio is of neighbours. The young home "
-        "has the newest of the old one's cycles under the same numbers: objective, evidence (128 rows), recipes, "
-        "candidate and number of steps were the same in both cycles of every pair, else there would be no result. CPU "
+        "has the newest of the old one's cycles (at least so many) under the same numbers: objective, evidence (128 "
+        "rows), recipes, candidate and steps were the same in both cycles of every pair, else it is an error. CPU "
         "is user and system time of the control plane without the scripted engine's own, and of the process that runs "
         "Optuna. A report is a whole process, its peak memory VmHWM. The interval of the median is bootstrapped, "
         f"{RESAMPLES} times, 95 %. The machine ({os.cpu_count()} cores) had a load of {min(load)} to {max(load)} "

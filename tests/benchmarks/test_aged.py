@@ -56,8 +56,10 @@ def test_a_home_may_keep_its_newest_cycles_alone_and_they_are_those_of_the_whole
     kept = 42
     newest = Home(shutil.copytree(home.path.parent / "young", tmp_path / "newest"))
     aged.age(newest, CYCLES, kept)
-    assert asked(newest, "select count(*), max(number) from cycle") == [(kept, CYCLES)]
-    between = f"between {CYCLES - kept + aged.REAL + 1} and {CYCLES}"
+    ((there, last),) = asked(newest, "select count(*), max(number) from cycle")
+    assert kept <= there < kept + 10
+    assert last == CYCLES
+    between = f"between {CYCLES - there + aged.REAL + 1} and {CYCLES}"
     for query in (
         f"select number, outcome, candidate, opened_at from cycle where number {between}",
         f"select cycle, number, params, score from trial where cycle {between}",
