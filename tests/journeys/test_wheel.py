@@ -181,7 +181,10 @@ def test_it_runs_the_demo_and_an_interrupted_one_keeps_what_was_decided(installe
     status = installed.data("--home", home, "status")
     assert isinstance(status, dict)
     assert status["goals"] == ["anything"]
+    last_decision = status["last_decision"]
+    assert isinstance(last_decision, dict)
+    assert last_decision["cycle"] == 1
+    assert f"  {str(last_decision['outcome']).upper()} {last_decision['candidate']}  " in decided
     why = installed.data("--home", home, "why", "--latest")
     assert isinstance(why, dict)
-    assert why["cycle"] == 1
-    assert str(why["outcome"]).upper() in decided
+    assert (why["generation"], why["decision"]) == (last_decision["candidate"], last_decision["outcome"])
