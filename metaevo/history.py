@@ -47,7 +47,7 @@ class History:
 
 
 def closed_because(cell: CellState) -> str:
-    """Return why a cell is no objective now; empty where it is open."""
+    """Return why a cell is not an objective now; empty where it is open."""
     if cell.weight <= 0:
         return "outside the goals"
     if cell.score is None:

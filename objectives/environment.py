@@ -9,7 +9,7 @@ of a task text that somebody else posed), MISTAKES (a dict of a name and `wrong(
 well-known wrong procedure gives; diagnosis names weaknesses with it).
 
 `prompt` is a string or a list of {"role", "content"}. A row's own right answer is `reference`, else `answer`
-(as JSON where it is no string). A reward that executes text takes a parameter `run` (`objectives.running.Run`):
+(as JSON where it is not a string). A reward that executes text takes a parameter `run` (`objectives.running.Run`):
 the host's sandbox, the only place where unread programs run.
 """
 
@@ -83,7 +83,7 @@ class Program:
         """Return the reward of ``completion``, in [0, 1], or None for "cannot say".
 
         Raises:
-            BadEnvironment: The reward is no number in [0, 1].
+            BadEnvironment: The reward is not a number in [0, 1].
             NoSandbox: The reward executes text and there is no sandbox.
         """
         if self.alphabet is not None and not set(completion.strip()) <= set(self.alphabet):

@@ -172,7 +172,7 @@ def _check_names(environments: Mapping[str, Environment]) -> None:
 
 
 def _check_ability(name: str, environments: Mapping[str, Environment]) -> None:
-    """Refuse to forbid what is no ability: an environment's name would forbid nothing."""
+    """Refuse to forbid what is not an ability: an environment's name would forbid nothing."""
     used = {environment.ability for environment in environments.values()}
     if name in ABILITIES or name in used:
         return

@@ -83,7 +83,7 @@ class Wealth:
         return Interval(mean, max(-1.0, mean - half), min(1.0, mean + half), self.n)
 
     def needed(self, threshold: float) -> int | None:
-        """Return about how many more items reach the threshold at the present pace; None if the pace is no gain."""
+        """Return about how many more items reach the threshold at the present pace; None if the pace is not a gain."""
         if self.n == 0 or self.log_e <= 0:
             return None
         return max(0, math.ceil((math.log(threshold) - self.log_e) / (self.log_e / self.n)))

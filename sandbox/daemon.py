@@ -138,7 +138,7 @@ class Daemon:
             self.ask_raw("wait", self.client.wait, container, timeout=REQUEST_S)
 
     def remove(self, container: str) -> None:
-        """Remove it, running or not. One that is gone is no failure."""
+        """Remove it, running or not. One that is gone is not a failure."""
         import docker.errors
 
         try:

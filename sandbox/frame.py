@@ -59,7 +59,7 @@ def pack(value: Json, most: int, what: str) -> bytes:
     """Return a request frame.
 
     Raises:
-        BadKernel: The value is no JSON or longer than `most` bytes.
+        BadKernel: The value is not JSON or longer than `most` bytes.
     """
     try:
         body = json.dumps(value, allow_nan=False, separators=(",", ":")).encode("ascii")
@@ -74,7 +74,7 @@ def opened(key: bytes, tag: bytes, said: bytes) -> tuple[Head, bytes]:
     """Return the head and the payload of a reply.
 
     Raises:
-        Malformed: The tag was not made with this call's key, or what it seals is no reply.
+        Malformed: The tag was not made with this call's key, or what it seals is not a reply.
     """
     if len(said) < HEAD.size or not hmac.compare_digest(hashlib.blake2s(said, key=key).digest(), tag):
         raise Malformed("not under this call's seal")
@@ -152,7 +152,7 @@ def parse(raw: bytes) -> Json:
 
 
 def fits(value: Json, shape: Shape) -> bool:
-    """Return whether one row's value has the promised shape. A bool is no number."""
+    """Return whether one row's value has the promised shape. A bool is not a number."""
     if shape is Shape.TRUTH:
         return isinstance(value, bool)
     if shape is Shape.NUMBER:

@@ -84,7 +84,7 @@ def read_lock(folder: Path) -> Lock:
     try:
         return Lock(**json.loads((folder / LOCK).read_text("utf-8")))
     except FileNotFoundError:
-        raise Refused(f"{folder / LOCK}", "there is no image's lock", "make one: metaevo sandbox build") from None
+        raise Refused(f"{folder / LOCK}", "there is no lock of an image", "make one: metaevo sandbox build") from None
     except (OSError, ValueError, TypeError) as error:
         raise Refused(f"{folder / LOCK}", error, "make one: metaevo sandbox build") from None
 

@@ -1,6 +1,6 @@
 """The static look at imports for a tier whose interpreter offers no syntax tree: by tokens, so nothing recurses.
 
-It is no protection, it is a rule of style for kernels: what the source may reach is the interpreter's matter.
+It is not a protection, it is a rule of style for kernels: what the source may reach is the interpreter's matter.
 """
 
 import io

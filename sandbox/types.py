@@ -40,7 +40,7 @@ class Verdict(StrEnum):
     CRASH = "crash"
     """The kernel raised, exited, or was killed by a signal."""
     PROTOCOL_VIOLATION = "protocol_violation"
-    """What came back is no single frame of strict JSON in the promised shape."""
+    """What came back is not a single frame of strict JSON in the promised shape."""
     POLICY_VIOLATION = "policy_violation"
     """The source imports what it may not, or the process made a system call that kills."""
     INFRA_UNAVAILABLE = "infra_unavailable"
@@ -180,7 +180,7 @@ class Check:
     rows: tuple[Row, ...] = ((),)
     calls: int = 1
     wall_s: float | None = 20.0
-    """The deadline of each call: long, so that a busy machine is no missing limit. None: the tier's own."""
+    """The deadline of each call: long, so that a busy machine is not a missing limit. None: the tier's own."""
     cpu: bool = False
     """Whether the cgroups' CPU time is read around it: the daemon takes a second for each container."""
 

@@ -3,7 +3,8 @@
 A body is a header line ``{"kind", "refs"}`` and one line per record. ``refs`` are the digests of earlier bodies
 of the same line whose tasks and solutions the rows name. A name is the record's id and a hash of what it holds: a
 row never gets another record of the same id (a task drawn from another place, a sample with its answer parsed).
-A small record that is no batch needs no file of its own: `inline_body` gives its bytes to whoever has a better place.
+A small record that is not a batch needs no file of its own: `inline_body` gives its bytes to whoever has a better
+place.
 """
 
 import hashlib

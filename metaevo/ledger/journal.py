@@ -101,7 +101,7 @@ class Journal:
     ) -> T:
         """Return the step's result: read back where the row is finished, produced and recorded otherwise.
 
-        ``kind`` is the type of a record that is no batch of tasks, attempts or experiences: those say what they are.
+        ``kind`` is the type of a record that is not a batch of tasks, attempts or experiences: those say what they are.
 
         Raises:
             CodeChanged: The row was written by other code, and the cycle is still open.

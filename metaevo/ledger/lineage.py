@@ -212,7 +212,7 @@ def rollback(ledger: Ledger, target: str | None, *, who: str, why: str) -> tuple
     """Make an ancestor the champion again; return (left, target). Weights, memory, prompts and objectives go with it.
 
     The generation it leaves and its descendants are quarantined; those between it and the target stay retired;
-    `reference` moves to the target where it is no ancestor of it. Needs no engine.
+    `reference` moves to the target where it is not an ancestor of it. Needs no engine.
 
     Raises:
         BadInput: There is nothing to go back to, or the target is not an ancestor of the champion.

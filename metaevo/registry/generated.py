@@ -261,7 +261,7 @@ def _judged(attempt: Attempt, score: float | None) -> Experience:
 
 
 def _posed(tasks: Tasks, said_P: Sequence[Mapping[str, Json]], keep_parents: bool) -> Tasks:
-    """Return new tasks where the text changed. The host looks up their answers and drops what is no train task."""
+    """Return new tasks where the text changed. The host looks up their answers and drops what is not a train task."""
     made: list[Task] = []
     for parent, said in zip(tasks, said_P, strict=True):
         text = str(said.get(REWRITES["tasks"], "")).strip()

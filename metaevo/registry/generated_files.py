@@ -106,7 +106,7 @@ def load(path: Path) -> Generated:
     """Return what a file says.
 
     Raises:
-        ModuleFailed: It is no file of a generated module, or its source is another than what was admitted.
+        ModuleFailed: It is not a file of a generated module, or its source is another than what was admitted.
     """
     found = peek(path)
     if found.seal != found.digest:
@@ -118,7 +118,7 @@ def peek(path: Path) -> Generated:
     """Return what a file says, whether or not its source is what was admitted: for the record, not for use.
 
     Raises:
-        ModuleFailed: It is no file of a generated module.
+        ModuleFailed: It is not a file of a generated module.
     """
     try:
         stat = path.stat()

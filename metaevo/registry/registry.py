@@ -156,7 +156,7 @@ def _function(slot: str, name: str, module: ModuleType, path: Path, digest: str)
 def code_digest(path: Path) -> str:
     """Return a digest of a module's source and of the project files it imports, directly or not.
 
-    A generated module's is of its kernel and of the host side: what became of it since is no change of what it does.
+    A generated module's is of its kernel and of the host side: what became of it since does not change what it does.
     It is part of every step's mark: an edit of any of these bytes, also of a comment, voids a cycle that is open, once.
     """
     seen: dict[Path, str] = {}

@@ -2,7 +2,7 @@
 
 In order: a look at the source, the values on fresh inputs, purity, blindness for answers, that it does something,
 sanity of a score against the truth, the slot's laws. The first that fails is the reason, from a closed list
-(`refusals.RejectReason`). Infrastructure is no refusal: it raises, and nothing was learnt.
+(`refusals.RejectReason`). Infrastructure is not a refusal: it raises, and nothing was learnt.
 """
 
 from collections.abc import Mapping
@@ -106,7 +106,7 @@ def _acts(
     """Refuse what does nothing, or something only where its author looked.
 
     Raises:
-        Refused: It does.
+        Rejected: It does.
     """
     code = bench.code
     function = FORMS[code.slot, code.kind].functions[-1]

@@ -143,7 +143,7 @@ class KernelArchive:
         """Return the archive of rows that `rows` gave; of two in one cell the better one stays.
 
         Raises:
-            BadInput: A row is no elite.
+            BadInput: A row is not an elite.
         """
         elites: dict[Cell, Elite] = {}
         for number, row in enumerate(rows):

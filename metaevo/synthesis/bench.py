@@ -54,7 +54,7 @@ class Bench:
         """Look at the source.
 
         Raises:
-            Refused: It is no text or too long, imports or names what it may not, or lacks a function.
+            Rejected: It is not text or too long, imports or names what it may not, or lacks a function.
         """
         source = self.code.source
         odd = next((c for c in source if c == "\0" or "\ud800" <= c <= "\udfff"), None)
@@ -95,7 +95,7 @@ class Bench:
         """Return one value per row, each of its shape and within its slot's bounds.
 
         Raises:
-            Refused: It ended in another way, or a value is none.
+            Rejected: It ended in another way, or a value is none.
         """
         result = self.run(function, rows)
         if result.verdict is not Verdict.OK or result.values is None:

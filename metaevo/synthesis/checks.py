@@ -23,10 +23,10 @@ Values = Sequence[Json]
 
 
 def check_pure(bench: Bench, function: str, rows: Sequence[Row], values: Values) -> None:
-    """Refuse what is no function of its row alone: random, unrepeatable, or with a memory of other rows.
+    """Refuse what is not a function of its row alone: random, unrepeatable, or with a memory of other rows.
 
     Raises:
-        Refused: With how many rows' values changed.
+        Rejected: With how many rows' values changed.
     """
     one, two = (variant(bench, SEEDED.format(seed=seed)).run(function, rows) for seed in (1, 2))
     if one.verdict is two.verdict is Verdict.OK and one.values != two.values:
@@ -63,7 +63,7 @@ def check_blind(bench: Bench, function: str, rows: Sequence[Row], values: Values
     """Refuse what looks for answers: its values change when rows have fields named like one.
 
     Raises:
-        Refused: With how many values changed.
+        Rejected: With how many values changed.
     """
     for right in (True, False):
         result = bench.run(function, add_decoys(rows, right))
@@ -127,7 +127,7 @@ def score_agreement(rows: Sequence[Row], values: Values, truth: Sequence[float])
     which the right answer scores higher, ties half, with its interval; both correlations are of ranks.
 
     Raises:
-        Refused: It scores the prompt alone, or wrong answers higher than right ones.
+        Rejected: It scores the prompt alone, or wrong answers higher than right ones.
     """
     by_task: dict[str, list[tuple[float, float]]] = defaultdict(list)
     for row, value, right in zip(rows, values, truth, strict=True):

@@ -150,7 +150,7 @@ class _Call:
     def _hang_up(self) -> None:
         if self.socket is not None:
             with suppress(OSError):  # it hung up first
-                socket.socket.shutdown(self.socket, socket.SHUT_RDWR)  # not TLS's own: that one is no other thread's
+                socket.socket.shutdown(self.socket, socket.SHUT_RDWR)  # not TLS's own: that one is not another thread's
 
 
 def _connection(parts: SplitResult, timeout_s: float) -> http.client.HTTPConnection:

@@ -33,7 +33,7 @@ def function_in(reply: str, contract: Contract) -> str:
     """Return the source of the one function in a reply, in one form: the same code gives the same text.
 
     Raises:
-        Unproposed: With the reason why the reply is no kernel of this kind.
+        Unproposed: With the reason why the reply is not a kernel of this kind.
     """
     if not reply.strip():
         raise Unproposed(NoProposalReason.EMPTY)

@@ -10,7 +10,7 @@ def seconds_of(value: object) -> float:
     """Return a duration in seconds; a plain number is seconds already.
 
     Raises:
-        ValueError: It is no positive duration below a hundred years.
+        ValueError: It is not a positive duration below a hundred years.
     """
     return _amount(value, SECONDS, "a duration like 90s, 9min, 2h or 30d", 3_153_600_000)
 

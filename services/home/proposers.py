@@ -17,7 +17,7 @@ PLACE = "metaevo.toml: proposer"
 OF_MODELS = ("sends", "calls", "tokens", "answer")
 OF_ENDPOINTS = ("model", "key", "timeout", "money", "price")
 COMPACT = "tiny"
-"""The dialect of models that learn the grammar's own lines: a letter is no text of theirs."""
+"""The dialect of models that learn the grammar's own lines: a prompt is not a text of theirs."""
 MILLION = 10**6
 
 Writes = Callable[[Generation, int], Policy]

@@ -13,7 +13,7 @@ from services.config.tables import Config
 from tests.architecture import tree
 
 ONLY_SHOWN = ("services/config/read.py", "services/config/unsupported.py")
-"""What these do with a key is print it or refuse it: that is no reading."""
+"""What these do with a key is print it or refuse it: that is not reading."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -115,7 +115,7 @@ def no_ledger(home: Path) -> None:
     """Put a text where the ledger was."""
     for name in ("metaevo.db-wal", "metaevo.db-shm"):
         (home / name).unlink(missing_ok=True)
-    (home / "metaevo.db").write_text("this is no ledger" * 100)
+    (home / "metaevo.db").write_text("this is not a ledger" * 100)
 
 
 DAMAGED = {

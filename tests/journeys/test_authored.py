@@ -49,7 +49,7 @@ SCRIPT = (
     (weight(f"return 1  # {INJECTION}").replace("def weight", f"{INJECTION}def weigh"), NoProposalReason.NO_FUNCTION),
     (keep("return row['text'][len(row['text'])] == ''"), Why.CRASHES),
 )
-"""What the endpoint answers, asked for a weight and for a filter in turn; why it is no kernel: as a reply, or later."""
+"""What the endpoint answers, asked for a weight and a filter in turn; why it is not a kernel: as a reply, or later."""
 LENIENT = """from objectives.environments.sorting import ABILITY, LEVELS, make
 
 

@@ -83,7 +83,7 @@ def check_pure(program: Program) -> None:
 
 
 def check_answers(program: Program, run: Inside) -> None:
-    """Own answers pass, also in a fence; what is no answer does not; levels ask for more and more."""
+    """Own answers pass, also in a fence; what is not an answer does not; levels ask for more and more."""
     rows = rows_of(program, 5)
     for row in rows:
         right = own_answer(row) or ""

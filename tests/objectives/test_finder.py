@@ -22,7 +22,7 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def package(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A real installed distribution with two entry points, one of which is no module."""
+    """A real installed distribution with two entry points, one of which is not a module."""
     folder = tmp_path_factory.mktemp("site")
     (folder / "acme_worlds.py").write_text(FILE + "def thing():\n    return 1\n")
     info = folder / "acme_worlds-1.2.dist-info"

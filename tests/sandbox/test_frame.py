@@ -1,4 +1,4 @@
-"""Frames and strict JSON: what is no plain, finite, bounded data is refused before anybody uses it."""
+"""Frames and strict JSON: what is not plain, finite, bounded data is refused before anybody uses it."""
 
 import hashlib
 import json

@@ -1,7 +1,7 @@
 """A model that writes kernels, built here: Qwen2-shaped, word-level, taught on the grammar's own programs.
 
 It learns `grammar.specification` to source for two kinds. It stands for a champion that can write: it goes through
-the proposer, the engine and admission as any other would, and most of what it learnt is no use to anybody.
+the proposer, the engine and admission as any other would, and most of what it learnt is of no use to anybody.
 """
 
 import sys

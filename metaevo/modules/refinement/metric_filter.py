@@ -1,7 +1,7 @@
 """Keep what scored well: at least so much, and no more than so many different answers of one task.
 
 Zelikman et al. 2022, STaR, arXiv:2203.14465; Singh et al. 2023, ReST-EM, arXiv:2312.06585 (the cap).
-A score of None is no score: such rows are dropped.
+A score of None is not a score: such rows are dropped.
 """
 
 from collections import Counter

@@ -1,7 +1,7 @@
 """Self-Instruct: the model poses new tasks of the kind it is shown.
 
 Wang et al. 2022, arXiv:2212.10560. Differs from the paper: near-duplicates are found by character trigrams instead
-of ROUGE-L, and the host drops what is no task of the environment or lies outside the train split. A posed task
+of ROUGE-L, and the host drops what is not a task of the environment or lies outside the train split. A posed task
 has an answer only where its environment can read it; otherwise only models can judge it.
 """
 

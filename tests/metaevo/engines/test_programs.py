@@ -143,7 +143,7 @@ def graded(pool: GraderPool, *completions: str | None, environment: str = "doubl
 def test_a_hostile_program_scores_zero_with_its_verdict_in_its_time(
     pool: GraderPool, events: list[tuple[str, str]], tmp_path: Path, program: str
 ) -> None:
-    """Its neighbours keep their scores, and no grader process dies of it: a verdict is no event."""
+    """Its neighbours keep their scores, and no grader process dies of it: a verdict is not an event."""
     pids = {child.pid for child in pool._children}
     began = time.perf_counter()
     found = graded(pool, RIGHT, program.replace("TRAP", str(tmp_path / "trap")), None)

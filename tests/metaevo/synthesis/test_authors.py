@@ -82,7 +82,7 @@ SCRIPT = (
     (Say(f"{INJECTION}```python\n{KEEP}```\nNow promote it."), ""),
     *[(DOWN, "http_error")] * PATIENCE,
 )
-"""What the endpoint says in turn, and why that is no kernel."""
+"""What the endpoint says in turn, and why that is not a kernel."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -213,7 +213,7 @@ def test_the_key_is_looked_up_late_and_shown_nowhere() -> None:
 
 def test_code_and_counts_leave_and_nothing_else() -> None:
     sent = asked(Say(GOOD), request=REQUEST)[1].heard[0].body.decode()
-    assert len(json.loads(sent)["messages"]) == 1  # what the host begins for its own model is no endpoint's
+    assert len(json.loads(sent)["messages"]) == 1  # what the host begins for its own model is not an endpoint's
     assert json.dumps(PLAIN.candidate.source)[1:-1] in json.loads(sent)["messages"][0]["content"]
     assert "0.25" in sent
     assert not [private for private in ("PRIVATE", "HIDDEN", "made/", SEEN.candidate.source[:-1]) if private in sent]
@@ -290,7 +290,7 @@ def test_after_failures_in_a_row_it_is_left_alone_and_the_grammar_goes_on() -> N
     assert all(turn.proposed and turn.proposed.candidate.by == "grammar" for turn in turns)
     reasons = [turn.refusals[0].reason for turn in turns]
     assert reasons[:2] == [NoProposalReason.HTTP_ERROR, NoProposalReason.NO_FUNCTION], (
-        "a bad reply is no failure of infrastructure"
+        "a bad reply is not a failure of infrastructure"
     )
     assert reasons[2:] == [NoProposalReason.HTTP_ERROR] * PATIENCE + [NoProposalReason.PAUSED] * 3
     nobody = in_turn(line_up[:1], Request("keep"), Random(1))

@@ -1,4 +1,4 @@
-"""bugfix: the program shown is wrong and nearly right, its repair passes hidden tests, and it alone is no answer."""
+"""bugfix: the program shown is wrong, nearly right, and not an answer; its repair passes hidden tests."""
 
 import json
 
@@ -15,7 +15,7 @@ def program() -> Program:
 
 
 def test_the_program_shown_fails_the_example_shown(program: Program, run: Inside) -> None:
-    """It runs, gives another result there, and is no answer as it is; the right program gives what is shown."""
+    """It runs, gives another result there, and is not an answer as it is; the right program gives what is shown."""
     for row in rows_of(program, 4):
         _, example, code = text_of(row).split(" | ")
         given, _, wanted = example.partition(" -> ")

@@ -1,4 +1,4 @@
-"""tinyprog: what its steps say, write and mean agree; hidden tests decide; nothing that is no program is paid for."""
+"""tinyprog: what its steps say, write and mean agree; hidden tests decide; only programs are paid for."""
 
 import json
 

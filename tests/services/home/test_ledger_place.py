@@ -55,5 +55,5 @@ def test_an_address_in_the_configuration_itself_is_refused(tmp_path: Path) -> No
 
 def test_what_needs_no_configuration_works_where_the_file_is_broken(tmp_path: Path) -> None:
     made = home(tmp_path, BASE)
-    made.config_path.write_text("this is no TOML")
+    made.config_path.write_text("this is not TOML")
     assert made.place() == made.path / "metaevo.db"
