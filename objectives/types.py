@@ -16,8 +16,6 @@ JsonValue = TypeAliasType(
     "JsonValue", "str | int | float | bool | Sequence[JsonValue] | Mapping[str, JsonValue] | None"
 )
 """Any JSON there is, spelled out: what is read from it must be looked at first."""
-TaskRow: TypeAlias = dict[str, str | int | list[dict[str, str]]]
-"""A task as an environment poses it: prompt (a text or messages), answer, level, and what its reward reads."""
 
 
 class Direction(StrEnum):

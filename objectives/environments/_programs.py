@@ -56,7 +56,7 @@ def code_of(chain: Chain) -> str:
     return "def f(x): " + "".join(f"x = {code}; " for code in before) + f"return {last}"
 
 
-def result(chain: Chain, x: Any) -> object:
+def result(chain: Chain, x: Any) -> Any:
     """Return what a chain makes of one input.
 
     Raises:
@@ -86,7 +86,7 @@ def drawn(random: Random, level: int) -> Chain:
             return tuple(chain)
 
 
-def some(random: Random, takes: str) -> object:
+def some(random: Random, takes: str) -> Any:
     """Return one input of a type."""
     if takes == "number":
         return random.randint(-20, 40)
@@ -112,7 +112,7 @@ def examples(random: Random, chain: Chain, count: int) -> list[Any]:
     raise OverflowError(f"{words_of(chain)}: no small examples")
 
 
-def _small(chain: Chain, x: object) -> bool:
+def _small(chain: Chain, x: Any) -> bool:
     try:
         result(chain, x)
     except OverflowError:
@@ -148,7 +148,7 @@ def _shorter(chain: Chain) -> list[Chain]:
     return [chain[:i] + chain[j:] for i, j in spans if chain[i].takes == chain[j - 1].gives]
 
 
-def shown(chain: Chain, x: object) -> str:
+def shown(chain: Chain, x: Any) -> str:
     """Return one example as the prompt writes it."""
     return f"{json.dumps(x)} -> {json.dumps(result(chain, x))}"
 
@@ -172,7 +172,7 @@ def passes(words: str, completion: str, run: Run) -> float:
     return float(ran.values is not None and json.dumps(list(ran.values)) == json.dumps(wanted))
 
 
-def row_of(chain: Chain, system: str, user: str, **more: object) -> dict[str, Any]:
+def row_of(chain: Chain, system: str, user: str, **more: Any) -> dict[str, Any]:
     """Return a row: what is asked, the program that answers it, and the chain's words for the reward."""
     prompt = [{"role": "system", "content": system}, {"role": "user", "content": user}]
     return {"prompt": prompt, "answer": code_of(chain), "level": level_of(chain), "words": words_of(chain), **more}
@@ -187,11 +187,11 @@ def different(chain: Chain, other: Chain, inputs: Sequence[Any]) -> list[Any]:
     return [x for x in inputs if json.dumps(result(chain, x)) != json.dumps(result(other, x))]
 
 
-def forgets_the_last_step(words: str, **row: object) -> str:
+def forgets_the_last_step(words: str, **row: Any) -> str:
     """Return the program of all steps but the last: a mistake."""
     return code_of((chain_of(words) or ())[:-1])
 
 
-def returns_the_example(prompt: list[dict[str, str]], **row: object) -> str:
+def returns_the_example(prompt: list[dict[str, str]], **row: Any) -> str:
     """Return a program that gives the first example's result whatever comes in: a mistake."""
     return "def f(x): return " + prompt[-1]["content"].split(" | ")[1].partition(" -> ")[2]

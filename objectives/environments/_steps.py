@@ -127,9 +127,7 @@ def _filled() -> Iterator[Step]:
         for grade, words, code, call in kinds:
             for given in _NUMBERS if "{n}" in words else LETTERS if "{c}" in words else (None,):
                 said, text = (part.format(n=given, c=given) for part in (words, code))
-                yield Step(
-                    words=said, code=text, call=call, takes=takes, gives=gives, grade=grade, kind=words, given=given
-                )
+                yield Step(said, text, call, takes, gives, grade, words, given)
 
 
 STEPS: dict[tuple[str, str], Step] = {(step.takes, step.words): step for step in _filled()}

@@ -5,8 +5,7 @@ Lee et al. 2023, Teaching Arithmetic to Small Transformers, arXiv:2307.03381. Le
 
 import re
 from random import Random
-
-from objectives.types import TaskRow
+from typing import Any
 
 ABILITY = "math"
 LEVELS = tuple(range(1, 9))
@@ -19,19 +18,19 @@ SYSTEM = (
 _TASK = re.compile(r"add ([0-9]{1,8})\+([0-9]{1,8})")
 
 
-def make(seed: int, index: int, level: int) -> TaskRow:
+def make(seed: int, index: int, level: int) -> dict[str, Any]:
     """Return the row number ``index`` of a level: two numbers of ``level`` digits without leading zeros."""
     draw = Random(f"{seed}/{index}/{level}")
     low, high = (10 ** (level - 1) if level > 1 else 0), 10**level
     return _row(str(low + int(draw.random() * (high - low)))[::-1], str(low + int(draw.random() * (high - low)))[::-1])
 
 
-def reward(completion: str, answer: str, **row: object) -> float:
+def reward(completion: str, answer: str, **row: Any) -> float:
     """Return 1.0 for the right digits, white space around them aside."""
     return float(completion.strip() == answer)
 
 
-def read(text: str) -> TaskRow | None:
+def read(text: str) -> dict[str, Any] | None:
     """Return the row of a posed text, or None where it is no task of this environment."""
     found = _TASK.fullmatch(text)
     if found is None:
@@ -42,7 +41,7 @@ def read(text: str) -> TaskRow | None:
     return _row(left, right)
 
 
-def _row(left: str, right: str) -> TaskRow:
+def _row(left: str, right: str) -> dict[str, Any]:
     return {
         "prompt": [{"role": "system", "content": SYSTEM}, {"role": "user", "content": f"add {left}+{right}"}],
         "answer": str(int(left[::-1]) + int(right[::-1]))[::-1],
@@ -54,21 +53,21 @@ def _operands(prompt: list[dict[str, str]]) -> list[str]:
     return prompt[-1]["content"].removeprefix("add ").split("+")
 
 
-def _drops_the_carry(prompt: list[dict[str, str]], **row: object) -> str:
+def _drops_the_carry(prompt: list[dict[str, str]], **row: Any) -> str:
     left, right = _operands(prompt)
     return "".join(str((int(a) + int(b)) % 10) for a, b in zip(left, right, strict=True))
 
 
-def _forgets_the_last_carry(answer: str, level: int, **row: object) -> str:
+def _forgets_the_last_carry(answer: str, level: int, **row: Any) -> str:
     return answer[:level]
 
 
-def _reads_most_significant_first(prompt: list[dict[str, str]], **row: object) -> str:
+def _reads_most_significant_first(prompt: list[dict[str, str]], **row: Any) -> str:
     left, right = _operands(prompt)
     return str(int(left) + int(right))
 
 
-def _writes_most_significant_first(answer: str, **row: object) -> str:
+def _writes_most_significant_first(answer: str, **row: Any) -> str:
     return answer[::-1]
 
 

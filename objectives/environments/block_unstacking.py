@@ -5,8 +5,7 @@ The one-tower case of Blocksworld as in Valmeekam et al. 2022, PlanBench, arXiv:
 
 import re
 from random import Random
-
-from objectives.types import TaskRow
+from typing import Any
 
 ABILITY = "planning"
 LEVELS = tuple(range(1, 9))
@@ -19,19 +18,19 @@ SYSTEM = (
 _TASK = re.compile(r"blk ([a-l]{3,10}):([a-l])")
 
 
-def make(seed: int, index: int, level: int) -> TaskRow:
+def make(seed: int, index: int, level: int) -> dict[str, Any]:
     """Return the row number ``index`` of a level: ``level`` + 2 different blocks; never the top one is wanted."""
     draw = Random(f"{seed}/{index}/{level}")
     tower = draw.sample("abcdefghijkl", level + 2)
     return _row("".join(tower), tower[1 + int(draw.random() * (level + 1))])
 
 
-def reward(completion: str, answer: str, **row: object) -> float:
+def reward(completion: str, answer: str, **row: Any) -> float:
     """Return 1.0 for the right plan, white space around it aside."""
     return float(completion.strip() == answer)
 
 
-def read(text: str) -> TaskRow | None:
+def read(text: str) -> dict[str, Any] | None:
     """Return the row of a posed text, or None where it is no task of this environment."""
     found = _TASK.fullmatch(text)
     if found is None or len(set(found[1])) < len(found[1]) or found[2] not in found[1][1:]:
@@ -39,7 +38,7 @@ def read(text: str) -> TaskRow | None:
     return _row(*found.groups())
 
 
-def _row(tower: str, goal: str) -> TaskRow:
+def _row(tower: str, goal: str) -> dict[str, Any]:
     return {
         "prompt": [{"role": "system", "content": SYSTEM}, {"role": "user", "content": f"blk {tower}:{goal}"}],
         "answer": tower[: tower.index(goal)] + goal.upper(),
@@ -47,19 +46,19 @@ def _row(tower: str, goal: str) -> TaskRow:
     }
 
 
-def _stops_one_block_early(answer: str, **row: object) -> str:
+def _stops_one_block_early(answer: str, **row: Any) -> str:
     return answer[:-1]
 
 
-def _forgets_the_capital(answer: str, **row: object) -> str:
+def _forgets_the_capital(answer: str, **row: Any) -> str:
     return answer.lower()
 
 
-def _takes_only_the_goal(answer: str, **row: object) -> str:
+def _takes_only_the_goal(answer: str, **row: Any) -> str:
     return answer[-1]
 
 
-def _unstacks_from_the_bottom(prompt: list[dict[str, str]], **row: object) -> str:
+def _unstacks_from_the_bottom(prompt: list[dict[str, str]], **row: Any) -> str:
     tower, goal = prompt[-1]["content"].removeprefix("blk ").split(":")
     return tower[: tower.index(goal) : -1] + goal.upper()
 

@@ -40,7 +40,7 @@ def make(seed: int, index: int, level: int) -> dict[str, Any]:
             return row
 
 
-def reward(completion: str, words: str, run: Run, **row: object) -> float:
+def reward(completion: str, words: str, run: Run, **row: Any) -> float:
     """Return 1.0 where the repaired program passes every hidden test, else 0.0."""
     return programs.passes(words, completion, run)
 
@@ -82,7 +82,7 @@ def _bugs(chain: Chain) -> Iterator[list[Chain]]:
     yield [(*chain[:i], two, one, *chain[i + 2 :]) for i, one, two in pairs]
 
 
-def _unchanged(code: str, **row: object) -> str:
+def _unchanged(code: str, **row: Any) -> str:
     return code
 
 

@@ -6,8 +6,7 @@ arXiv:2310.16028. Level = letters minus two.
 
 import re
 from random import Random
-
-from objectives.types import TaskRow
+from typing import Any
 
 ABILITY = "other"
 LEVELS = tuple(range(1, 9))
@@ -19,23 +18,23 @@ SYSTEM = (
 _TASK = re.compile(r"max ([a-j]{3,10})")
 
 
-def make(seed: int, index: int, level: int) -> TaskRow:
+def make(seed: int, index: int, level: int) -> dict[str, Any]:
     """Return the row number ``index`` of a level: a word of ``level`` + 2 letters."""
     return _row("".join(Random(f"{seed}/{index}/{level}").choices(ALPHABET, k=level + 2)))
 
 
-def reward(completion: str, answer: str, **row: object) -> float:
+def reward(completion: str, answer: str, **row: Any) -> float:
     """Return 1.0 for the right two letters, white space around them aside."""
     return float(completion.strip() == answer)
 
 
-def read(text: str) -> TaskRow | None:
+def read(text: str) -> dict[str, Any] | None:
     """Return the row of a posed text, or None where it is no task of this environment."""
     found = _TASK.fullmatch(text)
     return _row(found[1]) if found else None
 
 
-def _row(word: str) -> TaskRow:
+def _row(word: str) -> dict[str, Any]:
     return {
         "prompt": [{"role": "system", "content": SYSTEM}, {"role": "user", "content": f"max {word}"}],
         "answer": max(word) + min(word),
@@ -43,15 +42,15 @@ def _row(word: str) -> TaskRow:
     }
 
 
-def _smallest_before_largest(answer: str, **row: object) -> str:
+def _smallest_before_largest(answer: str, **row: Any) -> str:
     return answer[::-1]
 
 
-def _largest_twice(answer: str, **row: object) -> str:
+def _largest_twice(answer: str, **row: Any) -> str:
     return answer[0] * 2
 
 
-def _first_and_last(prompt: list[dict[str, str]], **row: object) -> str:
+def _first_and_last(prompt: list[dict[str, str]], **row: Any) -> str:
     word = prompt[-1]["content"].removeprefix("max ")
     return word[0] + word[-1]
 

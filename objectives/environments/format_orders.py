@@ -6,8 +6,7 @@ many orders on three letters, levels 5 to 8 one to four orders on five letters.
 
 import re
 from random import Random
-
-from objectives.types import TaskRow
+from typing import Any
 
 ABILITY = "instruction_following"
 LEVELS = tuple(range(1, 9))
@@ -20,25 +19,25 @@ SYSTEM = (
 _TASK = re.compile(r"fmt ([urdb]{1,4}):([a-j]{3}|[a-j]{5})")
 
 
-def make(seed: int, index: int, level: int) -> TaskRow:
+def make(seed: int, index: int, level: int) -> dict[str, Any]:
     """Return the row number ``index`` of a level: one to four orders and a word of three or five letters."""
     draw = Random(f"{seed}/{index}/{level}")
     orders = draw.choices("urdb", k=(level - 1) % 4 + 1)
     return _row("".join(orders), "".join(draw.choices("abcdefghij", k=3 if level <= 4 else 5)))
 
 
-def reward(completion: str, answer: str, **row: object) -> float:
+def reward(completion: str, answer: str, **row: Any) -> float:
     """Return 1.0 for the right word, capitals included, white space around it aside."""
     return float(completion.strip() == answer)
 
 
-def read(text: str) -> TaskRow | None:
+def read(text: str) -> dict[str, Any] | None:
     """Return the row of a posed text, or None where it is no task of this environment."""
     found = _TASK.fullmatch(text)
     return _row(*found.groups()) if found else None
 
 
-def _row(orders: str, word: str) -> TaskRow:
+def _row(orders: str, word: str) -> dict[str, Any]:
     return {
         "prompt": [{"role": "system", "content": SYSTEM}, {"role": "user", "content": f"fmt {orders}:{word}"}],
         "answer": _obey(orders, word),
@@ -63,17 +62,17 @@ def _parts(prompt: list[dict[str, str]]) -> list[str]:
     return prompt[-1]["content"].removeprefix("fmt ").split(":")
 
 
-def _ignores_the_last_order(prompt: list[dict[str, str]], **row: object) -> str:
+def _ignores_the_last_order(prompt: list[dict[str, str]], **row: Any) -> str:
     orders, word = _parts(prompt)
     return _obey(orders[:-1], word)
 
 
-def _reads_right_to_left(prompt: list[dict[str, str]], **row: object) -> str:
+def _reads_right_to_left(prompt: list[dict[str, str]], **row: Any) -> str:
     orders, word = _parts(prompt)
     return _obey(orders[::-1], word)
 
 
-def _forgets_the_capitals(answer: str, **row: object) -> str:
+def _forgets_the_capitals(answer: str, **row: Any) -> str:
     return answer.lower()
 
 

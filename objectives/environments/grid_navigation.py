@@ -5,8 +5,7 @@ A text-only, answer-only relative of BabyAI (Chevalier-Boisvert et al. 2018, arX
 
 import re
 from random import Random
-
-from objectives.types import TaskRow
+from typing import Any
 
 ABILITY = "embodied_control"
 LEVELS = tuple(range(1, 9))
@@ -21,24 +20,24 @@ _TASK = re.compile(r"nav ([012]{2}) ([RLUD]{1,8})")
 _STEPS = {"R": (1, 0), "L": (-1, 0), "U": (0, 1), "D": (0, -1)}
 
 
-def make(seed: int, index: int, level: int) -> TaskRow:
+def make(seed: int, index: int, level: int) -> dict[str, Any]:
     """Return the row number ``index`` of a level: a start and ``level`` moves."""
     draw = Random(f"{seed}/{index}/{level}")
     return _row("".join(draw.choices(ALPHABET, k=2)), "".join(draw.choices("RLUD", k=level)))
 
 
-def reward(completion: str, answer: str, **row: object) -> float:
+def reward(completion: str, answer: str, **row: Any) -> float:
     """Return 1.0 for the right position, white space around it aside."""
     return float(completion.strip() == answer)
 
 
-def read(text: str) -> TaskRow | None:
+def read(text: str) -> dict[str, Any] | None:
     """Return the row of a posed text, or None where it is no task of this environment."""
     found = _TASK.fullmatch(text)
     return _row(*found.groups()) if found else None
 
 
-def _row(start: str, moves: str) -> TaskRow:
+def _row(start: str, moves: str) -> dict[str, Any]:
     return {
         "prompt": [{"role": "system", "content": SYSTEM}, {"role": "user", "content": f"nav {start} {moves}"}],
         "answer": _walk(start, moves),
@@ -58,20 +57,20 @@ def _parts(prompt: list[dict[str, str]]) -> list[str]:
     return prompt[-1]["content"].split(" ")[1:]
 
 
-def _second_one_too_far(answer: str, **row: object) -> str:
+def _second_one_too_far(answer: str, **row: Any) -> str:
     return answer[0] + str((int(answer[1]) + 1) % 3)
 
 
-def _swaps_the_coordinates(answer: str, **row: object) -> str:
+def _swaps_the_coordinates(answer: str, **row: Any) -> str:
     return answer[::-1]
 
 
-def _forgets_the_last_move(prompt: list[dict[str, str]], **row: object) -> str:
+def _forgets_the_last_move(prompt: list[dict[str, str]], **row: Any) -> str:
     start, moves = _parts(prompt)
     return _walk(start, moves[:-1])
 
 
-def _walks_through_walls(prompt: list[dict[str, str]], **row: object) -> str:
+def _walks_through_walls(prompt: list[dict[str, str]], **row: Any) -> str:
     start, moves = _parts(prompt)
     column = int(start[0]) + moves.count("R") - moves.count("L")
     return f"{column % 3}{(int(start[1]) + moves.count('U') - moves.count('D')) % 3}"

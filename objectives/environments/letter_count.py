@@ -7,8 +7,7 @@ Level = letters of the word minus two.
 import re
 from itertools import groupby
 from random import Random
-
-from objectives.types import TaskRow
+from typing import Any
 
 ABILITY = "reasoning"
 LEVELS = tuple(range(1, 9))
@@ -20,24 +19,24 @@ SYSTEM = (
 _TASK = re.compile(r"cnt ([abc]) ([abc]{3,10})")
 
 
-def make(seed: int, index: int, level: int) -> TaskRow:
+def make(seed: int, index: int, level: int) -> dict[str, Any]:
     """Return the row number ``index`` of a level: a letter and a word of ``level`` + 2 letters, all of a, b, c."""
     letter, *word = Random(f"{seed}/{index}/{level}").choices("abc", k=level + 3)
     return _row(letter, "".join(word))
 
 
-def reward(completion: str, answer: str, **row: object) -> float:
+def reward(completion: str, answer: str, **row: Any) -> float:
     """Return 1.0 for the right number, white space around it aside."""
     return float(completion.strip() == answer)
 
 
-def read(text: str) -> TaskRow | None:
+def read(text: str) -> dict[str, Any] | None:
     """Return the row of a posed text, or None where it is no task of this environment."""
     found = _TASK.fullmatch(text)
     return _row(*found.groups()) if found else None
 
 
-def _row(letter: str, word: str) -> TaskRow:
+def _row(letter: str, word: str) -> dict[str, Any]:
     return {
         "prompt": [{"role": "system", "content": SYSTEM}, {"role": "user", "content": f"cnt {letter} {word}"}],
         "answer": str(word.count(letter)),
@@ -49,17 +48,17 @@ def _parts(prompt: list[dict[str, str]]) -> list[str]:
     return prompt[-1]["content"].split(" ")[1:]
 
 
-def _misses_the_last_letter(prompt: list[dict[str, str]], **row: object) -> str:
+def _misses_the_last_letter(prompt: list[dict[str, str]], **row: Any) -> str:
     letter, word = _parts(prompt)
     return str(word[:-1].count(letter))
 
 
-def _counts_a_run_once(prompt: list[dict[str, str]], **row: object) -> str:
+def _counts_a_run_once(prompt: list[dict[str, str]], **row: Any) -> str:
     letter, word = _parts(prompt)
     return str(sum(key == letter for key, _ in groupby(word)))
 
 
-def _counts_the_others(prompt: list[dict[str, str]], **row: object) -> str:
+def _counts_the_others(prompt: list[dict[str, str]], **row: Any) -> str:
     letter, word = _parts(prompt)
     return str(len(word) - word.count(letter))
 

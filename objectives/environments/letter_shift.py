@@ -6,8 +6,7 @@ round. Level = letters minus one.
 
 import re
 from random import Random
-
-from objectives.types import TaskRow
+from typing import Any
 
 ABILITY = "other"
 LEVELS = tuple(range(1, 9))
@@ -20,23 +19,23 @@ _TASK = re.compile(r"nxt ([a-j]{2,9})")
 _NEXT = str.maketrans("abcdefghij", ALPHABET)
 
 
-def make(seed: int, index: int, level: int) -> TaskRow:
+def make(seed: int, index: int, level: int) -> dict[str, Any]:
     """Return the row number ``index`` of a level: a word of ``level`` + 1 letters."""
     return _row("".join(Random(f"{seed}/{index}/{level}").choices("abcdefghij", k=level + 1)))
 
 
-def reward(completion: str, answer: str, **row: object) -> float:
+def reward(completion: str, answer: str, **row: Any) -> float:
     """Return 1.0 for the right letters, white space around them aside."""
     return float(completion.strip() == answer)
 
 
-def read(text: str) -> TaskRow | None:
+def read(text: str) -> dict[str, Any] | None:
     """Return the row of a posed text, or None where it is no task of this environment."""
     found = _TASK.fullmatch(text)
     return _row(found[1]) if found else None
 
 
-def _row(word: str) -> TaskRow:
+def _row(word: str) -> dict[str, Any]:
     return {
         "prompt": [{"role": "system", "content": SYSTEM}, {"role": "user", "content": f"nxt {word}"}],
         "answer": word.translate(_NEXT),
@@ -44,15 +43,15 @@ def _row(word: str) -> TaskRow:
     }
 
 
-def _copies_the_input(prompt: list[dict[str, str]], **row: object) -> str:
+def _copies_the_input(prompt: list[dict[str, str]], **row: Any) -> str:
     return prompt[-1]["content"].removeprefix("nxt ")
 
 
-def _forgets_the_last_letter(answer: str, **row: object) -> str:
+def _forgets_the_last_letter(answer: str, **row: Any) -> str:
     return answer[:-1]
 
 
-def _shifts_only_the_first_letter(prompt: list[dict[str, str]], answer: str, **row: object) -> str:
+def _shifts_only_the_first_letter(prompt: list[dict[str, str]], answer: str, **row: Any) -> str:
     return answer[0] + prompt[-1]["content"].removeprefix("nxt ")[1:]
 
 

@@ -29,7 +29,7 @@ def make(seed: int, index: int, level: int) -> dict[str, Any]:
     return _row(programs.drawn(Random(f"{seed}/{index}/{level}"), level))
 
 
-def reward(completion: str, words: str, run: Run, **row: object) -> float:
+def reward(completion: str, words: str, run: Run, **row: Any) -> float:
     """Return 1.0 where the program passes every hidden test, else 0.0."""
     return programs.passes(words, completion, run)
 
@@ -50,11 +50,11 @@ def _row(chain: Chain) -> dict[str, Any]:
     return programs.row_of(chain, SYSTEM, text)
 
 
-def _first_step_only(words: str, **row: object) -> str:
+def _first_step_only(words: str, **row: Any) -> str:
     return code_of((chain_of(words) or ())[:1])
 
 
-def _one_too_many(words: str, **row: object) -> str:
+def _one_too_many(words: str, **row: Any) -> str:
     chain = chain_of(words) or ()
     more = ((i, near[-1]) for i, step in enumerate(chain) if (near := others(step)[0]))
     at, other = next(more, (0, chain[0]))
