@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO, TypeAlias, TypedDict, TypeVar
 
 from metaevo.artifacts.bodies import adapter
 from metaevo.engines.protocol import receive, send
@@ -23,7 +23,7 @@ from objectives.environment import BadEnvironment, Program, messages, own_answer
 from objectives.finder import Source, find
 from objectives.running import NoSandbox, Ran
 from objectives.splits import canonical
-from objectives.types import Environment, Split
+from objectives.types import Environment, JsonValue, Split, Task
 
 FLUSH_S = 0.02
 REFUSED = (
@@ -50,6 +50,57 @@ REFUSED = (
 PROGRAMS = 16
 """Programs that one answer may have run."""
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
+T = TypeVar("T")
+Told: TypeAlias = list[int | float | str | None]
+"""One graded item: its place in the request, its score, and what went wrong."""
+
+
+class Load(TypedDict):
+    """Which environments this process is to know."""
+
+    sources: list[JsonValue]
+    memory_mib: int
+
+
+class About(TypedDict):
+    """A request about one environment."""
+
+    environment: str
+
+
+class Describe(About):
+    """What is its data record? Whether it is trained on is the operator's word."""
+
+    train: bool
+
+
+class Draw(About):
+    """Tasks of one cell and split."""
+
+    level: int
+    split: str
+    seed: int
+    start: int
+    n: int
+
+
+class Posed(TypedDict):
+    """Which tasks are these texts?"""
+
+    texts: list[str]
+
+
+class Named(About):
+    """Which known mistakes are these answers? Each is (origin, level, text, completion)."""
+
+    items: list[tuple[str, int, str, str]]
+
+
+class Grade(About):
+    """Answers to grade; a completion of None is the row's own answer."""
+
+    items: list[tuple[str, int, str, str | None]]
+    singly: bool
 
 
 class RewardSandbox:
@@ -59,7 +110,7 @@ class RewardSandbox:
         self.into, self.out, self.item = into, out, item
         self.asked, self.verdict = 0, ""
 
-    def __call__(self, source: str, function: str, rows: Sequence[Sequence[Any]]) -> Ran:
+    def __call__(self, source: str, function: str, rows: Sequence[Sequence[JsonValue]]) -> Ran:
         """Ask for one program; see `objectives.running.Run`."""
         self.asked += 1
         if self.asked > PROGRAMS:
@@ -97,13 +148,13 @@ class GraderWorker:
             except (Exception, SystemExit) as error:  # noqa: BLE001 - the process boundary: other people's code
                 send(self.out, {"error": "ModuleFailed", "text": f"{type(error).__name__}: {error}"[:2000]})
 
-    def do_load(self, request: dict[str, Any]) -> Any:
+    def do_load(self, request: Load) -> dict[str, bool]:
         """Load environments, then close the doors; return what the control plane may know of each."""
         for source in adapter(list[Source]).validate_python(request["sources"]):
             self.programs[source.name] = find(source)
         return isolate(int(request["memory_mib"])) | {"network": self.alone}
 
-    def do_describe(self, request: dict[str, Any]) -> Any:
+    def do_describe(self, request: Describe) -> Environment:
         """Return the data record of one environment, sizes of its cells included."""
         program = self.programs[request["environment"]]
         try:
@@ -132,13 +183,13 @@ class GraderWorker:
             runs=program.runs,
         )
 
-    def do_draw(self, request: dict[str, Any]) -> Any:
+    def do_draw(self, request: Draw) -> drawing.Drawn:
         """Return tasks of one cell and split."""
         program = self.programs[request["environment"]]
         place = (request["level"], Split(request["split"]), request["seed"], request["start"], request["n"])
         return drawing.draw(program, *place)
 
-    def do_posed(self, request: dict[str, Any]) -> Any:
+    def do_posed(self, request: Posed) -> list[Task | None]:
         """Return the tasks that posed texts are, None for each that is not one."""
         found = []
         for text in request["texts"]:
@@ -146,10 +197,10 @@ class GraderWorker:
             found.append(next((task for task in tasks if task is not None), None))
         return found
 
-    def do_grade(self, request: dict[str, Any]) -> Any:
+    def do_grade(self, request: Grade) -> list[Told]:
         """Grade items one by one, telling results as they come: a silence is how the pool notices a hung one."""
         program = self.programs[request["environment"]]
-        told: list[Any] = []
+        told: list[Told] = []
         last = time.monotonic()
         for index, (origin, level, text, completion) in enumerate(request["items"]):
             run = RewardSandbox(self.into, self.out, index)
@@ -165,7 +216,7 @@ class GraderWorker:
                 told, last = [], time.monotonic()
         return told
 
-    def do_mistakes(self, request: dict[str, Any]) -> Any:
+    def do_mistakes(self, request: Named) -> list[str | None]:
         """Return for each wrong answer the name of the known wrong procedure that gives it, or None."""
         program = self.programs[request["environment"]]
         names = []
@@ -176,13 +227,13 @@ class GraderWorker:
             names.append(next(fits, None))
         return names
 
-    def do_texts(self, request: dict[str, Any]) -> Any:
+    def do_texts(self, request: About) -> list[str]:
         """Return the canonical texts of a whole cell's rows (data sets only), for contamination checks."""
         program = self.programs[request["environment"]]
         return [canonical(messages(row["prompt"])) for row in program.rows or ()]
 
 
-def _tried(call: Callable[..., Any], *given: object, **named: object) -> Any:
+def _tried(call: Callable[..., T], *given: object, **named: object) -> T | None:
     """Return what an environment's own helper says, None where it raises: it only names and reads."""
     try:
         return call(*given, **named)
@@ -214,12 +265,13 @@ def _address_space() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-def _refuse(event: str, arguments: tuple[Any, ...]) -> None:
+def _refuse(event: str, arguments: tuple[str | bytes | int | None, ...]) -> None:
     if event.startswith(REFUSED):
         raise PermissionError(f"{event} is not allowed in a grader")
     if event == "open":
         _, mode, flags = arguments
-        if (isinstance(mode, str) and set(mode) & set("wax+")) or (flags or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+        written = int(flags or 0) & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        if written or (isinstance(mode, str) and set(mode) & set("wax+")):
             raise PermissionError("a grader may not write files")
 
 

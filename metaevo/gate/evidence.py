@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias
 
 from metaevo.artifacts.bodies import record_of
 from metaevo.types import Decision
+from objectives.types import JsonValue
 
 ProtectionState: TypeAlias = Literal["kept", "harmed", "open"]
 
@@ -142,7 +143,7 @@ class Reason:
         """Return the code as people read it and the ledger keeps it: a guard's with its name."""
         return f"{self.code} {self.guard}" if self.guard else self.code.value
 
-    def as_data(self) -> dict[str, Any]:
+    def as_data(self) -> dict[str, JsonValue]:
         """Return the reason as the ledger keeps it: numbers side by side, whatever they are numbers of."""
         return {"code": self.label, "numbers": _flat(self.numbers)}
 
@@ -184,7 +185,7 @@ class Evidence:
     cells_harmed: Mapping[str, float] | None = None
     guards: Mapping[str, GuardFinding] | None = None
 
-    def as_data(self) -> dict[str, Any]:
+    def as_data(self) -> dict[str, JsonValue]:
         """Return the evidence as the ledger keeps it."""
         data = {name: value for name, value in asdict(self).items() if value is not None}
         if self.guards is not None:
@@ -208,7 +209,7 @@ class Verdict:
     gate: str
     evidence: Evidence
 
-    def as_data(self) -> dict[str, Any]:
+    def as_data(self) -> dict[str, JsonValue]:
         """Return the verdict as the ledger keeps it."""
         reasons = [reason.as_data() for reason in self.reasons]
         return {"decision": self.decision, "reasons": reasons, "gate": self.gate, "exam": self.evidence.as_data()}
@@ -240,12 +241,12 @@ class Hold:
     """Items each protected rule was found to need; 0 where protection was not what was open."""
     evidence: Evidence
 
-    def as_data(self) -> dict[str, Any]:
+    def as_data(self) -> dict[str, JsonValue]:
         """Return the columns of the hold's row."""
         columns = ("candidate", "parent", "epoch", "k", "cycle", "tries")
         return {name: getattr(self, name) for name in columns} | {"exam": self.exam_data()}
 
-    def exam_data(self) -> dict[str, Any]:
+    def exam_data(self) -> dict[str, JsonValue]:
         """Return the row's column ``exam``: numbers of the hold stand beside the evidence."""
         own = {"needed": self.needed, "finite": self.finite, "protection": self.protection}
         return self.evidence.as_data() | own
@@ -258,7 +259,7 @@ class Hold:
         return record_of(cls, {**data, **own, "evidence": Evidence.from_data(exam)})
 
 
-def _flat(numbers: Numbers) -> dict[str, Any]:
+def _flat(numbers: Numbers) -> dict[str, JsonValue]:
     if isinstance(numbers, GuardFinding):
         return {"ok": numbers.ok, **numbers.numbers}
     if not isinstance(numbers, MoreItems):

@@ -44,7 +44,7 @@ def run(learner: Learner, tasks: Tasks, weights: Weights, spec: TrainSpec, how: 
         [{"prompt": [{"role": m.role, "content": m.content} for m in t.prompt], "task": t.id} for t in fitting]
     )
 
-    def reward(completions: list[Any], task: list[str], **_: object) -> list[float | None]:
+    def reward(completions: list[list[dict[str, str]]], task: list[str], **_: object) -> list[float | None]:
         texts = [completion[0]["content"] for completion in completions]
         attempts = tuple(
             Attempt(by_id[id_], answered(Completion(text, 0), "online", number))
@@ -53,7 +53,7 @@ def run(learner: Learner, tasks: Tasks, weights: Weights, spec: TrainSpec, how: 
         judged = {(row.attempt.task.id, row.attempt.solution.id): row.score for row in weights.feedback(attempts)}
         return [judged.get((attempt.task.id, attempt.solution.id)) for attempt in attempts]
 
-    def make(size: int, accumulate: int) -> Any:
+    def make(size: int, accumulate: int) -> GRPOTrainer:
         config = _config(learner, weights, spec, how, size, accumulate)
         return training.build_trainer(GRPOTrainer, learner, config, data, reward_funcs=reward)
 

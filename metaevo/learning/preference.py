@@ -1,7 +1,5 @@
 """DPOTrainer on pairs: the reference is the weights the round starts from, never what a path happens to hold."""
 
-from typing import Any
-
 from datasets import Dataset
 from peft import PeftModel
 from trl import DPOConfig, DPOTrainer
@@ -28,7 +26,7 @@ def trainer(
     seed: int,
     beta: float,
     sft: float,
-) -> Any:
+) -> DPOTrainer:
     """Return a trainer over the pairs.
 
     Raises:

@@ -48,7 +48,7 @@ def trainer(
     batch: int,
     accumulate: int,
     seed: int,
-) -> Any:
+) -> SFTTrainer:
     """Return a trainer over the experiences' trained turns.
 
     Raises:

@@ -11,7 +11,7 @@ import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from peft import PeftModel
@@ -22,6 +22,10 @@ from metaevo.errors import NotFinite, OutOfMemory
 from metaevo.learning.model import Learner
 from metaevo.types import TrainSpec
 from objectives.types import JsonValue
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+    from transformers import PreTrainedModel, Trainer, TrainerControl, TrainerState, TrainingArguments
 
 CHECKPOINT_EVERY = 100
 """Optimiser steps between checkpoints: a run shorter than this is simply run again after a crash."""
@@ -64,14 +68,16 @@ def rate_for_width(learner: Learner, spec: TrainSpec, lr: float) -> float:
     return float(lr * (shrink**0.5 if spec.lora is not None else shrink))
 
 
-def build_trainer(kind: Any, learner: Learner, config: Any, data: Any, **more: Any) -> object:
+def build_trainer(
+    kind: type["Trainer"], learner: Learner, config: "TrainingArguments", data: "Dataset", **more: object
+) -> "Trainer":
     """Return a TRL trainer of this kind, without what libraries say to each other about their next versions."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)
         return kind(model=learner.model, args=config, train_dataset=data, processing_class=learner.tokenizer, **more)
 
 
-def run(make: Callable[[int, int], Any], weights: Weights, batch: int) -> Any:
+def run(make: Callable[[int, int], "Trainer"], weights: Weights, batch: int) -> "PreTrainedModel | PeftModel":
     """Train to the end and return the trained model.
 
     ``make(batch, accumulate)`` builds a fresh trainer. Where memory does not suffice the batch is cut in two or more
@@ -108,12 +114,12 @@ def run(make: Callable[[int, int], Any], weights: Weights, batch: int) -> Any:
     raise AssertionError("the loop returns or raises")
 
 
-def _trainable(model: Any) -> dict[str, torch.Tensor]:
+def _trainable(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     """Return a copy of what training will change, in main memory."""
     return {name: w.detach().to("cpu", copy=True) for name, w in model.named_parameters() if w.requires_grad}
 
 
-def make_trainable(model: object) -> Any:
+def make_trainable(model: "PreTrainedModel | PeftModel") -> "PreTrainedModel | PeftModel":
     """Return the model without TRL's frozen reference adapter, its own one trainable again."""
     if isinstance(model, PeftModel):
         if "ref" in model.peft_config:
@@ -122,7 +128,7 @@ def make_trainable(model: object) -> Any:
     return model
 
 
-def _restore(model: Any, start: dict[str, torch.Tensor]) -> None:
+def _restore(model: "PreTrainedModel | PeftModel", start: dict[str, torch.Tensor]) -> None:
     """Put back what training began from."""
     make_trainable(model)
     with torch.no_grad():
@@ -137,14 +143,23 @@ class Guard(TrainerCallback):
     def __init__(self, weights: Weights) -> None:
         self.weights = weights
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+    def on_log(
+        self,
+        args: "TrainingArguments",
+        state: "TrainerState",
+        control: "TrainerControl",
+        logs: dict[str, float] | None = None,
+        **kwargs: object,
+    ) -> None:
         """Check the logged losses and gradient norms."""
         for name in ("loss", "grad_norm"):
             value = (logs or {}).get(name)
             if value is not None and not math.isfinite(float(value)):
                 raise NotFinite(f"{name} is {value} at step {state.global_step}")
 
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_step_end(
+        self, args: "TrainingArguments", state: "TrainerState", control: "TrainerControl", **kwargs: object
+    ) -> None:
         """Report progress; the control plane's deadline counts from the last report."""
         self.weights.progress(state.global_step, state.max_steps)
 

@@ -11,6 +11,8 @@ from typing import Any
 from sqlalchemy import JSON, BigInteger, CheckConstraint, Column, Index, Integer, Table, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
+from objectives.types import JsonValue
+
 STATUSES = ("champion", "retired", "candidate", "held", "rejected", "quarantined", "intermediate")
 OUTCOMES = ("open", "promote", "hold", "reject", "none", "void", "abandoned")
 VERSION = 3
@@ -21,8 +23,8 @@ OLDEST = 2
 JsonMap = dict[str, Any]
 
 
-def _json(**options: Any) -> Any:
-    return Field(sa_column=Column(JSON, **options))
+def _json(*, nullable: bool) -> Any:
+    return Field(sa_column=Column(JSON, nullable=nullable))
 
 
 def _many() -> Any:
@@ -122,7 +124,7 @@ class GenerationRow(SQLModel, table=True):
     trial: int
     place: int
     parts: JsonMap | None = _json(nullable=True)
-    answer: list[Any] = _json(nullable=False)
+    answer: list[JsonValue] = _json(nullable=False)
     recipe: str | None = None
     data: str | None = None
     """Digest of the rows its last update was trained on."""
@@ -194,7 +196,7 @@ class RecipeRow(SQLModel, table=True):
     hash: str = Field(primary_key=True)
     name: str
     body: JsonMap = _json(nullable=False)
-    modules: list[Any] = _json(nullable=False)
+    modules: list[JsonValue] = _json(nullable=False)
 
 
 _FAILED = text("failure != ''")
@@ -247,7 +249,7 @@ class ConfirmationRow(SQLModel, table=True):
     cycle: int
     candidate: str
     level: float
-    cells: list[Any] = _json(nullable=False)
+    cells: list[JsonValue] = _json(nullable=False)
     """The objective's cells: a finite one's fixed sample may serve only so many confirmations."""
     at: datetime
 

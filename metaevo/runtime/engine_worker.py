@@ -10,21 +10,72 @@ import traceback
 from dataclasses import replace
 from pathlib import Path
 from random import Random
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict
 
 from metaevo.artifacts.bodies import BodyStore, adapter
 from metaevo.artifacts.store import Store
-from metaevo.engines.protocol import Job, Sampling, receive, send
+from metaevo.engines.protocol import Job, Published, Sampling, receive, send
 from metaevo.engines.worker_life import die_with_parent
 from metaevo.errors import KINDS, EngineDied, MetaevoError, ModuleFailed, cannot_write, to_frame
-from metaevo.types import Generation, TrainSpec
+from metaevo.types import Completion, Generation, TrainSpec
 from objectives.types import JsonValue, Message
+
+if TYPE_CHECKING:  # torch is loaded once the worker begins, not where this file is read
+    from metaevo.engines.trl import TrlWeights
+
+
+class Settings(TypedDict):
+    """What the control plane says first."""
+
+    threads: int
+    store: str
+    home: str | None
+    merge_every: int
+
+
+class Asked(TypedDict):
+    """A request about one generation."""
+
+    generation: JsonValue
+
+
+class ToSample(Asked):
+    """Prompts to answer."""
+
+    prompts: JsonValue
+    how: JsonValue
+
+
+class ToScore(Asked):
+    """Completions to score, one for each prompt."""
+
+    prompts: JsonValue
+    texts: list[str]
+
+
+class ToEmbed(Asked):
+    """Texts to embed."""
+
+    texts: list[str]
+
+
+class ToExport(Asked):
+    """The folder to write a plain checkpoint into."""
+
+    folder: str
+
+
+class ToTrain(TypedDict):
+    """A job, and the digest of its batch in the store."""
+
+    job: JsonValue
+    batch: str
 
 
 class Worker:
     """Answers requests until the stream ends."""
 
-    def __init__(self, settings: dict[str, Any], into: BinaryIO, out: BinaryIO) -> None:
+    def __init__(self, settings: Settings, into: BinaryIO, out: BinaryIO) -> None:
         import torch
 
         from metaevo.engines.transformers import Transformers
@@ -56,27 +107,27 @@ class Worker:
                 text = f"{type(error).__name__}: {error}"
                 send(self.out, {"error": _kind(error, text), "text": text[:2000]})
 
-    def do_sample(self, request: dict[str, JsonValue]) -> Any:
+    def do_sample(self, request: ToSample) -> list[list[Completion]]:
         """Sample completions."""
         how: Sampling = adapter(Sampling).validate_python(request["how"])
-        return self.models.sample(_generation(request), _prompts(request), how)
+        return self.models.sample(_generation(request), _prompts(request["prompts"]), how)
 
-    def do_score(self, request: dict[str, Any]) -> Any:
+    def do_score(self, request: ToScore) -> list[Completion]:
         """Score given completions."""
-        return self.models.score(_generation(request), _prompts(request), request["texts"])
+        return self.models.score(_generation(request), _prompts(request["prompts"]), request["texts"])
 
-    def do_embed(self, request: dict[str, Any]) -> Any:
+    def do_embed(self, request: ToEmbed) -> list[list[float]]:
         """Embed texts."""
         return self.models.embed(_generation(request), request["texts"])
 
-    def do_probe(self, request: dict[str, JsonValue]) -> Any:
+    def do_probe(self, request: Asked) -> list[Completion]:
         """Answer the fixed probes with weights freshly read from disk."""
         from metaevo.engines.trl import PROBES
 
         self.models.forget()
         return [row[0] for row in self.models.sample(_generation(request), PROBES, Sampling(max_tokens=16))]
 
-    def do_export(self, request: dict[str, JsonValue]) -> Any:
+    def do_export(self, request: ToExport) -> str:
         """Write a generation as one plain checkpoint."""
         from metaevo.learning import model
 
@@ -85,7 +136,7 @@ class Worker:
         learner.tokenizer.save_pretrained(request["folder"])
         return request["folder"]
 
-    def do_train(self, request: dict[str, Any]) -> Any:
+    def do_train(self, request: ToTrain) -> Published:
         """Run a module that asks for `Weights`."""
         from transformers import set_seed
 
@@ -97,7 +148,7 @@ class Worker:
             raise ModuleFailed(f"{job.slot}.{job.module} changed on disk while the cycle ran")
         weights = trl.TrlWeights(self.store, self.models, job, self._ask, self._progress)
         weights.merge_every = self.merge_every
-        given = {trl_kind.__name__: value for trl_kind, value in self._effects(job, weights, trl).items()}
+        given = {trl_kind.__name__: value for trl_kind, value in self._effects(job, weights).items()}
         effects = {name: given[kind.__name__] for name, kind in module.effects.items()}
         batch = BodyStore(self.store).read(request["batch"], Generation)
         set_seed(job.seed % 2**31)  # a fresh adapter is drawn before any trainer sets its seed
@@ -107,8 +158,9 @@ class Worker:
             raise ModuleFailed(f"{job.slot}.{job.module} must return what weights.publish() gave it")
         return replace(weights.published, model_s=timer.seconds)
 
-    def _effects(self, job: Job, weights: Any, trl: Any) -> dict[type, Any]:
+    def _effects(self, job: Job, weights: "TrlWeights") -> dict[type, object]:
         from metaevo.effects import Fitness, Weights
+        from metaevo.engines import trl
 
         return {
             Weights: weights,
@@ -132,12 +184,12 @@ def _kind(error: Exception, text: str) -> str:
     return "Unwritable" if cannot_write(error) else "ModuleFailed"
 
 
-def _generation(request: dict[str, Any]) -> Generation:
+def _generation(request: Asked) -> Generation:
     return adapter(Generation).validate_python(request["generation"])
 
 
-def _prompts(request: dict[str, Any]) -> list[tuple[Message, ...]]:
-    return adapter(list[tuple[Message, ...]]).validate_python(request["prompts"])
+def _prompts(prompts: JsonValue) -> list[tuple[Message, ...]]:
+    return adapter(list[tuple[Message, ...]]).validate_python(prompts)
 
 
 def identity() -> str:

@@ -6,12 +6,13 @@ Each check raises `Rejected` with its own reason, or returns what it measured.
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from statistics import fmean
+from typing import TypeAlias
 
-from metaevo.registry.generated_rows import REWRITES
+from metaevo.registry.generated_rows import REWRITES, is_number
 from metaevo.synthesis.bench import Bench, add_decoys, variant
 from metaevo.synthesis.refusals import Rejected, RejectReason
 from objectives.statistics import interval, rank_correlation
-from objectives.types import Json, JsonValue
+from objectives.types import JsonValue
 from sandbox.types import Row, Verdict
 
 SEEDED = "import random as metaevo_random\nmetaevo_random.seed({seed})\n"
@@ -19,7 +20,7 @@ AGAIN = "\n# once more\n"
 """Makes another kernel of the same source: it is given another interpreter."""
 PART = slice(5, 12)
 """The rows that are given alone: other neighbours, another place."""
-Values = Sequence[Json]
+Values: TypeAlias = Sequence[JsonValue]
 
 
 def check_pure(bench: Bench, function: str, rows: Sequence[Row], values: Values) -> None:
@@ -90,9 +91,14 @@ def idle_reason(slot: str, function: str, rows: Sequence[Row], values: Values) -
         return (RejectReason.CHANGES_NOTHING, f"{n} lists stay as they were") if whole else None
     if function == "rewrite":
         key = REWRITES[slot]
-        changed = any(_written(key, row, value) for row, value in zip(rows, values, strict=True))
+        changed = any(_written(key, row, value) for row, value in zip(rows, _objects(values), strict=True))
         return None if changed else (RejectReason.CHANGES_NOTHING, f"every {key} of {n} rows stays as it was")
-    return _idle_use(slot, rows, values) if function == "use" else None
+    return _idle_use(slot, rows, _objects(values)) if function == "use" else None
+
+
+def _objects(values: Values) -> list[Mapping[str, JsonValue]]:
+    """Return the values of a function that promises objects."""
+    return [value for value in values if isinstance(value, Mapping)]
 
 
 def _written(key: str, row: Row, value: Mapping[str, JsonValue]) -> bool:
@@ -106,7 +112,9 @@ def _kept(kept: Sequence[bool]) -> tuple[RejectReason, str] | None:
     return None if any(kept) else (RejectReason.KEEPS_NOTHING, f"none of {len(kept)} rows")
 
 
-def _idle_use(slot: str, rows: Sequence[Row], values: Values) -> tuple[RejectReason, str] | None:
+def _idle_use(
+    slot: str, rows: Sequence[Row], values: Sequence[Mapping[str, JsonValue]]
+) -> tuple[RejectReason, str] | None:
     n = len(values)
     if slot == "feedback":
         scores = {value.get("score") for value in values}
@@ -130,11 +138,12 @@ def score_agreement(rows: Sequence[Row], values: Values, truth: Sequence[float])
         Rejected: It scores the prompt alone, or wrong answers higher than right ones.
     """
     by_task: dict[str, list[tuple[float, float]]] = defaultdict(list)
-    for row, value, right in zip(rows, values, truth, strict=True):
-        by_task[row[0]].append((float(value), right))
+    scores = [float(value) for value in values if is_number(value)]
+    for row, score, right in zip(rows, scores, truth, strict=True):
+        by_task[row[0]].append((score, right))
     numbers = {
-        "with_prompt_length": rank_correlation([len(row[0]) for row in rows], list(map(float, values))) or 0.0,
-        "with_completion_length": rank_correlation([len(row[1]) for row in rows], list(map(float, values))) or 0.0,
+        "with_prompt_length": rank_correlation([len(row[0]) for row in rows], scores) or 0.0,
+        "with_completion_length": rank_correlation([len(row[1]) for row in rows], scores) or 0.0,
     }
     several = [pairs for pairs in by_task.values() if len(pairs) > 1]
     if several and all(len({value for value, _ in pairs}) == 1 for pairs in several):

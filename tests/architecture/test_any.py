@@ -4,7 +4,7 @@ import pytest
 
 from tests.architecture import untyped
 
-TODAY = {"objectives/": 43.4, "sandbox/": 10.4, "metaevo/": 20.2, "services/": 4.6, "": 18.1}
+TODAY = {"objectives/": 43.4, "sandbox/": 10.2, "metaevo/": 14.5, "services/": 4.2, "": 15.0}
 """What each package has now, the tree last; lower it as it falls, to at most `untyped.MOST` for the tree.
 
 The built-in environments have most of what `objectives/` has. Their bytes are part of the evaluator's identity: another
