@@ -26,7 +26,9 @@ TABLES = {
     "cycle": "number, outcome, why, parent, epoch, seed, commitment, objective, candidate, verdict, tokens",
     "trial": "cycle, number, study, recipe, fidelity, params, score, constraints, tokens, failure, generation",
     "score": "generation, split, environment, level, epoch, n, mean, latent, cycle",
+    "best_anchor": "epoch, environment, level, n, mean",
     "confirmation": "epoch, k, cycle, candidate, level",
+    "confirmed_cell": "epoch, cell, k, cycle",
     "step": "cycle, trial, stage, round, step, position, module, mark, digest, timeless(counts)",
     "move": 'alias, "before", "after", who, why',
     "hold": "candidate, parent, epoch, k, cycle, tries, open, exam",
@@ -73,7 +75,7 @@ def timeless(counts: str) -> str:
 def clean(home: Path) -> None:
     if (home / "metaevo.db").is_file():
         found = check_home(Home(home))
-        assert found["clean"], [check for check in found["checks"] if not check["ok"]]
+        assert found.clean, [check for check in found.checks if not check.ok]
 
 
 RARE = ("diagnose", "solutions", "update!", "anchor")
