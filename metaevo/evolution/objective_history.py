@@ -37,16 +37,19 @@ def history(host: Host, goals: Goals, found: Diagnosis, rules: GateRules, *, epo
     best, recent = anchor_scores(host, epoch)
     lost = drops({cell: (best[cell], scores[-1]) for cell, scores in recent.items()})
     spent = confirmation_count(host.ledger, epoch, cycle)
-    uses = confirmations_per_cell(host.ledger, epoch, cycle, [str(looked.cell) for looked in found.cells])
+    # only a finite cell's sample can be used up, and to count costs more with every confirmation of the epoch
+    finite = [str(cell) for cell in (looked.cell for looked in found.cells) if _texts(host, cell) is not None]
+    uses = confirmations_per_cell(host.ledger, epoch, cycle, finite)
+    tries = tries_per_cell(past)
     pooled = scores_of(host.ledger, found.generation, Split.PROBE, epoch)
     trends = {cell: trend(scores) for cell, scores in recent.items()}
     cells = []
     for looked in found.cells:
         environment = host.environments[looked.cell.environment]
-        texts = environment.texts[looked.cell.level]
+        texts = _texts(host, looked.cell)
         weight, target = weights.get(looked.cell, (0.0, None))
         score = pooled.get(looked.cell) or Score(found.generation, looked.cell, looked.n, looked.mean, looked.latent)
-        vain, last, progress = _tries(looked.cell, past)
+        vain, last, progress = tries.get(looked.cell, (0, None, None))
         cells.append(
             CellState(
                 cell=looked.cell,
@@ -63,7 +66,7 @@ def history(host: Host, goals: Goals, found: Diagnosis, rules: GateRules, *, epo
                 drop=lost.get(looked.cell, 0.0),
                 tries=0 if last is not None and cycle - last >= RETRY_AFTER else vain,
                 progress=progress,
-                parked=_parked(rules.reuse - uses[str(looked.cell)], texts, vain, last, cycle),
+                parked=_parked(rules.reuse - uses.get(str(looked.cell), 0), texts, vain, last, cycle),
                 weight=0.0 if environment.judged else weight,
                 target=target if target is not None else TARGET,
                 provable=smallest_provable(texts, rules, spent + 1),
@@ -121,14 +124,18 @@ def objective_data(objective: Objective) -> dict[str, object]:
     }
 
 
-def _tries(cell: Cell, past: Sequence[PastObjective]) -> tuple[int, int | None, float | None]:
-    """Return how often a cell was tried in vain since its last promotion, when last, and what that try gained."""
-    vain, last, progress = 0, None, None
+def _texts(host: Host, cell: Cell) -> int | None:
+    return host.environments[cell.environment].texts[cell.level]
+
+
+def tries_per_cell(past: Sequence[PastObjective]) -> dict[Cell, tuple[int, int | None, float | None]]:
+    """Return how often each cell was tried in vain since its last promotion, when last, and what that try gained."""
+    found: dict[Cell, tuple[int, int | None, float | None]] = {}
     for number, objective, outcome, gain in past:
-        if cell in objective.cells:
-            vain = 0 if outcome == "promote" else vain + 1
-            last, progress = number, gain
-    return vain, last, progress
+        for cell in dict.fromkeys(objective.cells):
+            vain = 0 if outcome == "promote" else found.get(cell, (0, None, None))[0] + 1
+            found[cell] = (vain, number, gain)
+    return found
 
 
 def anchor_scores(host: Host, epoch: int) -> tuple[dict[Cell, Score], dict[Cell, list[Score]]]:

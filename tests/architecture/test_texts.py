@@ -83,6 +83,7 @@ def test_no_call_of_our_own_classes_has_more_than_five_positional_arguments() ->
     many = [
         f"{tree.place(path)}:{node.lineno} {ast.unparse(node.func)}"
         for path, tree_ in parsed.items()
+        if "objectives/environments/" not in tree.place(path)  # their bytes are part of every home's evaluator
         for node in ast.walk(tree_)
         if isinstance(node, ast.Call)
         and ast.unparse(node.func).rpartition(".")[2] in classes
