@@ -19,6 +19,8 @@ from services.parameters import Argument, Option
 from services.records import well
 
 HOME = Annotated[Path | None, typer.Option("--home", help="The home folder.", envvar="METAEVO_HOME")]
+VERB_HOME = Annotated[Path | None, typer.Option("--home", help="The home folder (or METAEVO_HOME).")]
+"""Behind the verb the variable is not read again: there it would win over a --home that stands before the verb."""
 JSON = Annotated[bool, typer.Option("--json", help="Print data as JSON.")]
 YES = Annotated[bool, typer.Option("--yes", help="Answer yes to questions.")]
 DEMO_HOME = ".local/share/metaevo-demo"
@@ -64,7 +66,7 @@ _GROUPS = {
 def _command(operation: Operation) -> Any:
     """Return a function with the operation's own parameters and the three common ones."""
     parameters = [_parameter(parameter) for parameter in operation.parameters]
-    common = [("home", HOME, None), ("json", JSON, False), ("yes", YES, False)]
+    common = [("home", VERB_HOME, None), ("json", JSON, False), ("yes", YES, False)]
     parameters += [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
         for name, kind, default in common

@@ -56,7 +56,8 @@ class Child:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         inherited = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         self._process = subprocess.Popen(
-            [sys.executable, "-m", self.module, str(theirs), *self.arguments],
+            # -P: a random.py in the folder where a person stands is none of ours
+            [sys.executable, "-P", "-m", self.module, str(theirs), *self.arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

@@ -42,7 +42,7 @@ def migrate(place: Path | Postgres, home: Path) -> Migrated | None:
     """
     request = {"path": str(place.absolute())} if isinstance(place, Path) else {"url": place.url}
     done = subprocess.run(
-        [sys.executable, "-m", CHILD],
+        [sys.executable, "-P", "-m", CHILD],
         input=json.dumps(request | {"home": str(home.absolute())}),  # not as words: others could read the password
         capture_output=True,
         text=True,

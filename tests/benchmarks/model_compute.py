@@ -20,6 +20,7 @@ from metaevo.tiny import CHECKPOINT
 from services.actions.run import demo_text
 from services.home.home import Home
 from services.home.open import App, open_home
+from tests.architecture.tree import ROOT
 from tests.benchmarks.measure import Line, Result, Spread, alternated, cpu_s, own_cpu_s, rounded, say
 from tests.benchmarks.metered import Call, Metered
 from tests.benchmarks.peer import PlainScript, chats
@@ -110,7 +111,9 @@ def started(place: Path, quick: bool = False) -> Iterator[Bench]:
     bench = Bench(home, place / "new", [], files, Sampler(), quick)
     for seen in bench.seen:
         client = EngineClient(home.store(), home.path, threads=max(1, len(os.sched_getaffinity(0)) // width))
-        client.child = Child("tests.benchmarks.watched_worker", (str(seen),), client.child.environment)
+        client.child = Child(
+            "tests.benchmarks.watched_worker", (str(seen),), client.child.environment | {"PYTHONPATH": str(ROOT)}
+        )
         bench.engines.append(Metered(client))
     try:
         with open_home(home, make=lambda *_: bench.engines, engines=width):

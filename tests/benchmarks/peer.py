@@ -6,6 +6,7 @@ from typing import Any
 from metaevo.engines.client import ENVIRONMENT
 from metaevo.engines.process import Child
 from objectives.types import Messages
+from tests.architecture.tree import ROOT
 
 SILENCE_S = 1800.0
 SAME = (
@@ -25,6 +26,7 @@ class PlainScript:
         environment = {name: ENVIRONMENT[name] for name in SAME} | {
             "HF_DATASETS_CACHE": str(folder / "datasets"),
             "OMP_NUM_THREADS": str(threads),
+            "PYTHONPATH": str(ROOT),
         }
         self.child = Child("tests.benchmarks.plain", (str(folder / "plain.seen"),), environment)
         self.child.start()

@@ -279,6 +279,8 @@ def test_options_may_stand_before_and_after_the_verb_and_the_home_in_the_environ
     said = shell("status", "--json", environment={"METAEVO_HOME": str(evolved.path)})
     assert said.data["champion"] == expected
     assert said.err == ""
+    before = shell("--home", evolved.path, "status", "--json", environment={"METAEVO_HOME": "/nowhere"})
+    assert before.data["champion"] == expected, "a --home before the verb wins over the variable"
 
 
 def test_data_goes_to_stdout_and_messages_to_stderr(evolved: Home) -> None:

@@ -6,16 +6,18 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from metaevo.engines.process import PASSED_ON, Child
 from metaevo.errors import EngineDied, EngineTimeout
+from tests.architecture.tree import ROOT
 
 
 @pytest.fixture
 def child() -> Iterator[Child]:
-    made = Child("tests.metaevo.engines.echo", environment={"GIVEN": "yes"})
+    made = Child("tests.metaevo.engines.echo", environment={"GIVEN": "yes", "PYTHONPATH": str(ROOT)})
     made.start()
     yield made
     made.kill()
@@ -90,7 +92,7 @@ def test_a_child_can_be_started_again_and_has_forgotten_the_old_stream(child: Ch
 
 def test_a_child_gets_no_variable_it_was_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("METAEVO_TOKEN", "secret")
-    child = Child("tests.metaevo.engines.echo", environment={"GIVEN": "yes"})
+    child = Child("tests.metaevo.engines.echo", environment={"GIVEN": "yes", "PYTHONPATH": str(ROOT)})
     child.start()
     try:
         seen = asked(child, "environment")
@@ -98,14 +100,14 @@ def test_a_child_gets_no_variable_it_was_not_given(monkeypatch: pytest.MonkeyPat
         child.kill()
     assert isinstance(seen, dict)
     assert seen["GIVEN"] == "yes"
-    assert set(seen) <= {*PASSED_ON, "GIVEN", "LC_CTYPE"}
+    assert set(seen) <= {*PASSED_ON, "GIVEN", "PYTHONPATH", "LC_CTYPE"}
 
 
 def test_a_child_ends_when_its_parent_is_killed() -> None:
     code = (
         "import sys, time\n"
         "from metaevo.engines.process import Child\n"
-        "child = Child('tests.metaevo.engines.echo'); child.start()\n"
+        f"child = Child('tests.metaevo.engines.echo', environment={{'PYTHONPATH': {str(ROOT)!r}}}); child.start()\n"
         "child.send({'do': 'echo', 'what': 1}); child.receive(30)\n"
         "child.send({'do': 'hang'}); print(child.pid, flush=True); time.sleep(600)\n"
     )
@@ -116,6 +118,14 @@ def test_a_child_ends_when_its_parent_is_killed() -> None:
     parent.wait()
     parent.stdout.close()
     assert gone(pid)
+
+
+def test_a_file_of_the_current_folder_is_not_taken_for_a_library(tmp_path: Path, child: Child) -> None:
+    (tmp_path / "random.py").write_text("raise RuntimeError('own random.py')")
+    code = "from metaevo.engines.process import Child; c = Child('metaevo.search.sampler'); c.start(); c.send({}); "
+    code += "print(c.receive(60)); c.kill()"
+    said = subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "own random.py" not in said.stdout + said.stderr
 
 
 def test_killing_twice_and_killing_what_never_ran_does_nothing(child: Child) -> None:
