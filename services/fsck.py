@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from metaevo.artifacts.store import Store
-from metaevo.errors import MetaevoError
+from metaevo.errors import MetaevoError, StoreError
+from metaevo.gate.evidence import Verdict
 from metaevo.ledger import integrity
 from metaevo.ledger.integrity import PublishedParts
 from metaevo.ledger.ledger import Ledger
@@ -23,6 +24,7 @@ def check_home(home: Home) -> Fsck:
             "lineage reaches the base": list(_lines(ledger)),
             "artifacts match their digests": list(_artifacts(ledger, store)),
             "decided cycles are whole": list(_cycles(ledger, store)),
+            "verdicts can be read": list(_verdicts(ledger)),
             "errors spent only grow": list(_confirmations(ledger)),
             "best anchor scores are the line's": list(integrity.wrong_anchors(ledger)),
         }
@@ -120,6 +122,17 @@ def _cycles(ledger: Ledger, store: Store) -> Iterator[str]:
             yield f"step {step.where}: its body does not match its digest {step.digest[:12]}"
         elif not step.inside and not store.has(step.digest):
             yield f"step {step.where}: its body {step.digest[:12]} is missing"
+
+
+def _verdicts(ledger: Ledger) -> Iterator[str]:
+    for kept in integrity.verdicts(ledger):
+        if kept.wrong:
+            yield f"{kept.id}: its verdict cannot be read ({kept.wrong})"
+        elif kept.data is not None:
+            try:
+                Verdict.from_data(kept.data)
+            except StoreError as error:
+                yield f"{kept.id}: its verdict cannot be read ({error})"
 
 
 def _confirmations(ledger: Ledger) -> Iterator[str]:

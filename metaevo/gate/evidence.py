@@ -1,15 +1,19 @@
 """What the gate found and said: the evidence, the reasons, the verdict, and a candidate that is held.
 
 The ledger keeps each as JSON. `as_data` and `from_data` are the only two ways there and back; what was not looked at
-is None here and no key there.
+is None here and no key there. Every `from_data` raises StoreError for what it cannot read.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
+
+from pydantic import ValidationError
 
 from metaevo.artifacts.bodies import record_of
+from metaevo.errors import StoreError
 from metaevo.types import Decision
 from objectives.types import JsonValue
 
@@ -150,14 +154,15 @@ class Reason:
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> "Reason":
         """Return the reason the ledger keeps."""
-        label, numbers = str(data["code"]), dict(data["numbers"])
-        first, _, guard = label.partition(" ")
-        if first == ReasonCode.GUARD:
-            return cls(ReasonCode.GUARD, _finding(numbers), guard)
-        code = ReasonCode(label)
-        if code is ReasonCode.MORE_ITEMS:
-            return cls(code, _more_items(numbers))
-        return cls(code, record_of(_KINDS[code], numbers))
+        with _reading("a reason"):
+            label, numbers = str(data["code"]), dict(data["numbers"])
+            first, _, guard = label.partition(" ")
+            if first == ReasonCode.GUARD:
+                return cls(ReasonCode.GUARD, _finding(numbers), guard)
+            code = ReasonCode(label)
+            if code is ReasonCode.MORE_ITEMS:
+                return cls(code, _more_items(numbers))
+            return cls(code, record_of(_KINDS[code], numbers))
 
 
 _KINDS: dict[ReasonCode, type[Screen | ProtectionFinding | CellHarm | Approval | BettingGain | ExactGain]] = {
@@ -195,9 +200,10 @@ class Evidence:
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> "Evidence":
         """Return the evidence the ledger keeps; what a hold keeps beside it is left out."""
-        guards = data.get("guards")
-        found = None if guards is None else {name: asdict(_finding(dict(said))) for name, said in guards.items()}
-        return record_of(cls, {**data, "guards": found})
+        with _reading("the evidence"):
+            guards = data.get("guards")
+            found = None if guards is None else {name: asdict(_finding(dict(said))) for name, said in guards.items()}
+            return record_of(cls, {**data, "guards": found})
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,8 +223,11 @@ class Verdict:
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> "Verdict":
         """Return the verdict the ledger keeps."""
-        reasons = tuple(Reason.from_data(reason) for reason in data["reasons"])
-        return cls(data["decision"], reasons, str(data["gate"]), Evidence.from_data(data["exam"]))
+        with _reading("a verdict"):
+            reasons = tuple(Reason.from_data(reason) for reason in data["reasons"])
+            if data["decision"] not in get_args(Decision):
+                raise StoreError(f"a verdict decides {data['decision']!r:.40}")
+            return cls(data["decision"], reasons, str(data["gate"]), Evidence.from_data(data["exam"]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,9 +263,25 @@ class Hold:
     @classmethod
     def from_data(cls, data: Mapping[str, Any]) -> "Hold":
         """Return the hold of a row's columns."""
-        exam = data["exam"]
-        own = {name: exam[name] for name in ("needed", "finite", "protection")}
-        return record_of(cls, {**data, **own, "evidence": Evidence.from_data(exam)})
+        with _reading("a hold"):
+            exam = data["exam"]
+            own = {name: exam[name] for name in ("needed", "finite", "protection")}
+            return record_of(cls, {**data, **own, "evidence": Evidence.from_data(exam)})
+
+
+@contextmanager
+def _reading(what: str) -> Iterator[None]:
+    """Turn whatever goes wrong with data of an unknown shape into one line."""
+    try:
+        yield
+    except KeyError as error:
+        raise StoreError(f"{what} has no {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise StoreError(f"{what}: {place}: {first['msg']}" if place else f"{what}: {first['msg']}") from error
+    except (TypeError, ValueError, AttributeError) as error:
+        raise StoreError(f"{what}: {' '.join(str(error).split())[:120]}") from error
 
 
 def _flat(numbers: Numbers) -> dict[str, JsonValue]:

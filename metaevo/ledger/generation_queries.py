@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, select
+from pydantic_core import from_json
+from sqlalchemy import Connection, Row, Select, Text, cast, func, null, select
+from sqlalchemy.exc import DBAPIError
 
-from metaevo.errors import BadInput
+from metaevo.errors import BadInput, StoreError
 from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.queries import abilities, objective_of
 from metaevo.ledger.tables import ALIAS, GENERATION, RECIPE, SCORE
@@ -29,7 +31,9 @@ class GenerationFacts:
     epoch: int | None
     decision: str | None
     reasons: tuple[Mapping[str, Any], ...]
-    """The verdict's reasons as the ledger keeps them; `metaevo.gate.evidence` reads them."""
+    """The verdict's reasons as the ledger keeps them; `metaevo.gate.evidence` reads them. Of a verdict that is not
+    JSON nothing is said: neither decision nor reasons.
+    """
     parts: Mapping[str, str] | None
     scores: Mapping[str, float]
 
@@ -62,7 +66,7 @@ class GenerationOrigin:
 
 
 def generation_page(ledger: Ledger, last: int, before: str | None = None) -> tuple[GenerationFacts, ...]:
-    """Return the newest generations that were examined, ordered by id; only those below ``before`` where it is given.
+    """Return the newest generations that were examined, ordered by id; only those below ``before``, an id or alias.
 
     Raises:
         BadInput: There is no generation ``before``.
@@ -72,8 +76,8 @@ def generation_page(ledger: Ledger, last: int, before: str | None = None) -> tup
     names = abilities(ledger)
     with ledger.look() as connection:
         if before is not None:
-            query = query.where(GENERATION.c.number < _number(connection, before))
-        rows = list(reversed(connection.execute(query).all()))
+            query = query.where(GENERATION.c.number < _number(connection, _id(connection, before)))
+        rows = list(reversed(_rows(connection, query)))
         scores = _means(connection, [row.id for row in rows], names)
     return tuple(_generation(row, scores[row.id]) for row in rows)
 
@@ -87,19 +91,35 @@ def generation(ledger: Ledger, which: str) -> GenerationFacts:
     names = abilities(ledger)
     with ledger.look() as connection:
         id_ = _id(connection, which)
-        row = connection.execute(_facts().where(GENERATION.c.id == id_)).one()
+        (row,) = _rows(connection, _facts().where(GENERATION.c.id == id_))
         scores = _means(connection, [id_], names)
     return _generation(row, scores[id_])
 
 
 def origin(ledger: Ledger, which: str) -> GenerationOrigin:
-    """Return where a generation comes from, by id or alias; raises BadInput like `generation`."""
-    columns = tuple(GENERATION.c[name] for name in GenerationOrigin.__dataclass_fields__)
+    """Return where a generation comes from, by id or alias.
+
+    Raises:
+        BadInput: There is none of that id.
+        StoreError: Its verdict is not JSON.
+    """
+    names = [name for name in GenerationOrigin.__dataclass_fields__ if name != "verdict"]
+    columns = (*(GENERATION.c[name] for name in names), _VERDICT_TEXT)
     with ledger.look() as connection:
         row = connection.execute(select(*columns).where(GENERATION.c.id == _id(connection, which))).one()
     facts = row._asdict()
+    said = facts.pop("verdict_text")
+    try:
+        verdict = from_json(said) if said is not None else None
+    except ValueError as error:
+        raise unreadable_verdict(row.id, error) from error
     objective = objective_of(row.objective) if row.objective else None
-    return GenerationOrigin(**facts | {"objective": objective, "answer": tuple(row.answer or ())})
+    return GenerationOrigin(**facts | {"objective": objective, "answer": tuple(row.answer or ()), "verdict": verdict})
+
+
+def unreadable_verdict(id_: str, error: Exception) -> StoreError:
+    """Return what is said of a generation whose verdict cannot be read."""
+    return StoreError(f"generation {id_}: its verdict cannot be read ({error}); run `metaevo fsck`")
 
 
 def cell_scores(ledger: Ledger, which: str) -> tuple[CellScore, ...]:
@@ -124,11 +144,34 @@ def champion_scores(ledger: Ledger) -> dict[Cell, tuple[float, int]]:
         return {Cell(name, level): (mean, n) for name, level, mean, n in connection.execute(query)}
 
 
-def _facts() -> Select[Any]:
+_VERDICT_TEXT = cast(GENERATION.c.verdict, Text).label("verdict_text")
+"""The verdict unread, so that one that is not JSON can be named."""
+
+
+def _rows(connection: Connection, query: Select[Any]) -> list[Row[Any]]:
+    """Return the rows; where a verdict is not JSON, which ends the whole query, that row's says nothing."""
+    try:
+        return list(connection.execute(query).all())
+    except (DBAPIError, ValueError):
+        ids = connection.execute(query.with_only_columns(GENERATION.c.id, maintain_column_froms=True)).scalars().all()
+        return [_row_of(connection, id_) for id_ in ids]
+
+
+def _row_of(connection: Connection, id_: str) -> Row[Any]:
+    mine = GENERATION.c.id == id_
+    try:
+        return connection.execute(_facts().where(mine)).one()
+    except (DBAPIError, ValueError):
+        return connection.execute(_facts(verdict=False).where(mine)).one()
+
+
+def _facts(*, verdict: bool = True) -> Select[Any]:
     """Return the query of what a list shows: of a verdict only the decision and its reasons, never the evidence."""
     own = tuple(GENERATION.c[name] for name in ("id", "number", "parent", "status", "created_at", "objective"))
-    verdict = GENERATION.c.verdict
-    said = (verdict["decision"].as_string().label("decision"), verdict["reasons"].label("reasons"))
+    column = GENERATION.c.verdict
+    said = (null().label("decision"), null().label("reasons"))
+    if verdict:
+        said = (column["decision"].as_string().label("decision"), column["reasons"].label("reasons"))
     columns = (*own, GENERATION.c.epoch, GENERATION.c.parts, RECIPE.c.name.label("recipe"), *said)
     return select(*columns).outerjoin_from(GENERATION, RECIPE, RECIPE.c.hash == GENERATION.c.recipe)
 
@@ -152,7 +195,8 @@ def _means(connection: Connection, ids: Iterable[str], names: Mapping[str, str])
 def _generation(row: Row[Any], scores: Mapping[str, float]) -> GenerationFacts:
     facts = row._asdict()
     objective = objective_of(row.objective) if row.objective else None
-    made = {"objective": objective, "reasons": tuple(row.reasons or ()), "scores": scores}
+    reasons = tuple(row.reasons) if isinstance(row.reasons, list) else ()
+    made = {"objective": objective, "reasons": reasons, "scores": scores}
     return GenerationFacts(**facts | made)
 
 

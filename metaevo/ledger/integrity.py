@@ -3,8 +3,10 @@
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import and_, func, select
+from pydantic_core import from_json
+from sqlalchemy import Text, and_, cast, func, select
 
 from metaevo.ledger.anchors import of_line
 from metaevo.ledger.ledger import Ledger
@@ -12,7 +14,7 @@ from metaevo.ledger.tables import ALIAS, BEST_ANCHOR, CONFIRMATION, CYCLE, GENER
 
 DECIDED = ("promote", "hold", "reject")
 AT_ONCE = 64
-"""Cycles whose journal is in memory at once."""
+"""Cycles whose journal, or generations whose verdict, is in memory at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,15 @@ class PublishedParts:
     id: str
     manifest: str
     parts: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptVerdict:
+    """A generation's verdict as the ledger keeps it; ``wrong`` says why where it is not JSON."""
+
+    id: str
+    data: Mapping[str, Any] | None
+    wrong: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +96,28 @@ def published_parts(ledger: Ledger) -> tuple[PublishedParts, ...]:
     query = select(*columns).where(GENERATION.c.manifest.is_not(None)).order_by(GENERATION.c.number)
     with ledger.look() as connection:
         return tuple(PublishedParts(id_, manifest, parts or {}) for id_, manifest, parts in connection.execute(query))
+
+
+def verdicts(ledger: Ledger) -> Iterator[KeptVerdict]:
+    """Yield every generation's verdict, a few at a time, oldest first."""
+    text = cast(GENERATION.c.verdict, Text)
+    query = select(GENERATION.c.number, GENERATION.c.id, text).order_by(GENERATION.c.number).limit(AT_ONCE)
+    last = -1
+    while True:
+        with ledger.look() as connection:
+            rows = connection.execute(query.where(text.is_not(None), GENERATION.c.number > last)).all()
+        for _, id_, said in rows:
+            yield _kept_verdict(id_, said)
+        if len(rows) < AT_ONCE:
+            return
+        last = rows[-1][0]
+
+
+def _kept_verdict(id_: str, said: str) -> KeptVerdict:
+    try:
+        return KeptVerdict(id_, from_json(said), "")
+    except ValueError as error:
+        return KeptVerdict(id_, None, str(error))
 
 
 def open_cycles(ledger: Ledger) -> tuple[int, ...]:

@@ -1,7 +1,6 @@
 """Generations as data: a page of a list, and everything about one."""
 
 from metaevo.errors import BadInput
-from metaevo.gate.evidence import Verdict
 from metaevo.ledger import queries
 from metaevo.ledger.generation_queries import (
     GenerationFacts,
@@ -15,7 +14,7 @@ from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.lineage import Lineage
 from services.home.home import Home
 from services.records.generations import AnswerStep, CellMean, GenerationDetail, ListedGeneration, ShortVerdict
-from services.reports.verdicts import full, kept_reason, shown_objective
+from services.reports.verdicts import full, kept_reason, read_verdict, shown_objective
 
 
 def page(home: Home, last: int, before: str | None, *, tree: bool = False) -> list[ListedGeneration]:
@@ -51,9 +50,13 @@ def _listed(found: GenerationFacts, tree: bool) -> ListedGeneration:
 
 
 def _verdict(found: GenerationFacts) -> ShortVerdict | None:
+    """Return the verdict in short, None also where it cannot be read: `metaevo fsck` names those."""
     if found.decision is None:
         return None
-    return ShortVerdict(decision=found.decision, reasons=tuple(map(kept_reason, found.reasons)))
+    try:
+        return ShortVerdict(decision=found.decision, reasons=tuple(map(kept_reason, found.reasons)))
+    except (KeyError, TypeError, AttributeError):  # a reason that is not a code with numbers
+        return None
 
 
 def generation_detail(home: Home, which: str) -> GenerationDetail:
@@ -86,6 +89,6 @@ def _detail(ledger: Ledger, found: GenerationFacts, made: GenerationOrigin) -> G
         answer=tuple(AnswerStep(slot=s["slot"], use=s["use"], knobs=s["knobs"]) for s in made.answer),
         parts=found.parts,
         recipe_body=recipe.body if recipe else None,
-        exam=full(Verdict.from_data(made.verdict)) if made.verdict else None,
+        exam=full(read_verdict(found.id, made.verdict)) if made.verdict is not None else None,
         ancestors=tuple(Lineage(ledger).ancestors(found.id)[1:]),
     )

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from metaevo.errors import StoreError
 from metaevo.gate.evidence import BettingGain, Evidence, ExactGain, ProtectionFinding, Reason, Screen, Verdict
+from metaevo.ledger.generation_queries import unreadable_verdict
 from objectives.types import Objective
 from services.records.generations import (
     ExamFound,
@@ -28,6 +30,18 @@ def shown_objective(objective: Objective | None) -> PursuedObjective | None:
         reason=objective.reason,
         rule=objective.rule,
     )
+
+
+def read_verdict(generation: str, data: Mapping[str, Any]) -> Verdict:
+    """Return the verdict on a generation.
+
+    Raises:
+        StoreError: It cannot be read: one line with the generation and the way out.
+    """
+    try:
+        return Verdict.from_data(data)
+    except StoreError as error:
+        raise unreadable_verdict(generation, error) from error
 
 
 def kept_reason(data: Mapping[str, Any]) -> GivenReason:

@@ -28,7 +28,7 @@ from services.records.why import (
     WhyBase,
     WrongExample,
 )
-from services.reports.verdicts import gain_found, kept_found, screen_found, shown_objective, shown_reason
+from services.reports.verdicts import gain_found, kept_found, read_verdict, screen_found, shown_objective, shown_reason
 from services.text.explain import base_lines, lines_of
 
 
@@ -46,7 +46,7 @@ def why_generation(home: Home, which: str | None) -> Why | WhyBase:
         cycle = queries.cycle(ledger, row.cycle)
         if cycle is None or row.verdict is None:
             raise BadInput("", f"{row.id} was never examined: it is an intermediate of cycle {row.cycle}", "")
-        found = _why(home, ledger, row, row.parent, cycle, Verdict.from_data(row.verdict))
+        found = _why(home, ledger, row, row.parent, cycle, read_verdict(row.id, row.verdict))
         return replace(found, lines=tuple(lines_of(found)))
     finally:
         ledger.close()

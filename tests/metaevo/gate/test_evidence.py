@@ -1,9 +1,11 @@
 """What the gate found and said, to the ledger and back: nothing is lost, and the shape of the JSON stays."""
 
 import json
+from typing import Any
 
 import pytest
 
+from metaevo.errors import StoreError
 from metaevo.gate.evidence import (
     Approval,
     BettingGain,
@@ -65,3 +67,36 @@ def test_a_hold_keeps_its_numbers_beside_the_evidence_as_ledgers_always_did() ->
     assert Hold.from_data(row) == made
     assert {"needed": 500, "finite": False, "protection": 900}.items() <= row["exam"].items()
     assert row["exam"]["gain"]["logs"] == [0.25, 0.5]
+
+
+GOOD = Verdict("hold", (REASONS["no gain in sight"],), "rules", EVIDENCE["whole"]).as_data()
+MORE = {"code": "needs more items", "numbers": {"needed": 3}}
+UNREADABLE: dict[str, tuple[Any, str]] = {
+    "a code of nobody": (GOOD | {"reasons": [{"code": "moon phase", "numbers": {}}]}, "'moon phase' is not a valid"),
+    "no reasons": (GOOD | {"reasons": None}, "a verdict: 'NoneType' object is not iterable"),
+    "a reason that is a word": (GOOD | {"reasons": ["x"]}, "a reason: string indices must be integers"),
+    "a guard without ok": (GOOD | {"reasons": [{"code": "guard x", "numbers": {"n": 1}}]}, "a reason has no 'ok'"),
+    "no limit": (GOOD | {"reasons": [MORE]}, "a reason has no 'limit'"),
+    "numbers of something else": (
+        GOOD | {"reasons": [{"code": "cell harmed", "numbers": {"p": 1}}]},
+        "a reason: cell:",
+    ),
+    "a list": ([], "a verdict: list indices must be integers"),
+    "a number": (7, "a verdict: 'int' object is not subscriptable"),
+    "no evidence": (GOOD | {"exam": None}, "the evidence: 'NoneType' object has no attribute 'get'"),
+    "a decision of nobody": (GOOD | {"decision": ["promote"]}, "a verdict decides ['promote']"),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_a_verdict_that_cannot_be_read_is_one_typed_line(name: str) -> None:
+    data, said = UNREADABLE[name]
+    with pytest.raises(StoreError) as caught:
+        Verdict.from_data(data)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_hold_that_cannot_be_read_is_one_typed_line() -> None:
+    with pytest.raises(StoreError, match="a hold has no 'exam'"):
+        Hold.from_data({})
