@@ -125,7 +125,9 @@ def _from_file(slot: str, name: str, path: Path, digest: str) -> Module:
     sys.modules[label] = module
     try:
         spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # a stranger's file may end in any way, SystemExit too
         raise ModuleFailed(f"{path}: fails to import: {_said(error)}") from error
     return _function(slot, name, module, path, digest)
 
@@ -133,7 +135,9 @@ def _from_file(slot: str, name: str, path: Path, digest: str) -> Module:
 def _from_entry(slot: str, name: str, point: EntryPoint) -> Module:
     try:
         loaded = point.load()
-    except (Exception, SystemExit) as error:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
         raise ModuleFailed(f"entry point {point.value}: {_said(error)}") from error
     module = loaded if isinstance(loaded, ModuleType) else inspect.getmodule(loaded)
     if module is None or module.__file__ is None:
@@ -147,10 +151,15 @@ def _said(error: BaseException) -> str:
 
 
 def _function(slot: str, name: str, module: ModuleType, path: Path, digest: str) -> Module:
-    call = getattr(module, name, None)
-    if not inspect.isfunction(call):
-        raise ModuleFailed(f"{path}: must define a function {name!r}, like the file's name")
-    return read(slot, name, call, path, digest, getattr(module, "TRAITS", ()))
+    try:  # its names, traits and annotations may be objects that do anything when they are looked at
+        call = getattr(module, name, None)
+        if not inspect.isfunction(call):
+            raise ModuleFailed(f"{path}: must define a function {name!r}, like the file's name")
+        return read(slot, name, call, path, digest, getattr(module, "TRAITS", ()))
+    except (ModuleFailed, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise ModuleFailed(f"{path}: cannot be read: {_said(error)}") from error
 
 
 def code_digest(path: Path) -> str:

@@ -173,3 +173,48 @@ def test_house_style_is_told_of_our_modules_and_asked_of_no_stranger(tmp_path: P
 def test_a_class_in_our_tree_is_told(tmp_path: Path) -> None:
     source = "class Thing:\n    pass\n\n\n" + ROWS + '    """Return the rows (arXiv:2203.14465)."""\n    return rows\n'
     assert "it defines a class" in next(problems(written(tmp_path, "refinement", source), HOUSE_STYLE))
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("from metaevo import ledger", "it imports metaevo.ledger"),
+        ("from metaevo import Knob, evolution", "it imports metaevo.evolution"),
+        ("from metaevo import artifacts as a", "it imports metaevo.artifacts"),
+        ("import metaevo\n\nreached = metaevo.registry", "it imports metaevo.registry"),
+        ("import metaevo as m", "it imports metaevo as m"),
+        ("import importlib", "it imports by a name that is not in its source"),
+        ("from importlib import import_module as load", "it imports by a name that is not in its source"),
+        ("reached = __import__('metaevo.ledger')", "it imports by a name that is not in its source"),
+        (
+            "import sys\n\nfound = getattr(sys, 'importlib', None) or sys.modules.get('x').import_module",
+            "it imports by",
+        ),
+    ],
+)
+def test_no_way_to_import_leads_beyond_the_vocabulary(tmp_path: Path, line: str, said: str) -> None:
+    module = written(tmp_path, "refinement", ROWS + "    return rows\n")
+    source = HEAD + line + "\n\n\n" + ROWS + "    return rows\n"
+    module.path.write_text(source)  # the law reads the source: it need not run
+    sentence = next(problems(module), "")
+    assert sentence.startswith(f"refinement.lawless breaks the law 'reaches for nothing': {said}")
+
+
+def test_the_vocabulary_may_be_imported_in_every_form(tmp_path: Path) -> None:
+    head = "import metaevo\nimport metaevo.types\nfrom metaevo import Knob as K, solved\n\n"
+    source = head + "kept = (metaevo.Knob, metaevo.types.Turn)\n\n\n" + ROWS + "    return rows\n"
+    assert list(problems(written(tmp_path, "refinement", source))) == []
+
+
+ENDS = "class Ends:\n    def __iter__(self):\n        raise {}('out')\n\n\nTRAITS = Ends()\n\n\n"
+
+
+@pytest.mark.parametrize("error", ["SystemExit", "GeneratorExit", "KeyError"])
+def test_traits_that_raise_when_they_are_read_are_that_file_s_fault(tmp_path: Path, error: str) -> None:
+    registry = home(tmp_path, "refinement", ENDS.format(error) + ROWS + "    return rows\n")
+    said = unlawful_modules(registry)["refinement", "lawless"]
+    assert f"lawless.py: cannot be read: {error}: " in said
+    with pytest.raises(KeyboardInterrupt):
+        home(tmp_path / "b", "refinement", ENDS.format("KeyboardInterrupt") + ROWS + "    return rows\n").get(
+            "refinement", "lawless"
+        )
