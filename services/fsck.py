@@ -11,6 +11,9 @@ from metaevo.ledger.ledger import Ledger
 from services.home.home import Home
 from services.records.health import Fsck, HomeCheck
 
+ALWAYS = ("champion", "reference", "base")
+"""Aliases that exist from the first generation on."""
+
 
 def check_home(home: Home) -> Fsck:
     """Return every invariant with what was found; ``clean`` is true where nothing is wrong."""
@@ -49,14 +52,17 @@ def _aliases(ledger: Ledger) -> Iterator[str]:
         if now.get(move.alias) != move.before:
             yield f"move {move.seq}: {move.alias} was {now.get(move.alias)}, the row says {move.before}"
         now[move.alias] = move.after
-    for name, generation in integrity.aliases(ledger).items():
-        if now.get(name) != generation:
-            yield f"{name} points to {generation}, its moves lead to {now.get(name)}"
+    aliases = integrity.aliases(ledger)
+    for name in sorted({*now, *aliases}):
+        if now.get(name) != aliases.get(name):
+            yield f"{name} points to {aliases.get(name)}, its moves lead to {now.get(name)}"
+    if integrity.has_examined(ledger):
+        yield from (f"alias {name} is missing" for name in ALWAYS if name not in aliases)
 
 
 def _lines(ledger: Ledger) -> Iterator[str]:
     """Yield what is wrong with a line; each is walked only as far as one that was walked before."""
-    parents = integrity.parents(ledger)
+    parents, base = integrity.parents(ledger), integrity.aliases(ledger).get("base")
     known: dict[str, str] = {}
     for id_ in parents:
         walked: dict[str, None] = {}
@@ -64,8 +70,9 @@ def _lines(ledger: Ledger) -> Iterator[str]:
         while current is not None and current in parents and current not in walked and current not in known:
             walked[current] = None
             current = parents[current]
+        root = list(walked)[-1] if walked else id_
         if current is None:
-            wrong = ""
+            wrong = "" if base in (None, root) else f"its line ends at {root}, the base is {base}"
         elif current in known:
             wrong = known[current]
         elif current in walked:
@@ -141,3 +148,5 @@ def _confirmations(ledger: Ledger) -> Iterator[str]:
         if row.k != last.get(row.epoch, 0) + 1:
             yield f"epoch {row.epoch}: confirmation {row.k} follows {last.get(row.epoch, 0)}"
         last[row.epoch] = row.k
+    for place in integrity.wrong_confirmed_cells(ledger):
+        yield f"the cells kept of confirmation {place} are not those it names"

@@ -10,7 +10,7 @@ from sqlalchemy import Text, and_, cast, func, select
 
 from metaevo.ledger.anchors import of_line
 from metaevo.ledger.ledger import Ledger
-from metaevo.ledger.tables import ALIAS, BEST_ANCHOR, CONFIRMATION, CYCLE, GENERATION, MOVE, STEP
+from metaevo.ledger.tables import ALIAS, BEST_ANCHOR, CONFIRMATION, CONFIRMED_CELL, CYCLE, GENERATION, MOVE, STEP
 
 DECIDED = ("promote", "hold", "reject")
 AT_ONCE = 64
@@ -90,6 +90,13 @@ def parents(ledger: Ledger) -> dict[str, str | None]:
         return dict(connection.execute(query).tuples().all())
 
 
+def has_examined(ledger: Ledger) -> bool:
+    """Return whether there is a generation that is more than an intermediate: the base is one as soon as it is set."""
+    with ledger.look() as connection:
+        query = select(GENERATION.c.id).where(GENERATION.c.status != "intermediate").limit(1)
+        return connection.execute(query).first() is not None
+
+
 def published_parts(ledger: Ledger) -> tuple[PublishedParts, ...]:
     """Return what every published generation is made of, oldest first."""
     columns = (GENERATION.c.id, GENERATION.c.manifest, GENERATION.c.parts)
@@ -156,6 +163,16 @@ def every_confirmation(ledger: Ledger) -> tuple[ConfirmationNumber, ...]:
     columns = (CONFIRMATION.c.epoch, CONFIRMATION.c.k)
     with ledger.look() as connection:
         return tuple(ConfirmationNumber(*row) for row in connection.execute(select(*columns).order_by(*columns)))
+
+
+def wrong_confirmed_cells(ledger: Ledger) -> tuple[str, ...]:
+    """Return the confirmations whose cells, kept one a row, are not those that the confirmation itself names."""
+    named = select(CONFIRMATION.c.epoch, CONFIRMATION.c.k, CONFIRMATION.c.cycle, CONFIRMATION.c.cells)
+    each = select(*(CONFIRMED_CELL.c[name] for name in ("epoch", "k", "cycle", "cell")))
+    with ledger.look() as connection:
+        said = {(*place, cell) for *place, cells in connection.execute(named) for cell in cells}
+        kept = {tuple(row) for row in connection.execute(each)}
+    return tuple(f"{k} of epoch {epoch}" for epoch, k in sorted({(epoch, k) for epoch, k, _, _ in said ^ kept}))
 
 
 def wrong_anchors(ledger: Ledger) -> tuple[str, ...]:
