@@ -5,6 +5,7 @@ on another machine. It is a lock of the session, so a pooler between must hand o
 """
 
 import os
+import re
 import socket
 import time
 from dataclasses import dataclass, field
@@ -22,7 +23,10 @@ if TYPE_CHECKING:
     from psycopg import Connection as Driver
 
 DIALECT = "postgresql+psycopg"
+PLAIN = re.compile(r"[A-Za-z0-9_.:-]*")
+"""What names of hosts and databases consist of; others are not shown, as they may be a piece of a password."""
 EXTRA = ("ledger.url", "PostgreSQL needs psycopg", "pip install 'metaevo[postgres]'")
+OPTIONS = "see PostgreSQL's list of connection parameters"
 CONNECT_S, LOCK_MS, LOST_MS = 10, 5000, 30_000
 """Deadlines: for connecting, for another's lock, and for a network that does not answer."""
 CLASS = 0x6D657461
@@ -41,15 +45,19 @@ class Postgres:
     def __post_init__(self) -> None:
         try:
             url = make_url(self.url)
-        except ArgumentError:
+        except (ArgumentError, ValueError):  # a port that is not a number: what they say of it may be of the password
             url = None
-        if url is None or url.drivername not in (DIALECT, "postgresql") or not url.database:
+        known = url is not None and url.drivername in (DIALECT, "postgresql") and url.database
+        # An unescaped @, : or / of a password ends it early, and its rest is taken for a host or a database
+        if not known or url is None or any("@" in (part or "") for part in (url.host, url.database)):
             raise BadInput("ledger.url", "no address of a database", f"want {DIALECT}://USER@HOST/DATABASE")
 
     @property
     def name(self) -> str:
         """Return how messages name it: without user and password."""
         url = make_url(self.url)
+        if not all(PLAIN.fullmatch(part or "") for part in (url.host, url.database)):
+            return "its database"
         return f"postgresql://{url.host or ''}{f':{url.port}' if url.port else ''}/{url.database}"
 
     @property
@@ -87,11 +95,12 @@ class Postgres:
         """Return a new connection.
 
         Raises:
-            BadInput: psycopg is not installed.
+            BadInput: psycopg is not installed, or does not know an option of the address.
             Busy: Another process holds the schema's lock.
         """
         try:
             import psycopg
+            from psycopg.conninfo import make_conninfo
         except ImportError as error:
             raise BadInput(*EXTRA) from error
         url = make_url(self.url)
@@ -101,7 +110,12 @@ class Postgres:
         options += " -c default_transaction_read_only=on" if read_only else ""
         kept = {"connect_timeout": CONNECT_S, "keepalives_idle": 30, "tcp_user_timeout": LOST_MS}
         name = f"metaevo {socket.gethostname()}:{os.getpid()}"
-        connection = psycopg.connect(**(kept | {"application_name": name} | given | {"options": options}))
+        every = kept | {"application_name": name} | given | {"options": options}
+        try:
+            connection = psycopg.connect(make_conninfo(**every))
+        except psycopg.ProgrammingError:
+            # Neither name nor value is repeated: an unescaped & of a password begins an option
+            raise BadInput("ledger.url", "an option of the address is unknown or wrong", OPTIONS) from None
         if alone:
             try:
                 self._lock(connection)

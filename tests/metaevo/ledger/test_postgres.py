@@ -162,6 +162,25 @@ def test_another_kind_of_address_is_refused_and_not_repeated(url: str) -> None:
     assert not url or url not in str(said.value)
 
 
+@pytest.mark.parametrize("rest", ["me:ses@me:same@127.0.0.1:1/x", "me@h:ses/x", "me@[::ses/x", "me/ses:99@h/x"])
+def test_a_piece_of_a_password_that_is_not_escaped_is_not_repeated(rest: str) -> None:
+    with pytest.raises(BadInput, match=r"ledger.url: no address of a database; want postgresql") as said:
+        Postgres(f"postgresql+psycopg://{rest}")
+    assert "ses" not in str(said.value)
+
+
+def test_a_name_that_no_database_has_is_not_shown() -> None:
+    assert Postgres("postgresql+psycopg://me/ses%20same:99").name == "its database"
+
+
+@needs_postgres
+@pytest.mark.parametrize("option", ["connect_timeout=ses", "sesame=1", "autocommit=ses", "cursor_factory=ses"])
+def test_an_option_that_psycopg_does_not_know_is_bad_input_and_not_repeated(here: Postgres, option: str) -> None:
+    with pytest.raises(BadInput, match=r"ledger\.url: an option of the address is unknown or wrong; see") as said:
+        open_ledger(Postgres(f"{here.url}&{option}"))
+    assert "ses" not in str(said.value)
+
+
 def test_an_address_is_never_shown() -> None:
     place = Postgres(f"postgresql+psycopg://me:{SECRET}@host:5433/base?password={SECRET}")
     assert (place.name, repr(place)) == ("postgresql://host:5433/base", "Postgres()")
