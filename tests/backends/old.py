@@ -30,6 +30,8 @@ CYCLES = (
     (13, "void", "weakest_first returned nothing", None, "module failed", ""),
     (14, "abandoned", "upgraded", None, "upgraded", ""),
     (15, "open", "", None, "", ""),
+    (16, "void", "refinement.x is quarantined: the evaluator changed its mind", None, "quarantined", ""),
+    (17, "void", "mine raised: evaluator changed, 2 of 3 items could not be graded", None, "module failed", ""),
 )
 """Number, outcome, sentence and pins of cycles, then the code and the words that the migration makes of them."""
 TRIALS = (

@@ -3,6 +3,7 @@
 What is new is filled from what is there: codes from the sentences that schema 2 had in their place.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
@@ -36,11 +37,13 @@ FAILED = "failure != ''"
 CYCLE_ENDINGS = ("converged", "limit of model", "limit of data", "limit of recipe", "inconclusive", "infrastructure")
 """How the sentences of schema 2 began where a cycle promoted nothing."""
 VOID_ENDINGS = {
-    "code changed": "code changed",
-    "evaluator changed": "evaluator changed",
-    "rolled back": "rolled back",
-    "items could not be graded": "not graded",
+    r"code changed": "code changed",
+    r"evaluator changed": "evaluator changed",
+    r"rolled back": "rolled back",
+    r"\d+ of \d+ items could not be graded": "not graded",
+    r"\S+ is quarantined: ": "quarantined",
 }
+"""How they began where it was void; what follows may be an operator's words."""
 TRIAL_ENDINGS = {
     "ModuleFailed: nothing left to learn from%": "nothing_to_learn",
     "NotFinite:%": "not_finite",
@@ -139,8 +142,7 @@ def cycle_ending(outcome: str, why: str) -> str:
     if outcome in ("open", "promote", "abandoned"):
         return {"open": "", "promote": "promoted", "abandoned": "upgraded"}[outcome]
     if outcome == "void":
-        found = next((code for words, code in VOID_ENDINGS.items() if words in why), None)
-        return found or ("quarantined" if " is quarantined: " in why else "module failed")
+        return next((code for words, code in VOID_ENDINGS.items() if re.match(words, why)), "module failed")
     return next((code for code in CYCLE_ENDINGS if why.startswith(code)), "limit of recipe")
 
 
