@@ -16,15 +16,18 @@ from services.home.home import Home
 from services.records.generations import AnswerStep, CellMean, GenerationDetail, ListedGeneration, ShortVerdict
 from services.reports.verdicts import full, kept_reason, read_verdict, shown_objective
 
+MOST = 100_000
+"""Generations on one page."""
+
 
 def page(home: Home, last: int, before: str | None, *, tree: bool = False) -> list[ListedGeneration]:
     """Return the newest generations that were examined, ordered by id; those below ``before`` where it is given.
 
     Raises:
-        BadInput: A page of less than one was asked for, or ``before`` is not a generation.
+        BadInput: A page of less than one or more than `MOST` was asked for, or ``before`` is not a generation.
     """
-    if last < 1:
-        raise BadInput("--last", "", "want at least 1", given=last)
+    if not 1 <= last <= MOST:
+        raise BadInput("--last", "", f"want 1 to {MOST}", given=last)
     ledger = home.ledger()
     try:
         return [_listed(found, tree) for found in generation_page(ledger, last, before)]

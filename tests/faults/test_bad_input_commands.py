@@ -28,7 +28,8 @@ def test_usage_errors_are_one_line(tmp_path: Path, case: str) -> None:
 VALUES = {
     "no cycles": (("run", "--cycles", "0"), "--cycles 0: want at least 1"),
     "less than no cycles": (("run", "--cycles", "-3"), "--cycles -3: want at least 1"),
-    "a page of nothing": (("generations", "--last", "0"), "--last 0: want at least 1"),
+    "a page of nothing": (("generations", "--last", "0"), "--last 0: want 1 to 100000"),
+    "a page without end": (("generations", "--last", "1" + "0" * 30), f"--last 1{'0' * 30}: want 1 to 100000"),
     "no items": (("eval", "champion", "--items", "0"), "--items 0: want 1 to 4096"),
     "too many rounds": (("ask", "1+1", "--refine", "99"), "--refine 99: want 0 to 16 rounds"),
     "a fidelity of nothing": (("recipes", "run", "star", "--fidelity", "0"), "--fidelity 0.0: want more than 0"),
