@@ -38,7 +38,7 @@ def migrate(place: Path | Postgres, home: Path) -> Migrated | None:
         Unwritable: The disk is full or read-only, or the database is away; the ledger is as it was.
         StoreError: The ledger is damaged, or the migration failed; the ledger is as it was.
         Busy: Another process writes to it.
-        BadInput: It is not a ledger, or of a version that cannot be migrated.
+        BadInput: It is not a ledger, or of a version that cannot be migrated, or a folder stands in the copy's place.
     """
     request = {"path": str(place.absolute())} if isinstance(place, Path) else {"url": place.url}
     done = subprocess.run(
@@ -52,7 +52,8 @@ def migrate(place: Path | Postgres, home: Path) -> Migrated | None:
         answer = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError) as error:
         last = (done.stderr.strip().splitlines() or [f"exit {done.returncode}"])[-1]
-        raise StoreError(f"the migration of the ledger ended early ({last[:300]}); start it again") from error
+        way_out = "start it again" if done.returncode < 0 else "the ledger is as it was"
+        raise StoreError(f"the migration of the ledger ended early ({last[:300]}); {way_out}") from error
     if "error" in answer:
         raise from_frame(answer)
     made = Migrated(answer["found"], answer["now"], answer["backup"])

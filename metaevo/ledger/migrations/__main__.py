@@ -3,10 +3,10 @@
 import json
 import sys
 
-from sqlalchemy.exc import DatabaseError, OperationalError
-
-from metaevo.errors import MetaevoError, StoreError, Unwritable, to_frame
+from metaevo.errors import MetaevoError, to_frame
+from metaevo.ledger.ledger import database_of
 from metaevo.ledger.migrations.apply import apply, place_of
+from metaevo.ledger.migrations.failures import told
 
 
 def main() -> None:
@@ -16,10 +16,8 @@ def main() -> None:
         place, home = place_of(request)
         try:
             done = apply(place, home)
-        except DatabaseError as error:
-            said = " ".join(str(error.orig).split())[:400]
-            kind = Unwritable if isinstance(error, OperationalError) else StoreError
-            raise kind(f"the ledger cannot be migrated: {said}; it is as it was") from error
+        except Exception as error:
+            raise told(error, database_of(place).name) from error
     except MetaevoError as error:
         sys.stdout.write(json.dumps(to_frame(error)) + "\n")
         return

@@ -35,6 +35,7 @@ def apply(
     home: Path,
     *,
     to: int = VERSION,
+    wait_ms: int = WAIT_MS,
     on_point: Callable[[str], None] = lambda _name: None,
 ) -> Migrated:
     """Bring a ledger to a version and return what was done.
@@ -47,7 +48,7 @@ def apply(
         BadInput: It is not a ledger, or of a version that no revision starts from.
     """
     database = database_of(place)
-    with _transaction(database) as connection:
+    with _transaction(database, wait_ms) as connection:
         found = _version(connection, database)
         if found == to:
             return Migrated(found, to, "")
@@ -77,13 +78,13 @@ def revise(connection: Connection, to: int = VERSION, *, start: int | None = Non
 
 
 @contextmanager
-def _transaction(database: SqliteFile | Postgres) -> Iterator[Connection]:
+def _transaction(database: SqliteFile | Postgres, wait_ms: int) -> Iterator[Connection]:
     """Yield a connection in a transaction that keeps every other writer out until it ends."""
     engine = database.engine()
     try:
         with engine.connect() as connection, connection.begin():
             if isinstance(database, SqliteFile):
-                connection.exec_driver_sql(f"PRAGMA busy_timeout={WAIT_MS}")
+                connection.exec_driver_sql(f"PRAGMA busy_timeout={wait_ms}")
                 connection.exec_driver_sql("PRAGMA foreign_keys=OFF")  # a table that is made anew is gone for a moment
             database.begin(connection, forced=True)
             yield connection

@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import make_url
 
 from metaevo.artifacts.store import sync
-from metaevo.errors import StoreError, Unwritable, writing
+from metaevo.errors import BadInput, StoreError, Unwritable, writing
 from metaevo.ledger.postgres import Postgres
 
 PAGES = 256
@@ -25,11 +25,31 @@ def copy_file(path: Path, to: int, on_point: Callable[[str], None]) -> str:
     Raises:
         Unwritable: The disk is full.
         StoreError: The copy is damaged, so the file is.
+        BadInput: A folder stands where the copy goes.
     """
     target = path.with_name(f"{path.name}.before-{to}")
     aside = path.with_name(f"{target.name}.new")
-    for old in path.parent.glob(f"{aside.name}*"):
-        old.unlink()
+    _refuse_folders(target, *path.parent.glob(f"{aside.name}*"))
+    _remove(aside)
+    try:
+        return _copied(path, aside, target, on_point)
+    finally:
+        _remove(aside)  # what is not whole only takes room
+
+
+def _remove(aside: Path) -> None:
+    """Remove a copy that is not whole, and what SQLite keeps beside it."""
+    for old in aside.parent.glob(f"{aside.name}*"):
+        old.unlink(missing_ok=True)
+
+
+def _refuse_folders(*paths: Path) -> None:
+    for path in paths:
+        if path.is_dir():
+            raise BadInput(path, "a folder stands where the copy of the ledger goes", "move that folder away")
+
+
+def _copied(path: Path, aside: Path, target: Path, on_point: Callable[[str], None]) -> str:
     on_point("backup begins")
     try:
         with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(aside)) as copy:
@@ -53,6 +73,10 @@ def dump(database: Postgres, home: Path, to: int, on_point: Callable[[str], None
     """Dump the database's tables to a file in the home and return where that is, or why there is none.
 
     A migration goes on without a dump: it is one transaction, and pg_dump is often not there, or older than the server.
+
+    Raises:
+        Unwritable: The disk is full.
+        BadInput: A folder stands where the dump goes.
     """
     program = shutil.which("pg_dump")
     if program is None:
@@ -61,6 +85,7 @@ def dump(database: Postgres, home: Path, to: int, on_point: Callable[[str], None
     target, aside = home / f"ledger.before-{to}.dump", home / f"ledger.before-{to}.dump.new"
     secret = {"PGPASSWORD": str(url.password)} if url.password else {}
     address = url.set(password=None).render_as_string()
+    _refuse_folders(target, aside)
     on_point("backup begins")
     made = subprocess.run(
         [program, "--format=custom", "--no-password", f"--file={aside}", f"--dbname={address}"],
