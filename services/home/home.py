@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from metaevo.errors import BadInput, Busy, Unwritable
+from metaevo.errors import BadInput, Busy, Unwritable, writing
 
 if TYPE_CHECKING:  # the command line imports this at every start: nothing heavy may come with it
     from metaevo.artifacts.store import Store
@@ -63,7 +63,7 @@ class Home:
         """Return where the ledger is kept: a file in the home, or the database that [ledger] names.
 
         Raises:
-            BadInput: [ledger] is wrong, its secret is missing, or the home has a file with a history as well.
+            BadInput: [ledger] is wrong or gone, its secret is missing, or the home has a file with a history as well.
         """
         file = self.path / "metaevo.db"
         try:
@@ -72,6 +72,7 @@ class Home:
             named = False
         table = self.config().ledger if named else None
         if table is None:
+            self._refuse_lost(file)
             return file
         from metaevo.ledger.postgres import Postgres
         from services.config import read, secrets
@@ -84,6 +85,17 @@ class Home:
             return Postgres(url)
         except BadInput as error:
             raise error.at(where) from None  # the address is a secret, and so is what was tried with it
+
+    @property
+    def _backend(self) -> Path:
+        """Return the file that says which kind of database keeps the ledger, where it is not a file of the home."""
+        return self.path / "ledger"
+
+    def _refuse_lost(self, file: Path) -> None:
+        """Refuse to begin a second lineage over the artifacts of one whose database the configuration lost."""
+        if self._backend.is_file() and not file.exists():
+            way_out = "put [ledger] back, or begin a new home"
+            raise BadInput(f"{CONFIG_NAME}: ledger", "this home's history is in a PostgreSQL database", way_out)
 
     def ledger(self, *, read_only: bool = True, create: bool = False) -> "Ledger":
         """Return the ledger. One that an older metaevo wrote is migrated first; who writes holds the home already.
@@ -99,11 +111,15 @@ class Home:
             self.config()
             raise BadInput(self.path, "nothing has run here yet", f"start with `metaevo run --home {self.path}`")
         try:
-            return open_ledger(place, create=create, read_only=read_only)
+            made = open_ledger(place, create=create, read_only=read_only)
         except OldSchema:
             with self.held() if read_only else nullcontext():
                 self._migrate(place)
-        return open_ledger(place, read_only=read_only)
+            made = open_ledger(place, read_only=read_only)
+        if not read_only and not isinstance(place, Path) and not self._backend.exists():
+            with writing(self.path):
+                self._backend.write_text("postgresql\n", encoding="utf-8")  # the kind alone: the address is a secret
+        return made
 
     def _migrate(self, place: "Path | Postgres") -> None:
         from metaevo.ledger.migrate import migrate
@@ -158,6 +174,7 @@ class Home:
         from metaevo.ledger.ledger import forget
 
         forget(self.place())
+        self._backend.unlink(missing_ok=True)
         for path in (self.path / "artifacts").glob("*"):
             shutil.rmtree(path)
 

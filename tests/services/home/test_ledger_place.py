@@ -7,6 +7,7 @@ import pytest
 from metaevo.errors import BadInput
 from metaevo.ledger.ledger import open_ledger
 from services.home.home import Home
+from tests.backends import postgres
 from tests.faults.cli import BASE
 
 ELSEWHERE = BASE + '[ledger]\nurl = { file = "address" }\n'
@@ -57,3 +58,23 @@ def test_what_needs_no_configuration_works_where_the_file_is_broken(tmp_path: Pa
     made = home(tmp_path, BASE)
     made.config_path.write_text("this is not TOML")
     assert made.place() == made.path / "metaevo.db"
+
+
+@pytest.mark.full
+@pytest.mark.skipif(not postgres.ADDRESS, reason="needs PostgreSQL: . tests/backends/postgres.sh; postgres_up")
+def test_a_configuration_that_lost_its_database_does_not_begin_a_second_history(tmp_path: Path) -> None:
+    with postgres.temporary() as there:
+        made = home(tmp_path, ELSEWHERE, there.url)
+        made.ledger(read_only=False, create=True).close()
+        assert (made.path / "ledger").read_text() == "postgresql\n"
+        made.config_path.write_text(BASE)
+        for create in (True, False):
+            with pytest.raises(
+                BadInput, match=r"ledger: this home's history is in a PostgreSQL database; put \[ledger"
+            ):
+                made.ledger(read_only=not create, create=create)
+        assert not (made.path / "metaevo.db").exists()
+        made.config_path.write_text(ELSEWHERE)
+        made.ledger().close()
+        made.forget()
+        assert not (made.path / "ledger").exists()
