@@ -43,13 +43,15 @@ def check_(home: Home) -> ConfigCheck:
     from metaevo.registry.registry import Registry
     from services.home.open import cycle_settings, graders
     from services.home.preflight import check_config
+    from services.reports.recipes import broken_recipes
 
     with graders(home.path, config) as (_, environments):
         registry = Registry(home.path)
         check_config(home, config, environments, registry)
         cycle_settings(config, environments, registry)
         names = tuple(sorted(environments))
-    return ConfigCheck(file=str(home.config_path), environments=names, later=(), ok=True)
+    broken = broken_recipes(home)
+    return ConfigCheck(file=str(home.config_path), environments=names, later=(), ok=True, broken_recipes=broken)
 
 
 @operation("read", "config", name="show")

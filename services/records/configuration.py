@@ -1,6 +1,7 @@
 """What is said of a configuration."""
 
 from services.records import record
+from services.records.recipes import BrokenRecipe
 
 
 @record
@@ -11,6 +12,8 @@ class ConfigCheck:
     environments: tuple[str, ...]
     later: tuple[str, ...]
     ok: bool
+    broken_recipes: tuple[BrokenRecipe, ...] = ()
+    """Recipes that are wrong: evolution starts, and goes on without them."""
 
     @property
     def well(self) -> bool:

@@ -32,6 +32,11 @@ def list_recipes(home: Home | None) -> list[RecipeLine | BrokenRecipe]:
     return rows
 
 
+def broken_recipes(home: Home) -> tuple[BrokenRecipe, ...]:
+    """Return the recipes that are wrong: a search goes on without them."""
+    return tuple(row for row in list_recipes(home) if isinstance(row, BrokenRecipe))
+
+
 def recipe_detail(home: Home | None, name: str) -> RecipeDetail:
     """Return one recipe, complete."""
     recipe = schema.load(name, Registry(home.path if home else None))

@@ -226,6 +226,9 @@ def _export(made: ExportedModel) -> str:
 
 
 def _config_check(found: ConfigCheck) -> str:
+    if found.ok and found.broken_recipes:
+        about = "can be started with, but nothing uses these recipes:"
+        return "\n".join([f"{found.file} {about}", *(row.broken for row in found.broken_recipes)])
     if found.ok:
         return f"{found.file} is fine: {', '.join(found.environments)}"
     return "\n".join([f"{found.file}:", *found.later])
@@ -246,11 +249,9 @@ def _recipe_run(run: RecipeRun) -> str:
 
 
 def _recipes(found: list[RecipeLine | BrokenRecipe]) -> str:
-    rows = [
-        (r.name, r.system, r.arxiv, r.observable) if isinstance(r, RecipeLine) else (r.name, r.system, None, None)
-        for r in found
-    ]
-    return align(("name", "system", "arxiv", "observable"), rows)
+    rows = [(r.name, r.system, r.arxiv, r.observable) for r in found if isinstance(r, RecipeLine)]
+    broken = [f"{row.name} is broken: {row.broken}" for row in found if isinstance(row, BrokenRecipe)]
+    return "\n".join([align(("name", "system", "arxiv", "observable"), rows), *broken])
 
 
 def _modules(found: list[ModuleLine | BrokenModule | PutAwayModule]) -> str:
