@@ -71,14 +71,20 @@ def refer(store: Store, folder: Path, place: str = "model.base") -> str:
     return store.put_tree(aside, {"kind": "base"})
 
 
+BUILT_IN = Path(__file__).parents[1] / "tiny" / "checkpoint"
+"""Where the built-in base lies in this installation. A reference made by another one names a folder of that one."""
+
+
 def verified_base(tree: Path) -> Path:
-    """Return the folder a reference names, unchanged since it was referred to.
+    """Return the folder a reference names, unchanged since it was referred to; the built-in base is where it is now.
 
     Raises:
         StoreError: A file is missing or changed: training on a mixed lineage is refused.
     """
     reference: Mapping[str, Any] = json.loads((tree / REFERENCE).read_text())
     folder = Path(reference["path"])
+    if not folder.is_dir() and _same(BUILT_IN, reference["files"]):
+        folder = BUILT_IN
     stamp = (str(folder), json.dumps(reference["files"]), _times(folder))
     if stamp in _VERIFIED:
         return folder
@@ -87,6 +93,10 @@ def verified_base(tree: Path) -> Path:
             raise StoreError(f"base checkpoint: {folder / name} is missing or changed since `init`; put it back")
     _VERIFIED.add(stamp)
     return folder
+
+
+def _same(folder: Path, files: Mapping[str, Any]) -> bool:
+    return all(file_digest(folder / name, missing_ok=True) == known for name, known in files.items())
 
 
 _VERIFIED: set[tuple[str, str, tuple[Any, ...]]] = set()

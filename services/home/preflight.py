@@ -176,7 +176,7 @@ def check_same_base(host: Host, folder: Path) -> None:
     Raises:
         BadInput: metaevo.toml names a checkpoint with other files than generation 0's.
     """
-    root = host.lineage.get(host.lineage.ancestors(host.lineage.get("champion").id)[-1])
+    root = host.lineage.get("base")
     known = json.loads((host.store.tree(root.parts["policy"]) / base.REFERENCE).read_text())
     if known["path"] != str(folder) and base.inspect(folder, BASE) != known["files"]:
         raise BadInput(

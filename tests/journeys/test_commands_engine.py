@@ -53,12 +53,12 @@ def test_init_writes_a_home_that_says_what_it_is(made: Path) -> None:
 
 
 WRONG = {
-    "no such base": (("--base", "/nowhere", "--environment", "sorting"), "--base = '/nowhere': no such folder"),
+    "no such base": (("--base", "/nowhere", "--environment", "sorting"), "--base '/nowhere': no such folder"),
     "no such environment": (("--environment", "sortin"), "did you mean 'sorting'?"),
     "no such file": (("--environment", "mine.py"), "mine.py: no such file"),
     "no such goal": (
         ("--environment", "sorting", "--goal", "paint"),
-        "--goal = 'paint': no such ability or environment",
+        "--goal 'paint': no such ability or environment",
     ),
     "a strange answer length": (("--answer", 0), "model.answer = 0"),
 }

@@ -210,3 +210,19 @@ def test_a_reference_to_a_damaged_checkpoint_is_never_made(checkpoint: Path, tmp
     with pytest.raises(BadInput, match="config"):
         refer(store, checkpoint)
     assert store.digests() == set()
+
+
+def test_the_built_in_base_of_another_installation_is_where_it_is_now(checkpoint: Path, tmp_path: Path) -> None:
+    """A home outlives the environment it was made in; what is referred to is the files, by their hashes."""
+    elsewhere = shutil.copytree(CHECKPOINT, tmp_path / "elsewhere")
+    store = Store(tmp_path / "store")
+    mine, other = store.tree(refer(store, elsewhere)), store.tree(refer(store, checkpoint))
+    assert verified_base(mine) == elsewhere
+    shutil.rmtree(elsewhere)
+    assert verified_base(mine) == CHECKPOINT
+    (checkpoint / "config.json").write_text((checkpoint / "config.json").read_text() + " ")
+    changed = store.tree(refer(store, checkpoint))
+    shutil.rmtree(checkpoint)
+    assert verified_base(other) == CHECKPOINT
+    with pytest.raises(StoreError, match="is missing or changed"):
+        verified_base(changed)
