@@ -7,7 +7,7 @@ from typing import Any
 from metaevo.errors import StoreError
 from metaevo.gate.evidence import BettingGain, Evidence, ExactGain, ProtectionFinding, Reason, Screen, Verdict
 from metaevo.ledger.generation_queries import unreadable_verdict
-from objectives.types import Objective
+from objectives.types import JsonValue, Objective
 from services.records.generations import (
     ExamFound,
     FullVerdict,
@@ -32,7 +32,7 @@ def shown_objective(objective: Objective | None) -> PursuedObjective | None:
     )
 
 
-def read_verdict(generation: str, data: Mapping[str, Any]) -> Verdict:
+def read_verdict(generation: str, data: Mapping[str, JsonValue]) -> Verdict:
     """Return the verdict on a generation.
 
     Raises:
