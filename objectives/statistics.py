@@ -1,18 +1,14 @@
 """The few statistics everything is decided with, each valid for scores in [0, 1], not only for pass and fail.
 
-Intervals: Wilson (1927). Gain: a paired betting e-process, wealth mixed over fixed betting fractions (Waudby-Smith
-and Ramdas 2024, arXiv:2010.09686), valid whenever one looks; on finite cells the exact paired sign-flip test
-(Fisher 1935; for pass and fail it is McNemar's exact test). Loss: stratified one-sided bounds; many cells: Holm (1979).
+Intervals: Wilson (1927). Gain: the betting e-process of `objectives.betting`; pass and fail on finite cells: the exact
+paired test (McNemar). Loss: stratified one-sided bounds; many cells: Holm (1979).
 """
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
-FRACTIONS: tuple[float, ...] = tuple(round(0.04 + 0.06 * i, 2) for i in range(16))
-"""Betting fractions of the mixture, fixed beforehand: 0.04 to 0.94, equal weights."""
 GRID = 200
 """Score differences are rounded to 1/200 for the exact test."""
 
@@ -45,48 +41,6 @@ def wilson(hits: float, n: int, confidence: float = 0.95) -> Interval:
     centre = (p + q * q / (2 * n)) / (1 + q * q / n)
     half = q / (1 + q * q / n) * math.sqrt(max(0.0, p * (1 - p)) / n + q * q / (4 * n * n))
     return Interval(p, max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half)), n)
-
-
-@dataclass(frozen=True, slots=True)
-class Wealth:
-    """The state of one betting e-process on paired differences in [-1, 1]; H0: their mean is at most 0."""
-
-    logs: tuple[float, ...] = (0.0,) * len(FRACTIONS)
-    n: int = 0
-    total: float = 0.0
-    squares: float = 0.0
-
-    def bet(self, differences: Sequence[float]) -> "Wealth":
-        """Return the wealth after these further items, in their fixed order."""
-        logs = [log + sum(math.log1p(f * d) for d in differences) for f, log in zip(FRACTIONS, self.logs, strict=True)]
-        squares = self.squares + sum(d * d for d in differences)
-        return Wealth(tuple(logs), self.n + len(differences), self.total + sum(differences), squares)
-
-    @property
-    def log_e(self) -> float:
-        """Return the logarithm of the e-value: under H0 the chance that it ever reaches log(1/a) is at most a."""
-        most = max(self.logs)
-        return most + math.log(sum(math.exp(log - most) for log in self.logs) / len(self.logs))
-
-    @property
-    def e_value(self) -> float:
-        """Return the e-value, capped where a float ends."""
-        return math.exp(min(self.log_e, 700.0))
-
-    def gain(self, confidence: float = 0.95) -> Interval:
-        """Return the mean difference with a normal interval (a description; the decision is the e-value's)."""
-        if self.n == 0:
-            return Interval(0.0, -1.0, 1.0, 0)
-        mean = self.total / self.n
-        spread = math.sqrt(max(self.squares / self.n - mean * mean, 0.0) / self.n + 0.25 / self.n**2)
-        half = z(0.5 + confidence / 2) * spread
-        return Interval(mean, max(-1.0, mean - half), min(1.0, mean + half), self.n)
-
-    def needed(self, threshold: float) -> int | None:
-        """Return about how many more items reach the threshold at the present pace; None if the pace is not a gain."""
-        if self.n == 0 or self.log_e <= 0:
-            return None
-        return max(0, math.ceil((math.log(threshold) - self.log_e) / (self.log_e / self.n)))
 
 
 def level(alpha: float, k: int) -> float:
@@ -156,7 +110,7 @@ def provable_gain(items: int, error: float, discordant: float = 0.2) -> float:
 
     ``discordant`` is the share of items on which the two differ. 1.0 means that no gain can be proven.
     """
-    need = math.log(1 / error) + math.log(len(FRACTIONS)) / 2 + 1.0
+    need = math.log(1 / error) + math.log(16) / 2 + 1.0
     for percent in range(1, 100):
         gain = percent / 100
         share = max(discordant, gain)

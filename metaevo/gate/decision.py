@@ -26,7 +26,8 @@ from metaevo.gate.guards import ask_guards
 from metaevo.gate.protection import check_protection, harmed_cells, needed_items
 from metaevo.ledger.confirmations import open_confirmation
 from metaevo.types import Decision
-from objectives.statistics import Wealth, level
+from objectives.betting import Wealth
+from objectives.statistics import level
 
 
 def decide(exam: GateExam, case: Case) -> Verdict:

@@ -19,7 +19,7 @@ from metaevo.ledger.journal import At, Journal
 from metaevo.runtime.answering import examine, measure_mark
 from metaevo.runtime.host import Host
 from metaevo.types import Generation, Tasks
-from objectives.statistics import Wealth
+from objectives.betting import Wealth
 from objectives.types import Cell, Report, Split, Task
 
 FIXED = 1

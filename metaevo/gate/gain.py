@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 from metaevo.gate.exam import Confirmed, GateExam
 from metaevo.types import Generation
-from objectives.statistics import FRACTIONS, Interval, Wealth, exact_paired
+from objectives.betting import FRACTIONS, Wealth
+from objectives.statistics import Interval, exact_paired
 from objectives.types import Cell
 
 

@@ -10,9 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from objectives.betting import FRACTIONS, Wealth
 from objectives.statistics import (
-    FRACTIONS,
-    Wealth,
     chance_corrected,
     difference,
     exact_paired,

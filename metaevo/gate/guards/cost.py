@@ -13,7 +13,7 @@ from metaevo.gate.exam import GateExam, Pairs, pair
 from metaevo.runtime.answering import HeldExam, examine, measure_mark
 from metaevo.runtime.effects import with_system
 from metaevo.types import Attempt, Generation, Tasks, Turn, solved
-from objectives.statistics import Wealth
+from objectives.betting import Wealth
 from objectives.types import Split
 
 NAME = "cost per answer"

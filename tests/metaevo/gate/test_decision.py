@@ -27,8 +27,9 @@ from metaevo.ledger.journal import At
 from metaevo.ledger.ledger import Ledger, open_ledger
 from metaevo.ledger.tables import ConfirmationRow
 from metaevo.types import Completion, Generation
+from objectives.betting import Wealth
 from objectives.goals import Rule
-from objectives.statistics import Wealth, level
+from objectives.statistics import level
 from objectives.types import Cell, Message, Split, Task
 from services.text.format import WORDS, reason_words
 
