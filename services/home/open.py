@@ -35,6 +35,7 @@ from services.config import unsupported
 from services.config.tables import Config
 from services.home import proposers
 from services.home.home import Home
+from services.home.machine import usable_cores
 from services.home.preflight import BASE, Preflight, answer_tokens, check_config, check_same_base
 from services.home.sandbox import open_sandbox, require_answer
 
@@ -206,7 +207,7 @@ def _host(
 
 def engine_processes(home: Home, config: Config, width: int) -> Sequence[Engine]:
     """Return the engines: one process of transformers and TRL per parallel trial, one thread each where several."""
-    cores = len(os.sched_getaffinity(0))
+    cores = usable_cores()
     threads = max(1, cores // width)
     return [
         EngineClient(
@@ -223,7 +224,7 @@ def engine_processes(home: Home, config: Config, width: int) -> Sequence[Engine]
 def parallel_trials() -> int:
     """Return how many trials run side by side by default: one per core, as memory allows, at most four."""
     free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return max(1, min(len(os.sched_getaffinity(0)), int(free // (2 * 2**30)), 4))
+    return max(1, min(usable_cores(), int(free // (2 * 2**30)), 4))
 
 
 def cycle_settings(config: Config, environments: Mapping[str, Environment], registry: Registry) -> CycleSettings:
