@@ -55,7 +55,7 @@ class EngineClient:
 
     @property
     def identity(self) -> str:
-        """Return name, versions, precision and threads."""
+        """Return name, versions, precision and device."""
         self._ready()
         return self._identity
 

@@ -106,7 +106,7 @@ class Engine(Protocol):
 
     @property
     def identity(self) -> str:
-        """Return name, versions, precision and threads: part of every mark."""
+        """Return name, versions, precision and device, never a circumstance: part of every mark."""
 
     def sample(self, generation: Generation, prompts_P: Sequence[Messages], how: Sampling) -> list[list[Completion]]:
         """Return P x n completions."""

@@ -193,14 +193,16 @@ def _prompts(prompts: JsonValue) -> list[tuple[Message, ...]]:
 
 
 def identity() -> str:
-    """Return what makes two engines' answers comparable: versions, precision, threads, device."""
+    """Return what makes two engines' answers comparable: versions, precision, kind of device.
+
+    Never a circumstance, such as threads, free memory or how many devices and engines there are: it would open an
+    epoch.
+    """
     import torch
     import transformers
 
     device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "cpu"
-    return (
-        f"transformers {transformers.__version__} torch {torch.__version__} {device} threads {torch.get_num_threads()}"
-    )
+    return f"transformers {transformers.__version__} torch {torch.__version__} {device}"
 
 
 def main() -> None:
