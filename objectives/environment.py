@@ -21,7 +21,9 @@ import math
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
+from numbers import Real
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -34,6 +36,9 @@ from objectives.types import Direction, Message, Messages
 Row = dict[str, Any]
 MADE = re.compile(r"made:(?P<seed>-?[0-9]{1,20}):(?P<index>[0-9]{1,20})")
 KEPT = re.compile(r"row:(?P<index>[0-9]{1,20})")
+
+NUMPY_BOOLS = (("numpy", "bool"), ("numpy", "bool_"))
+"""numpy's truth values, which its numbers' abstract classes leave out. Named, so that numpy need not be there."""
 
 
 class BadEnvironment(WrongInput):
@@ -88,7 +93,7 @@ class Program:
         """
         if self.alphabet is not None and not set(completion.strip()) <= set(self.alphabet):
             return 0.0
-        given = {key: value for key, value in row.items() if key not in ("completion", "run")}
+        given = deepcopy({key: value for key, value in row.items() if key not in ("completion", "run")})
         if self.runs:
             if run is None:
                 raise NoSandbox(f"environment {self.name}: its reward executes text and nobody gave it a sandbox")
@@ -96,11 +101,20 @@ class Program:
         value = self.reward(completion, **given)
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value <= 1.0:
+        number = as_number(value)
+        if number is None or not 0.0 <= number <= 1.0:
             raise BadEnvironment(
-                f"environment {self.name}", f"reward() gave {value!r}, want a number in [0, 1] or None"
+                f"environment {self.name}", f"reward() gave {value!r:.80}, want a number in [0, 1] or None"
             )
+        return number
+
+
+def as_number(value: object) -> float | None:
+    """Return the number a reward gave: Python's own, a bool, or one of numpy's; None where it is none of them."""
+    if isinstance(value, Real):
         return float(value)
+    kind = type(value)
+    return float(bool(value)) if (kind.__module__, kind.__name__) in NUMPY_BOOLS else None
 
 
 def messages(prompt: str | Sequence[Mapping[str, str]]) -> Messages:

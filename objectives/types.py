@@ -148,14 +148,41 @@ class Environment:
         return tuple(Cell(self.name, level) for level in self.levels)
 
 
+class Unsaid(StrEnum):
+    """Whose it is that an answer has no score; what a pair of outcomes does with it follows from that."""
+
+    ROW = "row"
+    """The row's own answer has no score either, or the grader failed: the item says nothing of anybody."""
+    COMPLETION = "completion"
+    """The row's own answer has a score: only this completion has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Graded:
+    """The reward of one answer, None for "cannot say", and why it is not simply the reward's number."""
+
+    score: float | None
+    note: str = ""
+    away: bool = False
+    """Whether the sandbox was not there: the host saw it, whatever the grader process says."""
+    unsaid: Unsaid | None = None
+    """Whose it is that the reward gave no score; an answer that broke it has a score of 0 all the same."""
+
+    @property
+    def failed(self) -> bool:
+        """Return whether grading itself failed and nobody knows yet who is to blame."""
+        return self.score is None and bool(self.note) and not self.away and self.unsaid is None
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """One graded answer. ``score`` lies in [0, 1]; None is "cannot say" and is never counted as 0."""
+    """One graded answer. ``score`` lies in [0, 1]; None is "cannot say", and ``unsaid`` then says whose fault it is."""
 
     task: str
     cell: Cell
     score: float | None
     tokens: int = 0
+    unsaid: Unsaid | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,18 @@
 """The grader pool as the control plane sees it: draw tasks, grade answers, never wait for a hung reward.
 
 An exception, a time-out or a death is tried again in a fresh process. If it comes back while the row's own answer
-passes, it is the completion's fault (0 and an event); otherwise the environment's (None and an event).
+passes, it is the completion's fault (0 and an event); otherwise the environment's (None and an event). What a reward
+returns outside its contract is always the environment's fault, and so is a None for the row's own answer. Events are
+told once a request for each distinct cause, with its count.
 
 A reward that executes text asks for the sandbox, which stands on this side (`programs.py`). A program that fails
 there scores what the reward says, with the verdict as the note. A sandbox that is away is infrastructure: None.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from threading import RLock
 from typing import Any
 
@@ -19,7 +22,7 @@ from metaevo.engines.programs import Programs
 from metaevo.errors import EngineDied, EngineTimeout, from_frame
 from objectives.drawing import Drawn
 from objectives.finder import Source
-from objectives.types import Environment, Split, Task
+from objectives.types import Environment, Graded, Split, Task, Unsaid
 from sandbox.handle import SandboxHandle, embedded
 
 LOAD_S = 120.0
@@ -36,21 +39,6 @@ PATIENCE = 3
 Item = tuple[str, int, str, str | None]
 """(origin, level, text, completion); a completion of None is the row's own answer."""
 OnEvent = Callable[[str, str, dict[str, Any]], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Graded:
-    """The reward of one answer, None for "cannot say", and why it is not simply the reward's number."""
-
-    score: float | None
-    note: str = ""
-    away: bool = False
-    """Whether the sandbox was not there: this side saw it, whatever the grader process says."""
-
-    @property
-    def failed(self) -> bool:
-        """Return whether grading itself failed, whoever is to blame."""
-        return self.score is None and bool(self.note) and not self.away
 
 
 class GraderPool:
@@ -142,7 +130,9 @@ class GraderPool:
 
     def _grade(self, child: Child, environment: str, items: list[Item]) -> list[Graded]:
         with self._locks[id(child)]:
-            return self._graded(child, environment, items)
+            found = self._graded(child, environment, items)
+        self._tell(environment, items, found)
+        return found
 
     def _graded(self, child: Child, environment: str, items: list[Item]) -> list[Graded]:
         found: dict[int, Graded] = {}
@@ -156,8 +146,24 @@ class GraderPool:
             for i in broken:
                 if found[i].failed:
                     found[i] = self._blame(child, environment, items[i], found[i].note)
-        self._tell_away(environment, list(found.values()))
+        unsaid = [i for i in range(len(items)) if found[i].score is None and found[i].unsaid is None]
+        for i, whose in zip(unsaid, self._whose(child, environment, [items[i] for i in unsaid]), strict=True):
+            found[i] = replace(found[i], unsaid=whose)
         return [found[i] for i in range(len(items))]
+
+    def _whose(self, child: Child, environment: str, items: list[Item]) -> list[Unsaid]:
+        """Return whose it is that the reward said None of these answers: the row's where its own answer gets None too.
+
+        A row that names no answer cannot show that it can be graded; its None is the completion's.
+        """
+        own: list[Item] = sorted({(origin, level, text, None) for origin, level, text, _ in items})
+        answered: dict[int, Graded] = {}
+        self._pass(child, environment, own, list(range(len(own))), answered, singly=True)
+        scores = {item: answered[at].score for at, item in enumerate(own)}
+        return [
+            Unsaid.ROW if scores[origin, level, text, None] is None else Unsaid.COMPLETION
+            for origin, level, text, _ in items
+        ]
 
     def _pass(
         self,
@@ -187,25 +193,17 @@ class GraderPool:
 
     def _blame(self, child: Child, environment: str, item: Item, note: str) -> Graded:
         """Decide whose fault an item is that failed twice: the completion's (0) or the environment's (None)."""
-        origin, level, text, completion = item
+        origin, level, text, _ = item
         answered: dict[int, Graded] = {}
         self._pass(child, environment, [(origin, level, text, None)], [0], answered, singly=True)
         own = answered[0]
         if own.away:
             return own
         fine = own.score is not None and own.score > 0
-        code = "answer_breaks_grader" if fine else "grader_failed"
-        whose = "the answer" if fine else "the environment"
-        shown = (completion or "")[:120]
-        self.on_event(
-            code,
-            f"environment {environment}: grading failed twice ({note}) on {text[:80]!r}; the fault is {whose}'s",
-            {"environment": environment, "note": note, "task": text[:200], "completion": shown},
-        )
-        return Graded(0.0, note) if fine else Graded(None, note)
+        return Graded(0.0, note, unsaid=Unsaid.COMPLETION) if fine else Graded(None, note, unsaid=Unsaid.ROW)
 
-    def _tell_away(self, environment: str, grades: Sequence[Graded]) -> None:
-        """Say once for a batch that the sandbox was away: nothing was learnt about these answers."""
+    def _tell(self, environment: str, items: Sequence[Item], grades: Sequence[Graded]) -> None:
+        """Tell each distinct cause of this request once, with its count and its first answer."""
         away = [grade.note for grade in grades if grade.away]
         if away:
             self.on_event(
@@ -213,6 +211,25 @@ class GraderPool:
                 f"environment {environment}: no sandbox for {len(away)} of {len(grades)} answers ({away[0]}); "
                 "they have no score",
                 {"environment": environment, "note": away[0], "answers": len(away)},
+            )
+        blamed = [(grade.unsaid, grade.note) for grade in grades]
+        for (unsaid, note), count in Counter(blamed).items():
+            if unsaid is None or not note or note in away:
+                continue
+            _, _, text, completion = items[blamed.index((unsaid, note))]
+            mine = unsaid is Unsaid.COMPLETION
+            self.on_event(
+                "answer_breaks_grader" if mine else "grader_failed",
+                f"environment {environment}: grading failed twice ({note}) on {text[:80]!r}"
+                f"{f' and {count - 1} more' if count > 1 else ''}; the fault is the "
+                f"{'answer' if mine else 'environment'}'s",
+                {
+                    "environment": environment,
+                    "note": note,
+                    "answers": count,
+                    "task": text[:200],
+                    "completion": (completion or "")[:120],
+                },
             )
 
     def _spread(self, requests: list[dict[str, Any]]) -> list[Any]:
@@ -248,9 +265,11 @@ class GraderPool:
                     away[frame["run"]["item"]] = reason = said["away"]
                 child.send(said)
                 continue
-            for place, score, note in frame["progress"] if "progress" in frame else _told(frame):
+            for place, score, note, whose in frame["progress"] if "progress" in frame else _told(frame):
                 gone = away.get(place)
-                yield place, Graded(score, note) if gone is None else Graded(None, gone, away=True)
+                known = Graded(score, note, unsaid=Unsaid(whose) if whose else None)
+                lost = Graded(None, gone or "", away=True, unsaid=Unsaid.ROW)
+                yield place, known if gone is None else lost
             if "progress" not in frame:
                 return
 

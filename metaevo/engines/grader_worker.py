@@ -23,7 +23,7 @@ from objectives.environment import BadEnvironment, Program, messages, own_answer
 from objectives.finder import Source, find
 from objectives.running import NoSandbox, Ran
 from objectives.splits import canonical
-from objectives.types import Environment, JsonValue, Split, Task
+from objectives.types import Environment, JsonValue, Split, Task, Unsaid
 
 FLUSH_S = 0.02
 REFUSED = (
@@ -52,7 +52,7 @@ PROGRAMS = 16
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 T = TypeVar("T")
 Told: TypeAlias = list[int | float | str | None]
-"""One graded item: its place in the request, its score, and what went wrong."""
+"""One graded item: its place in the request, its score, what went wrong, and whose fault it is where that is known."""
 
 
 class Load(TypedDict):
@@ -208,9 +208,11 @@ class GraderWorker:
                 row = program.row(origin, level, text)
                 said = (own_answer(row) or "") if completion is None else completion
                 score = program.score(row, said, run)
-                told.append([index, score, "" if score is None else run.verdict])
+                told.append([index, score, "" if score is None else run.verdict, None])
+            except BadEnvironment as error:  # outside the contract: no answer can be blamed for that
+                told.append([index, None, f"{error}"[:300], Unsaid.ROW])
             except (Exception, SystemExit) as error:  # noqa: BLE001 - the pool decides whose fault it is
-                told.append([index, None, f"{type(error).__name__}: {error}"[:300]])
+                told.append([index, None, f"{type(error).__name__}: {error}"[:300], None])
             if request["singly"] or time.monotonic() - last > FLUSH_S:
                 send(self.out, {"progress": told})
                 told, last = [], time.monotonic()

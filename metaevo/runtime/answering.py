@@ -119,11 +119,13 @@ class HeldExam:
 
     def grade(self, generation: Generation, attempts: Attempts) -> Report:
         """Return the graded report."""
-        feedback = grade(self.host, self.whole, attempts)
+        table = TaskTable()
+        table.add(self.whole)
+        grades = PoolReward(self.host, table).grades(attempts)
         each = self.tokens // max(1, len(attempts))
         outcomes = tuple(
-            Outcome(a.task.id, a.task.cell, f.score, a.solution.tokens or each)
-            for a, f in zip(attempts, feedback, strict=True)
+            Outcome(a.task.id, a.task.cell, g.score, a.solution.tokens or each, g.unsaid if g.score is None else None)
+            for a, g in zip(attempts, grades, strict=True)
         )
         return Report(generation.id, self.split, outcomes)
 

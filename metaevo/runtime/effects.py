@@ -11,7 +11,7 @@ from metaevo.errors import BadInput
 from metaevo.runtime.host import Host, TaskTable
 from metaevo.types import Attempts, Completion, Experience, Experiences, Feedback, Generation, StepSpec, Tasks
 from objectives.splits import canonical, split_of, task_id
-from objectives.types import Json, Message, Messages, Split, Task
+from objectives.types import Graded, Json, Message, Messages, Split, Task, Unsaid
 
 
 @dataclass(slots=True)
@@ -97,20 +97,29 @@ class PoolReward:
 
     def __call__(self, attempts_R: Attempts) -> tuple[Feedback, ...]:
         """Return one feedback per attempt."""
+        found = []
+        for attempt, grade in zip(attempts_R, self.grades(attempts_R), strict=True):
+            known = self.host.environments.get(attempt.task.environment)
+            if grade.score is None or known is None:
+                found.append(Feedback(None))
+            else:
+                found.append(Feedback(grade.score, "pass" if grade.score >= known.pass_mark else "fail"))
+        return tuple(found)
+
+    def grades(self, attempts_R: Attempts) -> list[Graded]:
+        """Return one grade per attempt; a task that no environment holds is a row that cannot be graded."""
         groups: dict[str, list[int]] = defaultdict(list)
         for i, attempt in enumerate(attempts_R):
             if attempt.task.id in self.table.tasks:
                 groups[attempt.task.environment].append(i)
-        found = [Feedback(None)] * len(attempts_R)
+        found = [Graded(None, unsaid=Unsaid.ROW)] * len(attempts_R)
         for name, places in groups.items():
             items: list[Item] = [
                 _item(self.table.tasks[attempts_R[i].task.id], attempts_R[i].solution.text) for i in places
             ]
-            mark = self.host.environments[name].pass_mark
             for i, grade in zip(places, self.host.graders.grade(name, items), strict=True):
-                if grade.score is not None:
-                    found[i] = Feedback(grade.score, "pass" if grade.score >= mark else "fail")
-        return tuple(found)
+                found[i] = grade
+        return found
 
 
 @dataclass(slots=True)

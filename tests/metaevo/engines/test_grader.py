@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from metaevo.engines.grader import Graded, GraderPool, Item
+from metaevo.engines.grader import GraderPool, Item
 from metaevo.errors import BadInput, ModuleFailed
 from objectives.finder import Source
-from objectives.types import Split
+from objectives.types import Graded, Split, Unsaid
 
 TRICKY = """\
 import os, sys, time
@@ -90,7 +90,7 @@ def test_answers_are_graded_in_order_also_when_they_are_spread_over_processes(po
 
 
 def test_cannot_say_is_none_and_no_event(pool: GraderPool, events: list[tuple[str, str]]) -> None:
-    assert graded(pool, "tricky", "unsure", "right") == [Graded(None), Graded(1.0)]
+    assert graded(pool, "tricky", "unsure", "right") == [Graded(None, unsaid=Unsaid.COMPLETION), Graded(1.0)]
     assert events == []
 
 
@@ -122,7 +122,7 @@ def test_an_answer_that_breaks_its_grader_twice_scores_zero_and_is_told(
 def test_an_environment_that_fails_on_its_own_answer_says_nothing_and_is_told(
     pool: GraderPool, events: list[tuple[str, str]], row: int, note: str
 ) -> None:
-    assert graded(pool, "broken", "right", row=row) == [Graded(None, note)]
+    assert graded(pool, "broken", "right", row=row) == [Graded(None, note, unsaid=Unsaid.ROW)]
     ((code, sentence),) = events
     assert code == "grader_failed"
     assert sentence.endswith("the fault is the environment's")
@@ -235,3 +235,62 @@ def test_what_cannot_be_used_is_refused_by_name_in_one_line(
     finally:
         pool.close()
     assert "\n" not in str(caught.value)
+
+
+CONTRACT = """\
+import numpy
+from fractions import Fraction
+GIVEN = {
+    "bool": True, "numpy bool": numpy.True_, "float32": numpy.float32(0.5), "int64": numpy.int64(1),
+    "half": Fraction(1, 2),
+    "more": 1.0000000000000002, "nan": float("nan"), "ten": 10.0, "less": -0.1, "text": "1", "list": [1.0],
+    "array": numpy.array([1.0]), "complex": 1j,
+}
+rows = [{"prompt": f"question {i}", "answer": "bool", "seen": []} for i in range(4)]
+rows.append({"prompt": "no answer fits", "answer": "unsaid", "seen": []})
+def reward(completion, seen, **row):
+    seen.append(completion)
+    if completion == "unsaid":
+        return None
+    if completion == "first":
+        return float(len(seen) == 1)
+    return GIVEN[completion]
+"""
+NUMBERS = {"bool": 1.0, "numpy bool": 1.0, "float32": 0.5, "int64": 1.0, "half": 0.5}
+BREACHES = ("more", "nan", "ten", "less", "text", "list", "array", "complex")
+
+
+@pytest.fixture(scope="module")
+def contract(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GraderPool]:
+    folder = tmp_path_factory.mktemp("contract")
+    (folder / "contract.py").write_text(CONTRACT)
+    made = GraderPool([Source("contract", "contract.py", str(folder))], workers=1)
+    made.describe()
+    yield made
+    made.close()
+
+
+def test_bools_and_numbers_of_other_kinds_are_numbers(contract: GraderPool) -> None:
+    assert [grade.score for grade in graded(contract, "contract", *NUMBERS)] == list(NUMBERS.values())
+
+
+def test_what_a_reward_returns_outside_its_contract_is_the_environments_fault_and_told_by_cause(
+    contract: GraderPool,
+) -> None:
+    """None for every such answer, never a 0; a request tells each cause once, with its count."""
+    said: list[tuple[str, int]] = []
+    contract.on_event = lambda code, _sentence, data: said.append((code, int(str(data["answers"]))))
+    found = graded(contract, "contract", *BREACHES, "ten", "bool")
+    assert [(grade.score, grade.unsaid) for grade in found[:-1]] == [(None, Unsaid.ROW)] * 9
+    assert all("want a number in [0, 1] or None" in grade.note for grade in found[:-1])
+    assert found[-1] == Graded(1.0)
+    assert sorted(said) == [("grader_failed", 1)] * 7 + [("grader_failed", 2)]
+
+
+def test_a_reward_gets_its_own_copy_of_the_row_every_time(contract: GraderPool) -> None:
+    assert [grade.score for grade in graded(contract, "contract", "first", "first", "first")] == [1.0] * 3
+
+
+def test_a_none_is_the_rows_where_its_own_answer_gets_none_too(contract: GraderPool) -> None:
+    assert graded(contract, "contract", "unsaid") == [Graded(None, unsaid=Unsaid.COMPLETION)]
+    assert graded(contract, "contract", "unsaid", row=4) == [Graded(None, unsaid=Unsaid.ROW)]

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from metaevo.engines.grader import PATIENCE, Graded, GraderPool, Item
+from metaevo.engines.grader import PATIENCE, GraderPool, Item
 from metaevo.engines.grader_worker import PROGRAMS
 from metaevo.engines.programs import Programs
 from objectives.finder import Source
-from objectives.types import Environment, Split
+from objectives.types import Environment, Graded, Split, Unsaid
 from sandbox.errors import Refused, SandboxError, Unavailable
 from sandbox.handle import PATIENCE as PATIENCE_OF_A_CALL
 from sandbox.handle import SandboxHandle, embedded
@@ -179,7 +179,7 @@ def test_only_the_program_and_its_arguments_reach_the_sandbox(
 
 
 def test_what_a_reward_cannot_say_stays_unsaid(pool: GraderPool, events: list[tuple[str, str]]) -> None:
-    assert graded(pool, "unsure") == [Graded(None)]
+    assert graded(pool, "unsure") == [Graded(None, unsaid=Unsaid.COMPLETION)]
     assert events == []
 
 

@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from metaevo.artifacts.store import Store
-from metaevo.engines.grader import Graded
 from metaevo.errors import CodeChanged
 from metaevo.gate.exam import GateExam, Pairs, Void, commitment, gate_seed, interleave, pair
 from metaevo.gate.settings import GateRules
@@ -24,7 +23,7 @@ from objectives import drawing
 from objectives.environment import Program, from_file, own_answer
 from objectives.finder import BUILT_IN
 from objectives.splits import split_of
-from objectives.types import Cell, Environment, Outcome, Report, Split, Task
+from objectives.types import Cell, Environment, Graded, Outcome, Report, Split, Task
 
 settings.register_profile("metaevo", deadline=None, derandomize=True, max_examples=40)
 settings.load_profile("metaevo")
