@@ -14,7 +14,6 @@ from metaevo.ledger.journal import At, Journal
 from metaevo.ledger.scores import pool_scores
 from metaevo.ledger.steps import StepName
 from metaevo.runtime.answering import examine, grade, measure_mark, sample
-from metaevo.runtime.effects import with_system
 from metaevo.runtime.host import Host
 from metaevo.runtime.step_runner import retry
 from metaevo.types import Generation, Tasks
@@ -129,8 +128,7 @@ def _wrong(host: Host, champion: Generation, tasks: Tasks, report: Report) -> li
     if not failed:
         return []
     room = max(host.max_tokens(task.environment) for task in failed)
-    asked = [with_system(host, task.prompt) for task in failed]
-    made = host.together.sample(champion, asked, Sampling(max_tokens=room))
+    made = host.together.sample(champion, [task.prompt for task in failed], Sampling(max_tokens=room))
     given = {task.id: row[0].text for task, row in zip(failed, made, strict=True)}
     found = []
     for name in sorted({task.environment for task in failed}):

@@ -176,6 +176,9 @@ class Weights(Protocol):
     def spend(self, tokens: int) -> None:
         """Count tokens that training read or wrote."""
 
+    def leave_out(self, of: str, counts: Mapping[str, int]) -> None:
+        """Count the rows that a part of the update does not learn, by reason."""
+
     def progress(self, done: int, total: int) -> None:
         """Tell the control plane how far the update is."""
 

@@ -74,6 +74,11 @@ class Solution:
         """Return the tokens the model spent on all turns."""
         return sum(turn.tokens for turn in self.turns)
 
+    @property
+    def cut(self) -> bool:
+        """Return whether a turn that would be learned did not come to its end."""
+        return any(turn.trained and turn.role == "assistant" and turn.finish != "stop" for turn in self.turns)
+
 
 def solved(turns: tuple[Turn, ...], number: int = 0, answer: str | None = None) -> Solution:
     """Return a solution with an id made from what was said, by whom, and the sample's number."""

@@ -1,6 +1,7 @@
 """The engine as the control plane sees it: a process that is started when first asked and again after it died."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,11 @@ from metaevo.artifacts.store import Store
 from metaevo.engines.process import Child
 from metaevo.engines.protocol import Ask, Job, Published, Sampling
 from metaevo.errors import EngineDied, from_frame
+from metaevo.learning.chat import ChatSettings
 from metaevo.types import Completion, Experiences, Generation, Tasks
 from objectives.types import Messages
 
+PLAIN = ChatSettings()
 SILENCE_S = 300.0
 """Seconds an engine may be silent before it counts as hung; every batch and training step breaks the silence."""
 
@@ -36,7 +39,14 @@ class EngineClient:
     """
 
     def __init__(
-        self, store: Store, home: Path | None = None, *, threads: int = 1, merge_every: int = 5, gpu: bool = False
+        self,
+        store: Store,
+        home: Path | None = None,
+        *,
+        threads: int = 1,
+        merge_every: int = 5,
+        gpu: bool = False,
+        chat: ChatSettings = PLAIN,
     ) -> None:
         self.store = store
         self.settings = {
@@ -44,6 +54,7 @@ class EngineClient:
             "home": str(home) if home else None,
             "threads": threads,  # two trials side by side beat one on two threads: two engines with two spin and starve
             "merge_every": merge_every,
+            "chat": asdict(chat),
         }
         cache = {"HF_DATASETS_CACHE": str(Path(store.root) / "scratch" / "datasets"), "OMP_NUM_THREADS": str(threads)}
         hidden = {} if gpu else {"CUDA_VISIBLE_DEVICES": ""}

@@ -95,6 +95,8 @@ class Published:
     probes: Sequence[Completion]
     tokens: int
     model_s: float
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    """Rows that were not learned, by reason."""
 
 
 Ask = Callable[[str, Any], Any]

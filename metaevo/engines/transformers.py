@@ -15,8 +15,7 @@ from metaevo.artifacts.store import Store
 from metaevo.engines.protocol import Sampling
 from metaevo.errors import OutOfMemory
 from metaevo.learning import model as weights
-from metaevo.learning.model import context_tokens
-from metaevo.learning.rows import completion_ids, prompt_ids
+from metaevo.learning.chat import ChatSettings, PromptMaker
 from metaevo.types import Completion, Generation
 from objectives.types import Messages
 
@@ -29,8 +28,8 @@ KEPT = 3
 class Transformers:
     """Loaded policies, by digest."""
 
-    def __init__(self, store: Store) -> None:
-        self.store = store
+    def __init__(self, store: Store, settings: ChatSettings = weights.DEFAULT) -> None:
+        self.store, self.settings = store, settings
         self._models: OrderedDict[str, weights.Learner] = OrderedDict()
         self.rows = ROWS
         self.on_batch: Callable[[int, int], None] = lambda _done, _total: None
@@ -41,7 +40,7 @@ class Transformers:
         if digest not in self._models:
             while len(self._models) >= KEPT:
                 self._models.popitem(last=False)
-            self._models[digest] = weights.load(self.store, digest)
+            self._models[digest] = weights.load(self.store, digest, self.settings)
         self._models.move_to_end(digest)
         return self._models[digest]
 
@@ -53,8 +52,8 @@ class Transformers:
     def sample(self, generation: Generation, prompts_P: Sequence[Messages], how: Sampling) -> list[list[Completion]]:
         """Return P x n completions, in order. A prompt that leaves no room gets empty ones with finish "length"."""
         learner = self.learner(generation)
-        limit = context_tokens(learner.model)
-        ids_P = [prompt_ids(learner.tokenizer, prompt) for prompt in prompts_P]
+        limit = learner.chat.context
+        ids_P = [learner.chat.prompt(prompt) for prompt in prompts_P]
         rows = [(p * how.n + g, ids) for p, ids in enumerate(ids_P) for g in range(how.n) if len(ids) < limit]
         rows.sort(key=lambda row: (len(row[1]), row[0]))
         out = [Completion("", 0, None, "length")] * (len(prompts_P) * how.n)
@@ -94,19 +93,15 @@ class Transformers:
             do_sample=False,
             max_new_tokens=max(1, min(how.max_tokens, limit - longest)),
             logits_processor=LogitsProcessorList([choose]),
-            pad_token_id=pad,
-            temperature=None,
-            top_p=None,
-            top_k=None,
         )[:, longest:]
-        return _read(learner.tokenizer, end_tokens(learner), made, choose.logprobs(), how.stop)
+        return _read(learner.chat, made, choose.logprobs(), how.stop)
 
     def with_model(
         self, model: Any, like: Generation, prompts_P: Sequence[Messages], how: Sampling
     ) -> list[list[Completion]]:
         """Return completions of a model in memory only (fitness of merges) with the tokenizer of ``like``."""
         kept, name = self.learner(like), "in memory"
-        self._models[name] = weights.Learner(model.eval(), kept.tokenizer, kept.base)
+        self._models[name] = weights.Learner(model.eval(), kept.chat, kept.base)
         try:
             return self.sample(Generation(name, None, {"policy": name}), prompts_P, how)
         finally:
@@ -116,9 +111,9 @@ class Transformers:
     def score(self, generation: Generation, prompts_P: Sequence[Messages], texts_P: Sequence[str]) -> list[Completion]:
         """Return each text with its log-probability (nats, summed, end-of-turn token included)."""
         learner = self.learner(generation)
-        limit = context_tokens(learner.model)
+        chat, limit = learner.chat, learner.chat.context
         made = [
-            (i, prompt_ids(learner.tokenizer, prompt), completion_ids(learner.tokenizer, prompt, text))
+            (i, chat.prompt(prompt), chat.answer(text))
             for i, (prompt, text) in enumerate(zip(prompts_P, texts_P, strict=True))
         ]
         out = [Completion(text, 0, None, "length") for text in texts_P]
@@ -137,7 +132,7 @@ class Transformers:
         learner = self.learner(generation)
         out: list[list[float]] = []
         for at in range(0, len(texts_R), ROWS):
-            made = learner.tokenizer(list(texts_R[at : at + ROWS]), return_tensors="pt", padding=True, truncation=True)
+            made = learner.chat.texts(texts_R[at : at + ROWS])
             mask = made["attention_mask"].to(weights.device())
             states = learner.model(
                 input_ids=made["input_ids"].to(weights.device()), attention_mask=mask, output_hidden_states=True
@@ -205,21 +200,12 @@ def _alike(rows: list[tuple[int, list[int]]], most: int, limit: int) -> list[tup
     return [row for row in rows if min(most, limit - len(row[1])) == room]
 
 
-def end_tokens(learner: weights.Learner) -> set[int]:
-    """Return the token ids that end an answer."""
-    config = learner.model.generation_config.eos_token_id
-    known = config if isinstance(config, list) else [config]
-    return {int(id_) for id_ in (*known, learner.tokenizer.eos_token_id) if id_ is not None}
-
-
-def _read(
-    tokenizer: Any, stops: set[int], made: torch.Tensor, logprobs: torch.Tensor, stop: Sequence[str]
-) -> list[Completion]:
+def _read(chat: PromptMaker, made: torch.Tensor, logprobs: torch.Tensor, stop: Sequence[str]) -> list[Completion]:
     out = []
     for ids, values in zip(made.tolist(), logprobs.tolist(), strict=True):
-        end = next((i for i, id_ in enumerate(ids) if id_ in stops), None)
+        end = next((i for i, id_ in enumerate(ids) if id_ in chat.ends), None)
         length = len(ids) if end is None else end + 1
-        text = tokenizer.decode(ids[: len(ids) if end is None else end], skip_special_tokens=True)
+        text = chat.read(ids)
         cut = min((text.find(mark) for mark in stop if mark in text), default=-1)
         whole = end is not None or cut >= 0
         logprob = float(sum(values[:length]))

@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ class TrlWeights:
         self.published: Published | None = None
         self.merge_every = 5
         self.tokens = 0
+        self._left_out: dict[str, dict[str, int]] = {}
 
     @property
     def answer_tokens(self) -> int:
@@ -51,9 +53,11 @@ class TrlWeights:
             known = ", ".join(self._job.others)
             raise ModuleFailed(f"{self._job.module}: no generation {generation!r} in this trial; known: {known}")
         if spec is None:
-            return weights.load(self._store, which.parts["policy"])
+            return weights.load(self._store, which.parts["policy"], self._models.settings)
         self._spec = spec
-        self._learner = weights.load_trainable(self._store, which.parts["policy"], spec, merge_every=self.merge_every)
+        self._learner = weights.load_trainable(
+            self._store, which.parts["policy"], spec, merge_every=self.merge_every, settings=self._models.settings
+        )
         return self._learner
 
     def publish(self, model: Any) -> Generation:
@@ -67,7 +71,8 @@ class TrlWeights:
         parts = {**self._job.start.parts, "policy": digest}
         made = Generation(self._job.id, self._job.parent, parts, self._job.start.answer)
         probes = [row[0] for row in self._models.sample(made, PROBES, Sampling(max_tokens=16))]
-        self.published = Published(parts, probes, self.tokens, 0.0)
+        left = sum(map(Counter, self._left_out.values()), Counter())
+        self.published = Published(parts, probes, self.tokens, 0.0, dict(left))
         shutil.rmtree(self.scratch, ignore_errors=True)
         return made
 
@@ -79,6 +84,10 @@ class TrlWeights:
     def spend(self, tokens: int) -> None:
         """Count tokens that training read or wrote."""
         self.tokens += int(tokens)
+
+    def leave_out(self, of: str, counts: Mapping[str, int]) -> None:
+        """Count the rows that a part of the update does not learn; a part that is begun again says it anew."""
+        self._left_out[of] = dict(counts)
 
     def progress(self, done: int, total: int) -> None:
         """Tell the control plane how far the update is."""

@@ -106,7 +106,8 @@ def _right(host: Host, generation: Generation, tasks: Tasks, drawn: Sampling) ->
         attempts = sample(host, host.together, generation, tasks, drawn)
     clean = {task.id: task for task in redact(tasks)}
     judged = zip(attempts, grade(host, tasks, attempts), strict=True)
-    texts = dict.fromkeys((a.task.id, a.solution.text) for a, f in judged if f.verdict == "pass")
+    right = [a for a, f in judged if f.verdict == "pass" and not a.solution.cut]
+    texts = dict.fromkeys((a.task.id, a.solution.text) for a in right)
     return [Attempt(clean[id_], solved((Turn("assistant", text, generation.id),))) for id_, text in texts]
 
 

@@ -5,29 +5,34 @@ the hash of every file), ``full`` (a whole checkpoint) or ``adapter`` (LoRA on a
 merged in memory in the checkpoint's own precision only where that is fp32: bf16 merging corrupts weights.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, GenerationConfig
 
 from metaevo.artifacts.base import verified_base
 from metaevo.artifacts.store import Store
 from metaevo.errors import BadInput, NotFinite, cannot_write
+from metaevo.learning.chat import ChatSettings, PromptMaker, tokenizer_in
 from metaevo.types import Lora, TrainSpec
 
 
 @dataclass(slots=True)
 class Learner:
-    """A model, its tokenizer, the digest its adapter stands on, and how often that was continued."""
+    """A model, the maker of its prompts, the digest its adapter stands on, and how often that was continued."""
 
     model: Any
-    tokenizer: Any
+    chat: PromptMaker
     base: str
     depth: int = 0
+
+    @property
+    def tokenizer(self) -> Any:
+        """Return the base's tokenizer."""
+        return self.chat.tokenizer
 
 
 def checkpoint_folder(store: Store, digest: str) -> Path:
@@ -36,15 +41,19 @@ def checkpoint_folder(store: Store, digest: str) -> Path:
     return verified_base(store.tree(digest)) if meta["kind"] == "base" else store.tree(digest)
 
 
-def load(store: Store, digest: str) -> Learner:
+DEFAULT = ChatSettings()
+
+
+def load(store: Store, digest: str, settings: ChatSettings = DEFAULT) -> Learner:
     """Return a policy as one plain model for inference, in evaluation mode.
 
     Raises:
         StoreError: A file is missing or changed.
+        BadInput: The base's chat template ends no turn with a token.
     """
     meta = store.manifest(digest)["meta"]
     root = meta["base"] if meta["kind"] == "adapter" else digest
-    learner = Learner(_model(checkpoint_folder(store, root)), tokenizer(checkpoint_folder(store, root)), root)
+    learner = _learner(store, root, settings)
     if meta["kind"] == "adapter":
         adapted = PeftModel.from_pretrained(learner.model, str(store.tree(digest)))
         fp32 = all(weight.dtype is torch.float32 for weight in learner.model.parameters())
@@ -53,7 +62,9 @@ def load(store: Store, digest: str) -> Learner:
     return learner
 
 
-def load_trainable(store: Store, digest: str, spec: TrainSpec, *, merge_every: int) -> Learner:
+def load_trainable(
+    store: Store, digest: str, spec: TrainSpec, *, merge_every: int, settings: ChatSettings = DEFAULT
+) -> Learner:
     """Return a policy ready to be trained with the levers of ``spec``.
 
     With LoRA an adapter of the same shape is continued; after ``merge_every`` continuations, or where the shape
@@ -62,15 +73,11 @@ def load_trainable(store: Store, digest: str, spec: TrainSpec, *, merge_every: i
     meta = store.manifest(digest)["meta"]
     same = meta["kind"] == "adapter" and spec.lora is not None and meta["lora"] == _shape(spec.lora)
     if same and meta["depth"] + 1 < merge_every:
-        learner = Learner(
-            _model(checkpoint_folder(store, meta["base"])),
-            tokenizer(checkpoint_folder(store, meta["base"])),
-            meta["base"],
-        )
+        learner = _learner(store, meta["base"], settings)
         learner.model = PeftModel.from_pretrained(learner.model, str(store.tree(digest)), is_trainable=True)
         learner.depth = meta["depth"] + 1
         return learner
-    learner = load(store, digest)
+    learner = load(store, digest, settings)
     if meta["kind"] == "adapter":
         learner.base = write_full(store, learner) if spec.lora is not None else digest
     learner.model.requires_grad_(True).train()
@@ -110,24 +117,20 @@ def write_full(store: Store, learner: Learner, aside: Path | None = None) -> str
     return store.put_tree(aside, {"kind": "full"})
 
 
-def tokenizer(folder: Path) -> object:
-    """Return the tokenizer of a checkpoint folder, padding on the left.
+def _learner(store: Store, root: str, settings: ChatSettings) -> Learner:
+    """Return a checkpoint's model and the maker of its prompts.
 
-    A checkpoint that names the plain class gets it: `AutoTokenizer` would take the architecture's own one (for a
-    Qwen2-shaped model Qwen2Tokenizer) and read the same file as another tokenizer.
+    How it generates is ours alone: penalties, forced tokens and beams of the checkpoint's own file would reach every
+    exam, and no verdict would name them.
     """
-    settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
-    plain = settings.get("tokenizer_class") in ("TokenizersBackend", "PreTrainedTokenizerFast")
-    kind = PreTrainedTokenizerFast if plain and (folder / "tokenizer.json").is_file() else AutoTokenizer
-    made = kind.from_pretrained(str(folder), local_files_only=True, padding_side="left")
-    if made.pad_token_id is None:
-        made.pad_token = made.eos_token
-    return made
-
-
-def context_tokens(model: Any) -> int:
-    """Return the tokens a loaded model can see at once."""
-    return int(getattr(model.config, "max_position_embeddings", 2048))
+    folder = checkpoint_folder(store, root)
+    model = _model(folder)
+    chat = PromptMaker(tokenizer_in(folder), settings, int(getattr(model.config, "max_position_embeddings", 2048)))
+    words = chat.tokenizer
+    model.generation_config = GenerationConfig(
+        bos_token_id=words.bos_token_id, eos_token_id=sorted(chat.ends), pad_token_id=words.pad_token_id
+    )
+    return Learner(model, chat, root)
 
 
 def device() -> str:
@@ -135,7 +138,7 @@ def device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _model(folder: Path) -> object:
+def _model(folder: Path) -> Any:
     """Return the model in a checkpoint folder.
 
     Raises:
@@ -143,7 +146,8 @@ def _model(folder: Path) -> object:
             missing the library would draw them at random and say nothing.
     """
     kind = "auto" if torch.cuda.is_available() else torch.float32
-    how = {"local_files_only": True, "dtype": kind, "use_safetensors": True, "output_loading_info": True}
+    how: dict[str, object] = {"local_files_only": True, "dtype": kind, "use_safetensors": True}
+    how |= {"output_loading_info": True, "generation_config": GenerationConfig()}  # its own file is not even read
     try:
         made, told = AutoModelForCausalLM.from_pretrained(str(folder), **how)
     except Exception as error:  # libraries raise whatever a wrong file makes them stumble over

@@ -1,5 +1,6 @@
 """GRPOTrainer whose rewards come from the stage's feedback steps, over the engine's pipe."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,9 +10,10 @@ from trl import GRPOConfig, GRPOTrainer
 from metaevo.effects import Weights
 from metaevo.errors import ModuleFailed
 from metaevo.learning import training
-from metaevo.learning.model import Learner, context_tokens
-from metaevo.learning.rows import prompt_ids
+from metaevo.learning.chat import PromptMaker
+from metaevo.learning.model import Learner
 from metaevo.types import Attempt, Completion, Tasks, TrainSpec, answered
+from objectives.types import Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +30,26 @@ class OnlineSettings:
     seed: int
 
 
+class MadePromptsTrainer(GRPOTrainer):
+    """GRPO whose prompts come from the one maker: TRL would render and read them in its own way."""
+
+    chat: PromptMaker
+
+    def _tokenize_prompts(
+        self, prompts: Sequence[Sequence[dict[str, str]]]
+    ) -> tuple[list[list[int]], None, dict[str, object]]:
+        made = [self.chat.prompt(tuple(Message(m["role"], m["content"]) for m in prompt)) for prompt in prompts]
+        return made, None, {}
+
+
 def run(learner: Learner, tasks: Tasks, weights: Weights, spec: TrainSpec, how: OnlineSettings) -> Any:
     """Return the model after ``how.steps`` optimiser steps.
 
     Raises:
         ModuleFailed: No task leaves room for an answer.
     """
-    limit = context_tokens(learner.model)
-    room = weights.answer_tokens
-    fitting = [task for task in tasks if len(prompt_ids(learner.tokenizer, task.prompt)) + room <= limit]
+    chat, room = learner.chat, weights.answer_tokens
+    fitting = [task for task in tasks if len(chat.prompt(task.prompt)) + room <= chat.context]
     if not fitting:
         raise ModuleFailed(f"none of {len(tasks)} tasks leaves room for an answer of {room} tokens")
     by_id = {task.id: task for task in fitting}
@@ -44,8 +57,8 @@ def run(learner: Learner, tasks: Tasks, weights: Weights, spec: TrainSpec, how: 
         [{"prompt": [{"role": m.role, "content": m.content} for m in t.prompt], "task": t.id} for t in fitting]
     )
 
-    def reward(completions: list[list[dict[str, str]]], task: list[str], **_: object) -> list[float | None]:
-        texts = [completion[0]["content"] for completion in completions]
+    def reward(completion_ids: list[list[int]], task: list[str], **_: object) -> list[float | None]:
+        texts = [chat.read(ids) for ids in completion_ids]
         attempts = tuple(
             Attempt(by_id[id_], answered(Completion(text, 0), "online", number))
             for number, (id_, text) in enumerate(zip(task, texts, strict=True))
@@ -55,7 +68,9 @@ def run(learner: Learner, tasks: Tasks, weights: Weights, spec: TrainSpec, how: 
 
     def make(size: int, accumulate: int) -> GRPOTrainer:
         config = _config(learner, weights, spec, how, size, accumulate)
-        return training.build_trainer(GRPOTrainer, learner, config, data, reward_funcs=reward)
+        made = training.build_trainer(MadePromptsTrainer, learner, config, data, reward_funcs=reward)
+        made.chat = chat
+        return made
 
     # TRL leaves out a batch that it cannot fill with different prompts: fewer tasks make a smaller one
     return training.run(make, weights, min(how.prompts, len(by_id)) * how.group)

@@ -1,78 +1,102 @@
 """Experiences as token rows: the loss falls on turns with ``trained`` and on nothing else.
 
-The chat template is applied to every prefix of the conversation; what a trained turn adds is what is learned,
-its end-of-turn token included.
+The tokens come from the maker of prompts, so that what is learned follows exactly what is asked. An answer that was
+cut off is learned by nobody: an end glued to it would teach to stop anywhere.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
 
-from metaevo.types import Attempt, Experience, Solution
-from objectives.types import Messages
+from metaevo.errors import ModuleFailed
+from metaevo.learning.chat import PromptMaker, Rewritten
+from metaevo.types import Experience
 
-IGNORED = -100
+TRUNCATED = "truncated"
+TOO_LONG = "too_long"
+REWRITTEN = "rewritten"
+SAID = {
+    TRUNCATED: "{} were cut off",
+    TOO_LONG: "{} exceed the context of {limit} tokens",
+    REWRITTEN: "{} are said in another way by the base's chat template once more turns follow",
+}
+"""Why rows were left out, as people are told."""
 
-
-def prompt_ids(tokenizer: Any, prompt: Messages) -> list[int]:
-    """Return the token ids of a prompt, ready for the model to answer, or to go on where the last turn is its own."""
-    chat = [{"role": m.role, "content": m.content} for m in prompt]
-    begun = chat[-1]["role"] == "assistant"
-    how = {"continue_final_message": True} if begun else {"add_generation_prompt": True}
-    return list(tokenizer.apply_chat_template(chat, return_dict=False, **how))
-
-
-def completion_ids(tokenizer: Any, prompt: Messages, text: str) -> list[int]:
-    """Return the token ids that answering ``text`` adds to a prompt, the end-of-turn token included."""
-    before = prompt_ids(tokenizer, prompt)
-    chat = [{"role": m.role, "content": m.content} for m in prompt] + [{"role": "assistant", "content": text}]
-    whole = list(tokenizer.apply_chat_template(chat, return_dict=False))
-    if whole[: len(before)] == before:
-        return whole[len(before) :]
-    return [*tokenizer.encode(text, add_special_tokens=False), tokenizer.eos_token_id]
+T = TypeVar("T")
 
 
-def supervised_rows(tokenizer: object, rows_R: Sequence[Experience], limit: int) -> list[dict[str, Any]]:
-    """Return R' rows of ``input_ids``, ``labels`` and ``weight``; rows over ``limit`` tokens are left out."""
-    made = []
-    for row in rows_R:
-        ids, labels = _conversation(tokenizer, row.attempt)
-        if len(ids) <= limit and any(label != IGNORED for label in labels):
-            made.append({"input_ids": ids, "labels": labels, "weight": float(row.weight)})
-    return made
+@dataclass(frozen=True, slots=True)
+class SupervisedRow:
+    """Token ids, their labels, and how much the row's loss counts."""
+
+    input_ids: tuple[int, ...]
+    labels: tuple[int, ...]
+    weight: float
 
 
-def preference_rows(tokenizer: object, rows_R: Sequence[Experience], limit: int) -> list[dict[str, Any]]:
-    """Return one row of ``prompt_ids``, ``chosen_ids`` and ``rejected_ids`` per experience with a rejected attempt."""
-    made = []
-    for row in rows_R:
+@dataclass(frozen=True, slots=True)
+class PreferenceRow:
+    """The ids of a prompt, of the answer to prefer, and of the other one."""
+
+    prompt_ids: tuple[int, ...]
+    chosen_ids: tuple[int, ...]
+    rejected_ids: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class LeftOut:
+    """How many rows were left out, by reason."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def rows(self, make: Callable[[Experience], T | str | None], experiences: Sequence[Experience]) -> list[T]:
+        """Return what ``make`` makes of the experiences; a word it gives instead is the reason why there is none."""
+        made = [make(row) for row in experiences]
+        self.counts.update(row for row in made if isinstance(row, str))
+        return [row for row in made if row is not None and not isinstance(row, str)]
+
+    def none_left(self, of: int, limit: int) -> ModuleFailed:
+        """Return the error that no row is left, with the reasons."""
+        if set(self.counts) <= {TOO_LONG}:
+            return ModuleFailed(f"none of {of} rows fits the context of {limit} tokens")
+        said = "; ".join(SAID[why].format(n, limit=limit) for why, n in sorted(self.counts.items()))
+        return ModuleFailed(f"none of {of} rows can be learned: {said}")
+
+
+def supervised_rows(
+    chat: PromptMaker, experiences: Sequence[Experience], left: LeftOut | None = None
+) -> list[SupervisedRow]:
+    """Return the rows that can be learned; the others are counted in ``left``."""
+
+    def make(row: Experience) -> SupervisedRow | str | None:
+        if row.attempt.solution.cut:
+            return TRUNCATED
+        try:
+            found = chat.conversation(row.attempt.task.prompt, row.attempt.solution.turns)
+        except Rewritten:
+            return REWRITTEN
+        if not found.ids:  # no turn of it is trained
+            return None
+        return SupervisedRow(found.ids, found.labels, float(row.weight)) if len(found.ids) <= chat.context else TOO_LONG
+
+    return (left or LeftOut()).rows(make, experiences)
+
+
+def preference_rows(
+    chat: PromptMaker, experiences: Sequence[Experience], left: LeftOut | None = None
+) -> list[PreferenceRow]:
+    """Return one row for each experience with a rejected attempt; those that cannot be learned are counted."""
+
+    def make(row: Experience) -> PreferenceRow | str | None:
         if row.rejected is None:
-            continue
-        prompt = prompt_ids(tokenizer, row.attempt.task.prompt)
-        chosen = completion_ids(tokenizer, row.attempt.task.prompt, row.attempt.solution.text)
-        rejected = completion_ids(tokenizer, row.attempt.task.prompt, row.rejected.solution.text)
-        if len(prompt) + max(len(chosen), len(rejected)) <= limit:
-            made.append({"prompt_ids": prompt, "chosen_ids": chosen, "rejected_ids": rejected})
-    return made
+            return None
+        if row.attempt.solution.cut or row.rejected.solution.cut:
+            return TRUNCATED
+        prompt = chat.prompt(row.attempt.task.prompt)
+        chosen, other = (chat.answer(attempt.solution.text) for attempt in (row.attempt, row.rejected))
+        if len(prompt) + max(len(chosen), len(other)) > chat.context:
+            return TOO_LONG
+        return PreferenceRow(tuple(prompt), tuple(chosen), tuple(other))
 
-
-def _conversation(tokenizer: Any, attempt: Attempt) -> tuple[list[int], list[int]]:
-    solution: Solution = attempt.solution
-    if len(solution.turns) == 1 and solution.turns[0].role == "assistant":
-        before = prompt_ids(tokenizer, attempt.task.prompt)
-        added = completion_ids(tokenizer, attempt.task.prompt, solution.text)
-        mark = added if solution.turns[0].trained else [IGNORED] * len(added)
-        return before + added, [IGNORED] * len(before) + mark
-    chat = [{"role": m.role, "content": m.content} for m in attempt.task.prompt]
-    ids = list(tokenizer.apply_chat_template(chat, return_dict=False))
-    labels = [IGNORED] * len(ids)
-    for turn in solution.turns:
-        if turn.role == "assistant":
-            ready = list(tokenizer.apply_chat_template(chat, add_generation_prompt=True, return_dict=False))
-            labels += [IGNORED] * (len(ready) - len(ids))
-            ids = ready
-        chat.append({"role": turn.role, "content": turn.text})
-        whole = list(tokenizer.apply_chat_template(chat, return_dict=False))
-        added = whole[len(ids) :]
-        labels += added if turn.role == "assistant" and turn.trained else [IGNORED] * len(added)
-        ids = whole
-    return ids, labels
+    return (left or LeftOut()).rows(make, experiences)

@@ -6,9 +6,9 @@ from datasets import Dataset, disable_progress_bars
 from trl import SFTConfig, SFTTrainer
 
 from metaevo.effects import Weights
-from metaevo.errors import ModuleFailed
 from metaevo.learning import rows, training
-from metaevo.learning.model import Learner, context_tokens
+from metaevo.learning.chat import IGNORED
+from metaevo.learning.model import Learner
 from metaevo.learning.training import run
 from metaevo.types import Experiences, TrainSpec
 from objectives.types import JsonValue
@@ -32,7 +32,7 @@ class WeightedSFTTrainer(SFTTrainer):
         self._total_train_tokens += int(inputs["attention_mask"].sum())  # what a trial cost, as TRL's own loss counts
         logits = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).logits[:, :-1].float()
         labels = inputs["labels"][:, 1:]
-        mask = (labels != rows.IGNORED).float() * weight
+        mask = (labels != IGNORED).float() * weight
         values = logits.log_softmax(-1).gather(2, labels.clamp(min=0).unsqueeze(-1)).squeeze(-1)
         loss = -(values * mask).sum() / mask.sum().clamp(min=1e-6)
         return (loss, None) if return_outputs else loss
@@ -52,15 +52,16 @@ def trainer(
     """Return a trainer over the experiences' trained turns.
 
     Raises:
-        ModuleFailed: No row fits the model's context.
+        ModuleFailed: No row can be learned; it says why.
     """
-    limit = context_tokens(learner.model)
-    made = rows.supervised_rows(learner.tokenizer, experiences, limit)
+    left = rows.LeftOut()
+    made = rows.supervised_rows(learner.chat, experiences, left)
+    weights.leave_out("supervised", left.counts)
     if not made:
-        raise ModuleFailed(f"none of {len(experiences)} rows fits the context of {limit} tokens")
-    weighted = len({row["weight"] for row in made}) > 1
-    kept = ("input_ids", "labels", "weight") if weighted else ("input_ids", "labels")
-    data = Dataset.from_list([{name: row[name] for name in kept} for row in made])
+        raise left.none_left(len(experiences), learner.chat.context)
+    weighted = len({row.weight for row in made}) > 1
+    table = {"input_ids": [row.input_ids for row in made], "labels": [row.labels for row in made]}
+    data = Dataset.from_dict(table | ({"weight": [row.weight for row in made]} if weighted else {}))
     common = training.arguments(
         weights, lr=training.rate_for_width(learner, spec, lr), steps=steps, batch=batch, seed=seed
     )

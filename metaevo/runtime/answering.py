@@ -14,7 +14,7 @@ from metaevo.effects import Exam, Policy, Prompts
 from metaevo.engines.protocol import Engine, Sampling
 from metaevo.errors import BadInput, ModuleFailed
 from metaevo.registry.slots import Module
-from metaevo.runtime.effects import EnginePolicy, PoolReward, TokenMeter, redact, with_system
+from metaevo.runtime.effects import EnginePolicy, PoolReward, TokenMeter, redact
 from metaevo.runtime.host import Host, TaskTable
 from metaevo.runtime.step_runner import call, retry
 from metaevo.types import Attempt, Attempts, Experience, Feedback, Generation, StepSpec, Tasks, answered
@@ -63,9 +63,7 @@ def _direct(host: Host, engine: Engine, generation: Generation, tasks: Tasks, me
 def sample(host: Host, engine: Engine, generation: Generation, tasks: Tasks, how: Sampling) -> Attempts:
     """Return ``how.n`` attempts a task as the weights alone give them, a task's side by side; no procedure is run."""
     room = max(host.max_tokens(task.environment) for task in tasks)
-    made_P_k = engine.sample(
-        generation, [with_system(host, task.prompt) for task in tasks], replace(how, max_tokens=room)
-    )
+    made_P_k = engine.sample(generation, [task.prompt for task in tasks], replace(how, max_tokens=room))
     return tuple(
         Attempt(task, answered(completion, generation.id, number))
         for task, made in zip(tasks, made_P_k, strict=True)

@@ -11,7 +11,7 @@ from metaevo.errors import BadInput
 from metaevo.runtime.host import Host, TaskTable
 from metaevo.types import Attempts, Completion, Experience, Experiences, Feedback, Generation, StepSpec, Tasks
 from objectives.splits import canonical, split_of, task_id
-from objectives.types import Graded, Json, Message, Messages, Split, Task, Unsaid
+from objectives.types import Graded, Json, Messages, Split, Task, Unsaid
 
 
 @dataclass(slots=True)
@@ -57,13 +57,13 @@ class EnginePolicy:
             stop=tuple(stop),
             seed=self.seed + self.calls,
         )
-        made = self.engine.sample(self.generation, [with_system(self.host, p) for p in prompts_P], how)
+        made = self.engine.sample(self.generation, prompts_P, how)
         self.meter.tokens += sum(completion.tokens for row in made for completion in row)
         return made
 
     def score(self, prompts_P: Sequence[Messages], completions_P: Sequence[str]) -> list[Completion]:
         """Return each completion with its log-probability."""
-        return self.engine.score(self.generation, [with_system(self.host, p) for p in prompts_P], completions_P)
+        return self.engine.score(self.generation, prompts_P, completions_P)
 
     def embed(self, texts_R: Sequence[str]) -> list[list[float]]:
         """Return the mean last hidden state of each text."""
@@ -183,13 +183,6 @@ class StageStart:
 
     generation: Generation
     steps: tuple[StepSpec, ...]
-
-
-def with_system(host: Host, prompt: Messages) -> Messages:
-    """Return the prompt with the operator's system prompt in front, where it has none of its own."""
-    if not host.system_prompt or prompt[0].role == "system":
-        return prompt
-    return (Message("system", host.system_prompt), *prompt)
 
 
 def redact(tasks: Tasks) -> Tasks:

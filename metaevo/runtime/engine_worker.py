@@ -17,6 +17,7 @@ from metaevo.artifacts.store import Store
 from metaevo.engines.protocol import Job, Published, Sampling, receive, send
 from metaevo.engines.worker_life import die_with_parent
 from metaevo.errors import KINDS, EngineDied, MetaevoError, ModuleFailed, cannot_write, to_frame
+from metaevo.learning.chat import ChatSettings
 from metaevo.types import Completion, Generation, TrainSpec
 from objectives.types import JsonValue, Message
 
@@ -31,6 +32,7 @@ class Settings(TypedDict):
     store: str
     home: str | None
     merge_every: int
+    chat: JsonValue
 
 
 class Asked(TypedDict):
@@ -86,7 +88,7 @@ class Worker:
         self.into, self.out = into, out
         self.store = Store(Path(settings["store"]))
         self.merge_every = int(settings["merge_every"])
-        self.models = Transformers(self.store)
+        self.models = Transformers(self.store, adapter(ChatSettings).validate_python(settings["chat"]))
         self.models.on_batch = self._progress
         self.registry = Registry(Path(settings["home"]) if settings["home"] else None)
 
@@ -129,11 +131,9 @@ class Worker:
 
     def do_export(self, request: ToExport) -> str:
         """Write a generation as one plain checkpoint."""
-        from metaevo.learning import model
-
-        learner = model.load(self.store, _generation(request).parts["policy"])
+        learner = self.models.learner(_generation(request))
         learner.model.save_pretrained(request["folder"])
-        learner.tokenizer.save_pretrained(request["folder"])
+        learner.chat.save(request["folder"])
         return request["folder"]
 
     def do_train(self, request: ToTrain) -> Published:

@@ -10,6 +10,7 @@ from metaevo.effects import Run
 from metaevo.engines.grader import GraderPool
 from metaevo.engines.protocol import Engine
 from metaevo.engines.together import Together
+from metaevo.learning.chat import ChatSettings
 from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.lineage import Lineage
 from metaevo.prompts import Dialect
@@ -35,7 +36,8 @@ class Host:
     dialect: Dialect
     seed: int = 1
     answer_tokens: int = ANSWER_TOKENS
-    system_prompt: str = ""
+    chat: ChatSettings = field(default_factory=ChatSettings)
+    """How every prompt is made: the engines were given the same."""
     seed_data: Experiences = ()
     folder: Path | None = None
     run: Run = field(default_factory=lambda: KernelRun(embedded()))
@@ -60,7 +62,7 @@ class Host:
     def evaluator(self) -> str:
         """Return the evaluator's identity: environments, graders, decoding, libraries. A change opens a new epoch."""
         versions = {name: env.version for name, env in self.environments.items()}
-        return fingerprint(versions, self.answer_tokens, self.system_prompt, self.engine.identity)
+        return fingerprint(versions, self.answer_tokens, self.chat, self.engine.identity)
 
     def max_tokens(self, environment: str) -> int:
         """Return how long an answer in this environment may be."""

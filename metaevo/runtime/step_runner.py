@@ -121,16 +121,17 @@ class StepRunner:
     def identity(self, kind: type) -> object:
         """Return what an effect's answers depend on."""
         if kind in (Policy, Policies):
-            return [{role: dict(generation.parts) for role, generation in self.known.items()}, self.engine.identity]
+            known = {role: dict(generation.parts) for role, generation in self.known.items()}
+            return [known, self.engine.identity, self.host.chat]
         if kind in (Reward, Reference):
             return {name: environment.version for name, environment in self.host.environments.items()}
-        known: dict[type, object] = {
+        others: dict[type, object] = {
             Prompts: self.host.dialect.digest,
             Archive: self.archive.digest,
             Run: self.host.run.identity,
             Start: self.start,
         }
-        return known.get(kind) or kind.__name__
+        return others.get(kind) or kind.__name__
 
     def effects(self, module: Module, key: StepKey) -> dict[str, object]:
         """Return the effects a module asks for.

@@ -50,7 +50,9 @@ def train(
     module = line.module(slot, update)
     key = at.key(slot, position)
     start = line.start.generation if line.start is not None else line.known["current"]
-    mark = fingerprint(line.mark(module, update, key, batch), dict(start.parts), spec, line.engine.identity, id_)
+    mark = fingerprint(
+        line.mark(module, update, key, batch), dict(start.parts), spec, line.engine.identity, line.host.chat, id_
+    )
     job = Job(
         slot=slot,
         module=update.use,
@@ -67,6 +69,7 @@ def train(
     )
 
     done = _trained(line, key, mark, job, batch, ask or StageFeedback(line, feedback, at))
+    counts.update(done.left_out)
     made = Generation(id_, line.known["parent"].id, done.parts, start.answer)
     rows = batch if isinstance(batch, tuple) and batch and isinstance(batch[0], Experience) else ()
     publish(line, made, start, update, data=line.shelf.write(rows) if rows else None, probes=done.probes)
@@ -86,7 +89,7 @@ def _trained(
         return replace(published, model_s=0.0)  # a clock's time has no place in a body that repeats bit for bit
 
     def costs(published: Published) -> Counts:
-        return {"tokens": published.tokens, "model_s": round(seconds, 3)}
+        return {"tokens": published.tokens, "model_s": round(seconds, 3), **published.left_out}
 
     return retry(
         lambda: line.journal.step(

@@ -36,7 +36,7 @@ from services.config.tables import Config
 from services.home import proposers
 from services.home.home import Home
 from services.home.machine import usable_cores
-from services.home.preflight import BASE, Preflight, answer_tokens, check_config, check_same_base
+from services.home.preflight import BASE, Preflight, answer_tokens, chat_settings, check_config, check_same_base
 from services.home.sandbox import open_sandbox, require_answer
 
 BUILT_IN = "builtin:"
@@ -198,7 +198,7 @@ def _host(
         dialect=ready.dialect,
         seed=config.seed if config.seed is not None else 1,
         answer_tokens=answer_tokens(config),
-        system_prompt=ready.system_prompt,
+        chat=ready.chat,
         seed_data=ready.seed_data,
         folder=home.path,
         run=run,
@@ -216,6 +216,7 @@ def engine_processes(home: Home, config: Config, width: int) -> Sequence[Engine]
             threads=threads,
             merge_every=config.training.merge_every,
             gpu=config.training.gpus > 0,
+            chat=chat_settings(home, config),
         )
         for _ in range(width)
     ]

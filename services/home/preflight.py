@@ -10,6 +10,7 @@ from typing import Any
 from metaevo import prompts
 from metaevo.artifacts import base
 from metaevo.errors import BadInput
+from metaevo.learning.chat import ChatSettings
 from metaevo.recipes import schema
 from metaevo.registry import generated_files
 from metaevo.registry.registry import Registry
@@ -37,7 +38,7 @@ class Preflight:
     """What was found. ``base`` is the checkpoint's folder."""
 
     dialect: prompts.Dialect
-    system_prompt: str
+    chat: ChatSettings
     seed_data: Experiences
     base: Path
 
@@ -56,7 +57,7 @@ def check_config(home: Home, config: Config, environments: Mapping[str, Environm
     folder = base_folder(home, config)
     if not home.founded:  # later on the ledger refers to it by the hash of every file
         base.inspect(folder, BASE)
-    return Preflight(dialect(config), system_prompt(home, config), seed_data(home, config), folder)
+    return Preflight(dialect(config), chat_settings(home, config), seed_data(home, config), folder)
 
 
 def base_folder(home: Home, config: Config) -> Path:
@@ -88,16 +89,16 @@ def answer_tokens(config: Config) -> int:
     return TINY_ANSWER if not given and config.model.base.startswith(BUILT_IN) else config.model.answer
 
 
-def system_prompt(home: Home, config: Config) -> str:
-    """Return the operator's system prompt.
+def chat_settings(home: Home, config: Config) -> ChatSettings:
+    """Return how every prompt is made: the operator's system turn, thinking, and the length of the context.
 
     Raises:
-        BadInput: The file is missing or no text.
+        BadInput: The file of the system prompt is missing or no text.
     """
-    if config.model.system_prompt is None:
-        return ""
-    path = home.path / config.model.system_prompt.file
-    return _text(path, "model.system_prompt.file")
+    model = config.model
+    file = model.system_prompt.file if model.system_prompt is not None else None
+    system = "" if file is None else _text(home.path / file, "model.system_prompt.file")
+    return ChatSettings(system, model.thinking, model.context)
 
 
 def seed_data(home: Home, config: Config) -> Experiences:

@@ -11,7 +11,6 @@ from metaevo.gate.case import Case
 from metaevo.gate.evidence import GuardFinding
 from metaevo.gate.exam import GateExam, Pairs, pair
 from metaevo.runtime.answering import HeldExam, examine, measure_mark
-from metaevo.runtime.effects import with_system
 from metaevo.types import Attempt, Generation, Tasks, Turn, solved
 from objectives.betting import Wealth
 from objectives.types import Split
@@ -54,7 +53,7 @@ def _majority(exam: GateExam, parent: Generation, tasks: Tasks, samples: int) ->
         stop=(),
         seed=exam.at.cycle,
     )
-    made_P_k = exam.engine.sample(parent, [with_system(host, task.prompt) for task in tasks], how)
+    made_P_k = exam.engine.sample(parent, [task.prompt for task in tasks], how)
     best = [min(Counter(m.text for m in made).items(), key=lambda item: (-item[1], item[0]))[0] for made in made_P_k]
     return tuple(
         Attempt(task, solved((Turn("assistant", text, parent.id),))) for task, text in zip(tasks, best, strict=True)

@@ -17,13 +17,13 @@ def only_answers(experiences_R: Experiences, *, rejected_too: bool = True) -> Ex
     for row in experiences_R:
         text = row.attempt.solution.text
         last = next((turn for turn in reversed(row.attempt.solution.turns) if turn.role == "assistant"), None)
-        by = last.by if last is not None else None
-        attempt = replace(
-            row.attempt, solution=solved((Turn("assistant", text, by),), answer=row.attempt.solution.answer)
-        )
+        by, finish = (last.by, last.finish) if last is not None else (None, "stop")
+        whole = solved((Turn("assistant", text, by, finish=finish),), answer=row.attempt.solution.answer)
+        attempt = replace(row.attempt, solution=whole)
         rejected = row.rejected
         if rejected is not None and rejected_too:
-            short = solved((Turn("assistant", rejected.solution.text, "sample"),))
+            end = "length" if rejected.solution.cut else "stop"
+            short = solved((Turn("assistant", rejected.solution.text, "sample", finish=end),))
             rejected = replace(rejected, solution=short)
         rows.append(replace(row, attempt=attempt, rejected=rejected))
     return tuple(rows)

@@ -15,6 +15,7 @@ from metaevo.artifacts.store import Store
 from metaevo.engines.client import EngineClient
 from metaevo.engines.protocol import Sampling
 from metaevo.errors import NotFinite, StoreError
+from metaevo.learning import chat as chats
 from metaevo.learning import model as weights
 from metaevo.learning.model import Learner
 from metaevo.tiny import CHECKPOINT
@@ -70,7 +71,7 @@ def unmerged(store: Store, digest: str) -> torch.Tensor:
     folder = weights.checkpoint_folder(store, store.manifest(digest)["meta"]["base"])
     plain = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
     adapted = PeftModel.from_pretrained(plain, str(store.tree(digest)))
-    return logits(adapted, weights.tokenizer(folder))
+    return logits(adapted, chats.tokenizer_in(folder))
 
 
 def meta(store: Store, digest: str) -> dict[str, Any]:
@@ -235,4 +236,4 @@ def test_a_learner_says_what_it_stands_on(store: Store, root: str) -> None:
     assert isinstance(learner, Learner)
     assert learner.base == root
     assert not isinstance(learner.model, PeftModel)
-    assert weights.context_tokens(learner.model) == 192
+    assert learner.chat.context == 192

@@ -13,6 +13,7 @@ from metaevo import testing, trial
 from metaevo.artifacts.bodies import BodyStore
 from metaevo.engines.protocol import Sampling
 from metaevo.errors import BadInput, CodeChanged, EngineDied, MetaevoError, ModuleFailed, Refused
+from metaevo.learning.chat import ChatSettings
 from metaevo.ledger.journal import At, Journal
 from metaevo.ledger.tables import StepRow
 from metaevo.recipes.schema import Recipe
@@ -105,15 +106,14 @@ def test_a_procedure_may_not_need_what_is_not_there_when_serving(home: Bench) ->
     check_procedure(REFINE, [home.host.registry.get(s.slot, s.use) for s in REFINE])
 
 
-def test_the_operator_s_system_prompt_is_said_where_a_task_has_none(home: Bench) -> None:
-    home.host.system_prompt = "Be brief."
-    policy = EnginePolicy(home.host, home.engine, home.base, 1, TokenMeter())
-    own = (Message("system", "Sort."), Message("user", "srt ba"))
-    policy.sample([(Message("user", "srt ba"),), own])
-    ((_, asked, _),) = home.engine.sampled
-    assert [turn.role for turn in asked[0]] == ["system", "user"]
-    assert asked[0][0].content == "Be brief."
-    assert asked[1] == own
+def test_how_prompts_are_made_is_part_of_the_evaluator_and_engines_make_them(home: Bench) -> None:
+    before = home.host.evaluator
+    home.host.chat = ChatSettings("Be brief.")
+    assert home.host.evaluator != before
+    asked = (Message("user", "srt ba"),)
+    EnginePolicy(home.host, home.engine, home.base, 1, TokenMeter()).sample([asked])
+    ((_, given, _),) = home.engine.sampled
+    assert list(given) == [asked]
 
 
 def test_every_call_of_a_policy_has_its_own_seed_and_spends_tokens(home: Bench) -> None:
