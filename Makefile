@@ -35,13 +35,14 @@ $(VENV)/made: pyproject.toml deploy/constraints/runtime.txt deploy/constraints/d
 demo: setup
 	$(BIN)/metaevo demo
 
-# Each file goes whole to one worker, so that what takes seconds to make is made once. The groups of --dist loadgroup
-# have no effect: pytest-xdist 3.8 writes them where pytest 9.2 does not read them, and every test was dealt out singly.
+# Each file goes whole to one worker, so that what takes seconds to make is made once, in the order of tests/conftest.py.
+# The groups of --dist loadgroup have no effect: pytest-xdist 3.8 writes them where pytest 9.2 does not read them, and
+# every test was dealt out singly.
 # Containers need the machine for themselves: with SCOPE=full their tests come after the others, one at a time.
 # There pytest's 5 says that ARGS chose none of them.
 test: setup
 	@failed=0; \
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m "not $(if $(filter full,$(SCOPE)),containers,full)" $(ARGS) || failed=1; \
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not $(if $(filter full,$(SCOPE)),containers,full)" $(ARGS) || failed=1; \
 	$(if $(filter full,$(SCOPE)),$(BIN)/python -m pytest -q -m containers $(ARGS) || test $$? = 5 || failed=1;) \
 	exit $$failed
 

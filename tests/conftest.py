@@ -19,6 +19,13 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let files that need minutes come first: dealt out last, one would keep one worker busy and the other waiting."""
+    long = {item.path for item in items if item.get_closest_marker("full")}
+    items.sort(key=lambda item: item.path not in long)
+
+
 @pytest.fixture(scope="session")
 def stranger_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of the stranger's checkpoint."""
