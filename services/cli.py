@@ -144,6 +144,8 @@ def _called(operation: Operation, home: Path | None, given: dict[str, JsonValue]
     for name, value in given.items():
         if isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
             raise BadInput(name, "is not UTF-8 text", "type it again", given=f"{value!a}")
+    if str(given.get("reason", "said")).strip() == "":
+        raise BadInput("--reason", "is empty", "say why: it is kept and shown")
     if "home" not in inspect.signature(operation.call).parameters:
         return operation.call(**given)
     fallback = (

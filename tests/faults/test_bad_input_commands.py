@@ -30,6 +30,7 @@ VALUES = {
     "less than no cycles": (("run", "--cycles", "-3"), "--cycles -3: want at least 1"),
     "a page of nothing": (("generations", "--last", "0"), "--last 0: want 1 to 100000"),
     "a page without end": (("generations", "--last", "1" + "0" * 30), f"--last 1{'0' * 30}: want 1 to 100000"),
+    "a way back for no reason": (("rollback", "--reason", " "), "--reason: is empty; say why: it is kept and shown"),
     "no items": (("eval", "champion", "--items", "0"), "--items 0: want 1 to 4096"),
     "too many rounds": (("ask", "1+1", "--refine", "99"), "--refine 99: want 0 to 16 rounds"),
     "a fidelity of nothing": (("recipes", "run", "star", "--fidelity", "0"), "--fidelity 0.0: want more than 0"),
