@@ -43,9 +43,22 @@ def wilson(hits: float, n: int, confidence: float = 0.95) -> Interval:
     return Interval(p, max(0.0, min(p, centre - half)), min(1.0, max(p, centre + half)), n)
 
 
-def level(alpha: float, k: int) -> float:
-    """Return the error level of an epoch's k-th confirmation: ``alpha / (k (k + 1))`` sums to alpha over all k."""
-    return alpha / (k * (k + 1))
+def level(alpha: float, k: int, promotions: int = 0) -> float:
+    """Return the error level of a budget's k-th confirmation after so many promotions.
+
+    e-LOND (Xu and Ramdas 2024, arXiv:2311.06412) with weights that sum to 1 over all k: the expected share of false
+    ones among all promotions is at most alpha, whatever the dependence between the decisions.
+    """
+    return alpha * (promotions + 1) * math.log(5) * (1 / math.log(k + 4) - 1 / math.log(k + 5))
+
+
+def reread_share(reads: int, proven: int) -> float:
+    """Return what is left of a level for the ``reads``-th look at one fixed sample, ``proven`` earlier ones proven.
+
+    Search has learnt no more from the earlier looks than which of them proved something: so many histories there are,
+    and each look pays for all that could have led to it.
+    """
+    return 1 / (reads * math.comb(reads - 1, proven))
 
 
 def exact_paired(differences: Sequence[float]) -> float:

@@ -145,8 +145,8 @@ def _verdicts(ledger: Ledger) -> Iterator[str]:
 def _confirmations(ledger: Ledger) -> Iterator[str]:
     last: dict[int, int] = {}
     for row in integrity.every_confirmation(ledger):
-        if row.k != last.get(row.epoch, 0) + 1:
-            yield f"epoch {row.epoch}: confirmation {row.k} follows {last.get(row.epoch, 0)}"
-        last[row.epoch] = row.k
+        if row.k != last.get(row.budget, 0) + 1:
+            yield f"budget {row.budget}: confirmation {row.k} follows {last.get(row.budget, 0)}"
+        last[row.budget] = row.k
     for place in integrity.wrong_confirmed_cells(ledger):
         yield f"the cells kept of confirmation {place} are not those it names"

@@ -7,7 +7,7 @@ from metaevo.diagnose import CellMeasurement, Diagnosis
 from metaevo.gate.settings import GateRules
 from metaevo.history import CellState, History
 from metaevo.ledger.anchors import best_anchors
-from metaevo.ledger.confirmations import confirmation_count, confirmations_per_cell
+from metaevo.ledger.confirmations import confirmations_per_cell, next_level
 from metaevo.ledger.cycles import pursued_objectives
 from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.scores import scores_of, scores_of_each
@@ -15,7 +15,7 @@ from metaevo.runtime.host import Host
 from objectives.capability import TREND, Score, drops, trend
 from objectives.goals import Goals
 from objectives.splits import share
-from objectives.statistics import level, provable_gain, provable_gain_exact
+from objectives.statistics import provable_gain, provable_gain_exact, reread_share
 from objectives.types import Cell, Direction, Objective, Split
 
 PARK_AFTER = 2
@@ -36,17 +36,17 @@ def history(host: Host, goals: Goals, found: Diagnosis, rules: GateRules, *, epo
     weights = goals.weights(host.environments)
     best, recent = anchor_scores(host, epoch)
     lost = drops({cell: (best[cell], scores[-1]) for cell, scores in recent.items()})
-    spent = confirmation_count(host.ledger, epoch, cycle)
-    # only a finite cell's sample can be used up, and to count costs more with every confirmation of the epoch
-    finite = [str(cell) for cell in (looked.cell for looked in found.cells) if _texts(host, cell) is not None]
-    uses = confirmations_per_cell(host.ledger, epoch, cycle, finite)
+    _, error = next_level(host.ledger, rules.alpha, cycle)
+    # only a finite cell's sample can be used up, and to count costs more with every confirmation there was
+    sizes = {str(looked.cell): _texts(host, looked.cell) for looked in found.cells}
+    uses = confirmations_per_cell(host.ledger, cycle, {cell: n for cell, n in sizes.items() if n is not None})
     tries = tries_per_cell(past)
     pooled = scores_of(host.ledger, found.generation, Split.PROBE, epoch)
     trends = {cell: trend(scores) for cell, scores in recent.items()}
     cells = []
     for looked in found.cells:
         environment = host.environments[looked.cell.environment]
-        texts = _texts(host, looked.cell)
+        texts, (reads, proven) = _texts(host, looked.cell), uses.get(str(looked.cell), (0, 0))
         weight, target = weights.get(looked.cell, (0.0, None))
         score = pooled.get(looked.cell) or Score(found.generation, looked.cell, looked.n, looked.mean, looked.latent)
         vain, last, progress = tries.get(looked.cell, (0, None, None))
@@ -66,10 +66,10 @@ def history(host: Host, goals: Goals, found: Diagnosis, rules: GateRules, *, epo
                 drop=lost.get(looked.cell, 0.0),
                 tries=0 if last is not None and cycle - last >= RETRY_AFTER else vain,
                 progress=progress,
-                parked=_parked(rules.reuse - uses.get(str(looked.cell), 0), texts, vain, last, cycle),
+                parked=_parked(rules.reuse - reads, texts, vain, last, cycle),
                 weight=0.0 if environment.judged else weight,
                 target=target if target is not None else TARGET,
-                provable=smallest_provable(texts, rules, spent + 1),
+                provable=smallest_provable(texts, rules, error * reread_share(reads + 1, proven)),
             )
         )
     return History(tuple(cells), tuple((objective, outcome) for _, objective, outcome, _ in past))
@@ -84,9 +84,8 @@ def known_diagnosis(host: Host, generation: str, epoch: int) -> Diagnosis | None
     return Diagnosis(generation, looked, (), 0)
 
 
-def smallest_provable(texts: int | None, rules: GateRules, k: int) -> float:
-    """Return the smallest gain that the epoch's k-th confirmation can prove on such a cell."""
-    error = level(rules.alpha, k)
+def smallest_provable(texts: int | None, rules: GateRules, error: float) -> float:
+    """Return the smallest gain that a confirmation at this level of error can prove on such a cell."""
     if texts is None:
         return provable_gain(rules.max_items, error)
     return provable_gain_exact(int(texts * share(Split.GATE)), error)
@@ -94,7 +93,7 @@ def smallest_provable(texts: int | None, rules: GateRules, k: int) -> float:
 
 def _parked(left: int, texts: int | None, vain: int, last: int | None, cycle: int) -> str:
     if texts is not None and left <= 0:
-        return "its exam sample is used up in this epoch"
+        return f"needs rows: its exam sample is used up, {texts} new rows renew it"
     if vain >= PARK_AFTER and last is not None and cycle - last < RETRY_AFTER:
         return f"{vain} tries brought no proven gain; tried again from cycle {last + RETRY_AFTER}"
     return ""

@@ -5,7 +5,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 
 from metaevo.gate.case import Case
 from metaevo.gate.evidence import (
@@ -24,10 +23,9 @@ from metaevo.gate.exam import Confirmed, GateExam
 from metaevo.gate.gain import confirm, screen
 from metaevo.gate.guards import ask_guards
 from metaevo.gate.protection import check_protection, harmed_cells, needed_items
-from metaevo.ledger.confirmations import open_confirmation
+from metaevo.ledger.confirmations import Asked, Confirmation, end_confirmation, open_confirmation
 from metaevo.types import Decision
 from objectives.betting import Wealth
-from objectives.statistics import level
 
 
 def decide(exam: GateExam, case: Case) -> Verdict:
@@ -44,22 +42,34 @@ def decide(exam: GateExam, case: Case) -> Verdict:
         found = replace(found, screen=seen)
         if seen.mean < bar:
             return _verdict(exam, "reject", [Reason(ReasonCode.SCREEN_FAILED, seen)], found)
-    row = open_confirmation(
-        exam.host.ledger,
-        epoch=case.epoch,
-        candidate=case.candidate.id,
-        cycle=exam.at.cycle,
-        cells=found.cells,
-        level=partial(level, exam.rules.alpha),
-    )
+    row = _opened(exam, case)
     stream = exam.at.cycle if case.stream is None else case.stream
     gained = confirm(exam, case.candidate, case.parent, case.cells, row.level, cycle=stream, before=case.held)
-    gain = gain_numbers(gained, row.k, row.level)
+    end_confirmation(exam.host.ledger, row, "proven" if gained.proven else "open", gained.place, gained.wealth.log_e)
+    gain = gain_numbers(gained, row)
     found = replace(found, gain=gain, stream=stream)
     if not gained.proven:  # no harm is proven either: the next cycle asks whether more items are worth it
         more = MoreItems(gain, gained.wealth.needed(1 / row.level), exam.rules.max_items)
         return _verdict(exam, "hold", [Reason(ReasonCode.MORE_ITEMS, more)], found)
     return _protected(exam, case, found, gain)
+
+
+def _opened(exam: GateExam, case: Case) -> Confirmation:
+    """Return the confirmation's row, which is written before its first item is looked at."""
+    share = 1 / len(case.cells)
+    asked = Asked(
+        candidate=case.candidate.id,
+        parent=case.parent.id,
+        epoch=case.epoch,
+        cells=tuple(map(str, case.cells)),
+        weights=(share,) * len(case.cells),
+    )
+    sizes = {str(cell): exam.texts(cell) for cell in case.cells}
+    finite = {cell: texts for cell, texts in sizes.items() if texts is not None}
+    rules = exam.rules
+    return open_confirmation(
+        exam.host.ledger, asked, cycle=exam.at.cycle, alpha=rules.alpha, finite=finite, reuse=rules.reuse
+    )
 
 
 def _protected(exam: GateExam, case: Case, found: Evidence, gain: BettingGain | ExactGain) -> Verdict:
@@ -92,13 +102,13 @@ def _verdict(exam: GateExam, decision: Decision, reasons: Sequence[Reason], foun
     return Verdict(decision, tuple(reasons), exam.rules.hash, found)
 
 
-def gain_numbers(gained: Confirmed, k: int, error: float) -> BettingGain | ExactGain:
-    """Return what the ``k``-th confirmation showed at this level of error."""
-    seen, wealth = gained.wealth.gain(), gained.wealth
-    common = (seen.mean, seen.low, seen.high, seen.n, k, error, 1 / error, gained.place, wealth.squares)
+def gain_numbers(gained: Confirmed, row: Confirmation) -> BettingGain | ExactGain:
+    """Return what a confirmation showed at its level of error."""
+    seen, wealth, error = gained.wealth.gain(), gained.wealth, row.level
+    common = (seen.mean, seen.low, seen.high, seen.n, row.k, error, 1 / error, gained.place, wealth.squares)
     if gained.p_value is not None:
-        return ExactGain(*common, p=gained.p_value)
-    return BettingGain(*common, e_value=wealth.e_value, logs=wealth.logs)
+        return ExactGain(*common, p=gained.p_value, promotions=row.promotions, budget=row.budget)
+    return BettingGain(*common, e_value=wealth.e_value, logs=wealth.logs, promotions=row.promotions, budget=row.budget)
 
 
 def resume(gain: BettingGain | ExactGain) -> Confirmed:

@@ -6,7 +6,7 @@ is None here and no key there. Every `from_data` raises StoreError for what it c
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -33,7 +33,7 @@ class Screen:
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """Where a confirmation stands: the ``k``-th one of its epoch, at that level of error."""
+    """Where a confirmation stands: the ``k``-th one of its budget, at that level of error."""
 
     mean: float
     low: float
@@ -47,6 +47,9 @@ class Gain:
     """Its place in the item order: a held candidate goes on from here."""
     squares: float
     """Sum of the squared differences: with mean and n all that the interval needs."""
+    promotions: int = field(default=0, kw_only=True)
+    """The gate's own promotions, not undone, that the level stands on."""
+    budget: int = field(default=1, kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)

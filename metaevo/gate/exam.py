@@ -96,7 +96,11 @@ class GateExam:
 
     def finite(self, cell: Cell) -> bool:
         """Return whether a cell has a fixed sample."""
-        return self.host.environments[cell.environment].texts[cell.level] is not None
+        return self.texts(cell) is not None
+
+    def texts(self, cell: Cell) -> int | None:
+        """Return how many texts a finite cell has, None where it is endless."""
+        return self.host.environments[cell.environment].texts[cell.level]
 
     def pairs(self, step: str, position: int, candidate: Generation, parent: Generation, tasks: Tasks) -> Pairs:
         """Return the paired outcomes on these items, as one journalled step.

@@ -1,58 +1,191 @@
-"""The error ledger: the k-th confirmation of an epoch, written before its first item is looked at, never refunded."""
+"""The error ledger: the k-th confirmation of a budget, written before its first item is looked at, never refunded.
 
-from collections.abc import Callable, Sequence
+k runs on over the epochs of a home; only a person opens another budget. The level of a confirmation stands on how many
+promotions the gate made by then and nobody undid (e-LOND, Xu and Ramdas 2024, arXiv:2311.06412).
+"""
+
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Literal
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import Connection, Select, and_, func, insert, or_, select, update
 
+from metaevo.errors import Refused
 from metaevo.ledger.ledger import Ledger
-from metaevo.ledger.tables import CONFIRMATION, CONFIRMED_CELL
+from metaevo.ledger.line import line_of
+from metaevo.ledger.lineage import alias_of
+from metaevo.ledger.tables import BUDGET, CONFIRMATION, CONFIRMED_CELL, CYCLE
+from objectives.statistics import level, reread_share
+
+Ended = Literal["open", "proven", "unproven", "void"]
+
+
+class SampleUsedUp(Refused):
+    """A finite cell's fixed sample has served as many confirmations as it may."""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a confirmation is about. Whatever of it changes takes a new k."""
+
+    candidate: str
+    parent: str
+    epoch: int
+    cells: tuple[str, ...]
+    weights: tuple[float, ...]
+    """The share of items of each cell; they sum to 1."""
 
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """The place of a confirmation in its epoch, and the level of error it has."""
+    """The place of a confirmation in its budget, and the level of error it has."""
 
     k: int
     level: float
+    budget: int = 1
+    promotions: int = 0
 
 
 def open_confirmation(
-    ledger: Ledger, *, epoch: int, candidate: str, cycle: int, cells: Sequence[str], level: Callable[[int], float]
+    ledger: Ledger, asked: Asked, *, cycle: int, alpha: float, finite: Mapping[str, int], reuse: int
 ) -> Confirmation:
-    """Return the confirmation of this candidate, opened where it has none; a held one goes on with the one it has.
+    """Return the confirmation of what is asked, opened where it has none; a held one goes on with the one it has.
 
-    ``level`` is the error of the epoch's k-th confirmation.
+    ``finite`` holds how many texts each finite cell has: such a sample is read again by every confirmation on it, and
+    serves ``reuse`` of them. One that was void is never begun again under its k.
+
+    Raises:
+        SampleUsedUp: A finite cell has no confirmation left.
     """
     with ledger.transaction() as connection:
-        mine = (CONFIRMATION.c.epoch == epoch, CONFIRMATION.c.candidate == candidate)
-        known = connection.execute(select(CONFIRMATION.c.k, CONFIRMATION.c.level).where(*mine)).first()
+        known = _known(connection, asked)
         if known is not None:
-            return Confirmation(*known)
-        last = select(func.max(CONFIRMATION.c.k)).where(CONFIRMATION.c.epoch == epoch)
-        k = (connection.execute(last).scalar() or 0) + 1
-        row = {"epoch": epoch, "k": k, "cycle": cycle, "candidate": candidate, "level": level(k)}
-        connection.execute(insert(CONFIRMATION).values(row | {"cells": list(cells), "at": ledger.now()}))
-        each = [{"epoch": epoch, "cell": cell, "k": k, "cycle": cycle} for cell in dict.fromkeys(cells)]
-        if each:
-            connection.execute(insert(CONFIRMED_CELL), each)
-        return Confirmation(k, level(k))
+            return known
+        earlier = _readers(connection, finite)
+        for cell, texts in finite.items():
+            if sum(cell == read for _, _, read in earlier) >= reuse:
+                raise SampleUsedUp(
+                    f"{cell}: its exam sample served {reuse} confirmations; {texts} new rows of it renew the sample"
+                )
+        budget = current_budget(connection)
+        last = select(func.max(CONFIRMATION.c.k)).where(CONFIRMATION.c.budget == budget)
+        k, promotions = (connection.execute(last).scalar() or 0) + 1, _promotions(connection, budget)
+        reads = {(k_, outcome) for k_, outcome, _ in earlier}
+        proven = sum(outcome == "proven" for _, outcome in reads)
+        error = level(alpha, k, promotions) * reread_share(len(reads) + 1, proven)
+        row: dict[str, Any] = {"budget": budget, "k": k, "epoch": asked.epoch, "cycle": cycle, "level": error}
+        row |= {"candidate": asked.candidate, "parent": asked.parent, "promotions": promotions, "outcome": "open"}
+        row |= {"cells": list(asked.cells), "weights": list(asked.weights), "at": ledger.now()}
+        connection.execute(insert(CONFIRMATION).values(row))
+        each = [
+            {"cell": cell, "budget": budget, "k": k, "cycle": cycle, "texts": finite.get(cell)} for cell in asked.cells
+        ]
+        connection.execute(insert(CONFIRMED_CELL), each)
+        return Confirmation(k, error, budget, promotions)
 
 
-def confirmation_count(ledger: Ledger, epoch: int, before: int) -> int:
-    """Return how many confirmations of the epoch earlier cycles opened.
+def end_confirmation(ledger: Ledger, row: Confirmation, outcome: Ended, place: int, log_e: float) -> None:
+    """Write where a confirmation stands after its last whole block; ``open`` is one that may go on."""
+    mine = (CONFIRMATION.c.budget == row.budget, CONFIRMATION.c.k == row.k)
+    stand = {"outcome": outcome, "place": place, "log_e": log_e if math.isfinite(log_e) else None}
+    with ledger.transaction() as connection:
+        connection.execute(update(CONFIRMATION).where(*mine).values(stand))
 
-    What a cycle knows of them does not change while it runs.
+
+def current_budget(connection: Connection) -> int:
+    """Return the number of the budget that is spent from."""
+    return connection.execute(select(func.max(BUDGET.c.number))).scalar() or 1
+
+
+def budget_count(ledger: Ledger) -> int:
+    """Return how many budgets the home has had: the number that stands beside every rate."""
+    with ledger.look() as connection:
+        return current_budget(connection)
+
+
+def open_budget(ledger: Ledger, who: str, why: str) -> int:
+    """Open a new budget: a person's word that what was promoted before is not this claim's any more."""
+    with ledger.transaction() as connection:
+        number = current_budget(connection) + 1
+        connection.execute(insert(BUDGET).values(number=number, who=who, why=why, at=ledger.now()))
+    ledger.event("budget_opened", f"{who} opened error budget {number}: {why}", budget=number)
+    return number
+
+
+def next_level(ledger: Ledger, alpha: float, before: int) -> tuple[int, float]:
+    """Return number and level of the confirmation that a cycle would open on endless cells.
+
+    What a cycle knows of those before it does not change while it runs.
     """
-    query = select(CONFIRMATION.c.k).where(CONFIRMATION.c.epoch == epoch, CONFIRMATION.c.cycle < before)
     with ledger.look() as connection:
-        return connection.execute(query.order_by(CONFIRMATION.c.k.desc()).limit(1)).scalar() or 0
+        budget = current_budget(connection)
+        mine = (CONFIRMATION.c.budget == budget, CONFIRMATION.c.cycle < before)
+        k = (connection.execute(select(func.max(CONFIRMATION.c.k)).where(*mine)).scalar() or 0) + 1
+        return k, level(alpha, k, _promotions(connection, budget))
 
 
-def confirmations_per_cell(ledger: Ledger, epoch: int, before: int, cells: Sequence[str]) -> dict[str, int]:
-    """Return how many confirmations of earlier cycles in the epoch each of these cells was part of."""
-    mine = (CONFIRMED_CELL.c.epoch == epoch, CONFIRMED_CELL.c.cell.in_(cells), CONFIRMED_CELL.c.cycle < before)
-    query = select(CONFIRMED_CELL.c.cell, func.count()).where(*mine).group_by(CONFIRMED_CELL.c.cell)
+def confirmation_count(ledger: Ledger, before: int) -> int:
+    """Return how many confirmations of the budget earlier cycles opened."""
     with ledger.look() as connection:
-        rows = connection.execute(query).all()
-    return dict.fromkeys(cells, 0) | {row[0]: row[1] for row in rows}
+        mine = (CONFIRMATION.c.budget == current_budget(connection), CONFIRMATION.c.cycle < before)
+        return connection.execute(select(func.max(CONFIRMATION.c.k)).where(*mine)).scalar() or 0
+
+
+def confirmations_per_cell(ledger: Ledger, before: int, texts: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+    """Return how many confirmations of earlier cycles read each finite cell's sample, and how many of them proved."""
+    found = dict.fromkeys(texts, (0, 0))
+    with ledger.look() as connection:
+        for _, outcome, cell in _readers(connection, texts, before):
+            reads, proven = found[cell]
+            found[cell] = (reads + 1, proven + (outcome == "proven"))
+    return found
+
+
+def _known(connection: Connection, asked: Asked) -> Confirmation | None:
+    """Return the newest confirmation of exactly this question that may go on."""
+    columns = ("k", "level", "budget", "promotions", "epoch", "cells", "weights", "outcome")
+    query: Select[Any] = select(*(CONFIRMATION.c[name] for name in columns)).where(
+        CONFIRMATION.c.candidate == asked.candidate,
+        CONFIRMATION.c.parent == asked.parent,
+        CONFIRMATION.c.epoch == asked.epoch,
+        CONFIRMATION.c.budget == current_budget(connection),
+    )
+    for row in connection.execute(query.order_by(CONFIRMATION.c.k.desc())):
+        same = (tuple(row.cells), tuple(row.weights)) == (asked.cells, asked.weights)
+        if same and row.outcome != "void":
+            return Confirmation(row.k, row.level, row.budget, row.promotions)
+    return None
+
+
+def _readers(
+    connection: Connection, finite: Mapping[str, int], before: int | None = None
+) -> list[tuple[tuple[int, int], str, str]]:
+    """Return (confirmation, outcome, cell) of all that read these samples; a sample that doubled is another one."""
+    if not finite:
+        return []
+    here = and_(CONFIRMATION.c.budget == CONFIRMED_CELL.c.budget, CONFIRMATION.c.k == CONFIRMED_CELL.c.k)
+    columns = (CONFIRMED_CELL.c.budget, CONFIRMED_CELL.c.k, CONFIRMATION.c.outcome, CONFIRMED_CELL.c.cell)
+    of = or_(
+        *(
+            and_(CONFIRMED_CELL.c.cell == cell, or_(CONFIRMED_CELL.c.texts.is_(None), CONFIRMED_CELL.c.texts * 2 > n))
+            for cell, n in finite.items()
+        )
+    )
+    query = select(*columns).join(CONFIRMATION, here).where(of)
+    if before is not None:
+        query = query.where(CONFIRMED_CELL.c.cycle < before)
+    return [((budget, k), outcome, cell) for budget, k, outcome, cell in connection.execute(query)]
+
+
+def _promotions(connection: Connection, budget: int) -> int:
+    """Return the gate's own promotions in a budget that nobody undid: those on the champion's line."""
+    champion = alias_of(connection, "champion")
+    if champion is None:
+        return 0
+    line, spent = (
+        select(line_of(champion).c.id),
+        select(CONFIRMATION.c.candidate).where(CONFIRMATION.c.budget == budget),
+    )
+    query = select(func.count(func.distinct(CYCLE.c.candidate))).where(CYCLE.c.outcome == "promote")
+    return connection.execute(query.where(CYCLE.c.candidate.in_(line), CYCLE.c.candidate.in_(spent))).scalar() or 0

@@ -59,7 +59,7 @@ class StepBody:
 class ConfirmationNumber:
     """One confirmation of the error ledger."""
 
-    epoch: int
+    budget: int
     k: int
 
 
@@ -159,20 +159,20 @@ def step_bodies(ledger: Ledger) -> Iterator[StepBody]:
 
 
 def every_confirmation(ledger: Ledger) -> tuple[ConfirmationNumber, ...]:
-    """Return every confirmation, by epoch and number."""
-    columns = (CONFIRMATION.c.epoch, CONFIRMATION.c.k)
+    """Return every confirmation, by budget and number."""
+    columns = (CONFIRMATION.c.budget, CONFIRMATION.c.k)
     with ledger.look() as connection:
         return tuple(ConfirmationNumber(*row) for row in connection.execute(select(*columns).order_by(*columns)))
 
 
 def wrong_confirmed_cells(ledger: Ledger) -> tuple[str, ...]:
     """Return the confirmations whose cells, kept one a row, are not those that the confirmation itself names."""
-    named = select(CONFIRMATION.c.epoch, CONFIRMATION.c.k, CONFIRMATION.c.cycle, CONFIRMATION.c.cells)
-    each = select(*(CONFIRMED_CELL.c[name] for name in ("epoch", "k", "cycle", "cell")))
+    named = select(CONFIRMATION.c.budget, CONFIRMATION.c.k, CONFIRMATION.c.cycle, CONFIRMATION.c.cells)
+    each = select(*(CONFIRMED_CELL.c[name] for name in ("budget", "k", "cycle", "cell")))
     with ledger.look() as connection:
         said = {(*place, cell) for *place, cells in connection.execute(named) for cell in cells}
         kept = {tuple(row) for row in connection.execute(each)}
-    return tuple(f"{k} of epoch {epoch}" for epoch, k in sorted({(epoch, k) for epoch, k, _, _ in said ^ kept}))
+    return tuple(f"{k} of budget {budget}" for budget, k in sorted({(budget, k) for budget, k, _, _ in said ^ kept}))
 
 
 def wrong_anchors(ledger: Ledger) -> tuple[str, ...]:

@@ -15,7 +15,8 @@ from objectives.types import JsonValue
 
 STATUSES = ("champion", "retired", "candidate", "held", "rejected", "quarantined", "intermediate")
 OUTCOMES = ("open", "promote", "hold", "reject", "none", "void", "abandoned")
-VERSION = 3
+CONFIRMATIONS = ("open", "proven", "unproven", "void")
+VERSION = 4
 """Version of this schema, kept in the table `meta`. An older ledger is migrated, a newer one refused."""
 OLDEST = 2
 """The oldest version that `migrations/` can start from."""
@@ -239,18 +240,44 @@ class EpochRow(SQLModel, table=True):
     opened_at: datetime
 
 
+class BudgetRow(SQLModel, table=True):
+    """A budget of error that a person opened. The first one is there without a row; the last one is spent from."""
+
+    __tablename__ = "budget"
+    number: int = Field(primary_key=True)
+    who: str
+    why: str
+    at: datetime
+
+
 class ConfirmationRow(SQLModel, table=True):
-    """The error ledger: the k-th confirmation of an epoch, written before its first item is looked at."""
+    """The error ledger: the k-th confirmation of a budget, written before its first item is looked at.
+
+    It belongs to what was asked: candidate, parent, cells, weights, epoch. Anything else takes a new k.
+    """
 
     __tablename__ = "confirmation"
-    __table_args__ = (Index("confirmation_candidate", "epoch", "candidate"),)
-    epoch: int = Field(primary_key=True)
+    __table_args__ = (
+        _one_of("outcome", CONFIRMATIONS),
+        Index("confirmation_candidate", "candidate", "parent"),
+    )
+    budget: int = Field(primary_key=True)
     k: int = Field(primary_key=True)
+    epoch: int
     cycle: int
     candidate: str
-    level: float
+    parent: str
     cells: list[JsonValue] = _json(nullable=False)
-    """The objective's cells: a finite one's fixed sample may serve only so many confirmations."""
+    weights: list[JsonValue] = _json(nullable=False)
+    """The share of items of each cell, in the order of ``cells``."""
+    level: float
+    promotions: int
+    """The gate's own promotions, not undone, when it was opened: the level stands on them."""
+    outcome: str = "open"
+    place: int | None = None
+    """Place of the last whole block in the item order."""
+    log_e: float | None = None
+    """The logarithm of its e-value there."""
     at: datetime
 
 
@@ -258,10 +285,12 @@ class ConfirmedCellRow(SQLModel, table=True):
     """One cell of one confirmation: how often a finite cell served is counted, not read from all of them."""
 
     __tablename__ = "confirmed_cell"
-    epoch: int = Field(primary_key=True)
     cell: str = Field(primary_key=True)
+    budget: int = Field(primary_key=True)
     k: int = Field(primary_key=True)
     cycle: int
+    texts: int | None = None
+    """How many texts the cell had then: with twice as many its sample counts as another one."""
 
 
 class HoldRow(SQLModel, table=True):
@@ -317,6 +346,7 @@ BEST_ANCHOR = _table(BestAnchorRow)
 RECIPE = _table(RecipeRow)
 TRIAL = _table(TrialRow)
 EPOCH = _table(EpochRow)
+BUDGET = _table(BudgetRow)
 CONFIRMATION = _table(ConfirmationRow)
 CONFIRMED_CELL = _table(ConfirmedCellRow)
 HOLD = _table(HoldRow)

@@ -47,7 +47,7 @@ class ScreenFound:
 
 @record
 class GainFound:
-    """Where a confirmation stands: the ``k``-th one of its epoch, at that level of error."""
+    """Where a confirmation stands: the ``k``-th one of its budget, at that level of error."""
 
     mean: float
     low: float
@@ -62,6 +62,8 @@ class GainFound:
     e_value: float | None = None
     logs: tuple[float, ...] | None = None
     p: float | None = None
+    promotions: int = 0
+    budget: int = 1
 
 
 @record

@@ -12,6 +12,7 @@ from metaevo.gate.settings import GateRules
 from objectives.audit import Audit, audit
 from objectives.environment import BadEnvironment
 from objectives.finder import Source, installed
+from objectives.statistics import level
 from objectives.types import Environment, Split, Task
 from sandbox.handle import SandboxHandle, embedded
 from services.home.home import Home
@@ -61,13 +62,14 @@ def check_environment(name: str, home: Home | None, items: int) -> EnvironmentAu
     with _tier(home) as handle:
         environment, found, doors = _audited(source, handle, name, items)
     rules = GateRules()
+    error = level(rules.alpha, 1)
     return EnvironmentAudit(
         environment=environment.name,
         ability=environment.ability,
         usable=found.usable,
         findings=tuple(AuditFinding(**asdict(finding)) for finding in found.findings),
         cells=tuple(
-            AuditedCell(**asdict(cell), provable=smallest_provable(cell.texts, rules, 1)) for cell in found.cells
+            AuditedCell(**asdict(cell), provable=smallest_provable(cell.texts, rules, error)) for cell in found.cells
         ),
         isolation=doors,
         model=_model_score(source, home, items),

@@ -7,7 +7,7 @@ from metaevo.errors import BadInput
 from metaevo.gate.settings import GateRules
 from metaevo.ledger.generation_queries import champion_scores
 from objectives.goals import BadGoals, Goal, Rule, cells_of
-from objectives.statistics import wilson
+from objectives.statistics import level, wilson
 from objectives.types import Cell, Environment
 from services.home.home import Home
 from services.records.goals import Goals, GoalStanding, ProtectedRule
@@ -85,7 +85,7 @@ def _goal(
         forecast=None,
         state="reached" if reached else "not measured" if low is None else "open",
         smallest_provable_gain=min(
-            smallest_provable(environments[c.environment].texts[c.level], rules, 1) for c in cells
+            smallest_provable(environments[c.environment].texts[c.level], rules, level(rules.alpha, 1)) for c in cells
         ),
         cells={str(cell): scores[cell][0] if cell in scores else None for cell in cells} if tree else None,
     )

@@ -200,7 +200,7 @@ class _Aging:
             spent = {"k": self.k, "cycle": cycle, "candidate": candidate, "level": level(ALPHA, self.k), "at": now}
             self._add("confirmation", dict(like.confirmation) | spent)
             for cell in json.loads(like.confirmation["cells"]):
-                served = {"epoch": like.confirmation["epoch"], "cell": cell, "k": self.k, "cycle": cycle}
+                served = {"budget": 1, "cell": cell, "k": self.k, "cycle": cycle, "texts": None}
                 self._add("confirmed_cell", served)
             verdict = _at(verdict, self.k)
         if kind == "reject":

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from objectives.statistics import level
 from services.home.home import Home
 from tests.benchmarks import aged
 from tests.journeys.terminal import metaevo
@@ -48,7 +49,7 @@ def test_every_promoted_generation_has_its_anchor_scores_and_the_window_is_full(
 def test_confirmations_are_spent_in_order_and_decided_cycles_are_told(home: Home) -> None:
     spent = asked(home, "select k, level from confirmation order by cycle")
     assert [k for k, _ in spent] == list(range(1, len(spent) + 1))
-    assert all(level == pytest.approx(0.05 / (k * (k + 1))) for k, level in spent)
+    assert all(spent_ == pytest.approx(level(0.05, k)) for k, spent_ in spent)
     assert asked(home, "select count(*) from event where code = 'decided'") == [(CYCLES,)]
 
 

@@ -80,7 +80,11 @@ def _scores(ledger: sqlite3.Connection) -> Iterator[dict[str, Any]]:
 
 
 def _confirmations(ledger: sqlite3.Connection) -> Iterator[dict[str, Any]]:
-    yield from _rows(ledger, "confirmation", "epoch, k, cycle, candidate, level, cells")
+    yield from _rows(
+        ledger,
+        "confirmation",
+        "budget, k, epoch, cycle, candidate, parent, level, promotions, cells, weights, outcome, place",
+    )
 
 
 def _holds(ledger: sqlite3.Connection) -> Iterator[dict[str, Any]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from metaevo.ledger.confirmations import open_confirmation
+from metaevo.ledger.confirmations import Asked, open_confirmation
 from metaevo.ledger.ledger import open_ledger
 from metaevo.ledger.lineage import Lineage, promote
 from metaevo.types import Generation
@@ -14,7 +14,7 @@ from services.home.home import Home
 from tests.journeys import small
 
 ALIASES, LINES, SPENT = "aliases follow their moves", "lineage reaches the base", "errors spent only grow"
-CELLS = "the cells kept of confirmation 1 of epoch 1 are not those it names"
+CELLS = "the cells kept of confirmation 1 of budget 1 are not those it names"
 
 
 @pytest.fixture
@@ -33,7 +33,8 @@ def home(tmp_path: Path) -> Home:
                 promote(connection, ledger, id_, who="metaevo", why="gain proven", evidence={})
         parent = id_
     cells = ("sorting/4", "sorting/5")
-    open_confirmation(ledger, epoch=1, candidate="g000001", cycle=1, cells=cells, level=lambda _k: 0.025)
+    asked = Asked(candidate="g000001", parent="g000000", epoch=1, cells=cells, weights=(0.5, 0.5))
+    open_confirmation(ledger, asked, cycle=1, alpha=0.05, finite={}, reuse=10)
     ledger.close()
     return made
 

@@ -81,8 +81,15 @@ def test_the_base_gets_a_name_and_the_move_that_goes_with_it(migrated: Ledger) -
 
 def test_kept_values_are_what_the_champion_s_line_and_the_confirmations_say(migrated: Ledger) -> None:
     assert asked(migrated, "select * from best_anchor") == [(1, "sorting", 4, 32, 0.5)]
-    cells = asked(migrated, "select epoch, cell, k, cycle from confirmed_cell order by cell")
+    cells = asked(migrated, "select budget, cell, k, cycle from confirmed_cell order by cell")
     assert cells == [(1, "sorting/4", 1, 1), (1, "sorting/5", 1, 1)]
+
+
+def test_confirmations_keep_their_levels_and_get_one_count_and_what_they_were_about(migrated: Ledger) -> None:
+    columns = "budget, k, epoch, cycle, candidate, parent, level, promotions, outcome, place, log_e"
+    found = asked(migrated, f"select {columns} from confirmation order by k")
+    assert found == [(1, 1, 1, 1, "g000001", "g000000", 0.025, 0, "unproven", None, None)]
+    assert asked(migrated, "select count(*) from budget") == [(0,)]
 
 
 def test_what_was_there_is_there_still(place: Place, tmp_path: Path) -> None:
@@ -91,7 +98,7 @@ def test_what_was_there_is_there_still(place: Place, tmp_path: Path) -> None:
     apply(place, tmp_path)
     after = old.rows(place)
     assert before.keys() < after.keys()
-    for table in ("step", "score", "generation", "confirmation", "hold", "epoch"):
+    for table in ("step", "score", "generation", "hold", "epoch"):
         assert after[table] == before[table]
     assert len(after["cycle"]) == len(old.CYCLES)
 
@@ -156,7 +163,7 @@ def test_opening_a_home_migrates_it_and_says_so_once(
     home: Home, capsys: pytest.CaptureFixture[str], read_only: bool
 ) -> None:
     for said in (
-        f"metaevo: ledger migrated from schema 2 to {VERSION}; as it was: {home.path}/metaevo.db.before-3\n",
+        f"metaevo: ledger migrated from schema 2 to {VERSION}; as it was: {home.path}/metaevo.db.before-{VERSION}\n",
         "",
     ):
         ledger = home.ledger(read_only=read_only)

@@ -129,10 +129,15 @@ CYCLE: dict[str, Callable[[Ledger], object]] = {
     "best anchors": lambda ledger: anchors.best_anchors(ledger, 1),
     "probe": lambda ledger: scores.pool_scores(ledger, Split.PROBE, 1, 3, [Score("g000001", CELL, 4, 0.5)]),
     "scores": lambda ledger: scores.scores_of_each(ledger, ["g000000", "g000001"], Split.ANCHOR, 1),
-    "confirmed": lambda ledger: confirmations.confirmation_count(ledger, 1, 9),
-    "served": lambda ledger: confirmations.confirmations_per_cell(ledger, 1, 9, ["sorting/4"]),
+    "level": lambda ledger: confirmations.next_level(ledger, 0.05, 9),
+    "served": lambda ledger: confirmations.confirmations_per_cell(ledger, 9, {"sorting/4": 90}),
     "confirm": lambda ledger: confirmations.open_confirmation(
-        ledger, epoch=1, candidate="g000001", cycle=1, cells=["sorting/4"], level=float
+        ledger,
+        confirmations.Asked("g000001", "g000000", 1, ("sorting/4",), (1.0,)),
+        cycle=1,
+        alpha=0.05,
+        finite={"sorting/4": 90},
+        reuse=10,
     ),
     "study": lambda ledger: trials.study_rows(ledger, "x", 9, 128),
     "failed": lambda ledger: trials.often_failed(ledger, "x", 9, 2),
