@@ -1,86 +1,84 @@
-"""One warm container: started blank, bound to one kernel version for life, one call at a time."""
+"""One warm harness in its cell: it binds one kernel version after another, one call at a time."""
 
 import os
-import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache
+from signal import SIGSYS
 
+from sandbox import filter as calls
 from sandbox import frame
-from sandbox.daemon import Daemon
-from sandbox.errors import Refused, Unavailable
-from sandbox.frame import FRONT, HEAD, KEY
+from sandbox.cell import Cell
+from sandbox.errors import Unavailable
+from sandbox.frame import ASK, BIND, CALL, FRONT, HEAD, KEY, LENGTH
 from sandbox.judge import NO_HEAD, Ending, Evidence, judge, needs_state
-from sandbox.policy import Policy
 from sandbox.stream import Ended, Flood, Late
-from sandbox.types import Kernel, Limits, Result, Row, Verdict
+from sandbox.types import Kernel, Limits, Result, Row
 
-UIDS = range(200_000, 2_000_000_000)
 EXIT_S = 1.0
 BOOT_S = 30.0
+BEGIN_S = 10.0
+"""How long the harness may take until the child stands: waiting is no part of a call's deadline."""
 READY = b"ready"
+HARMLESS = ("returned", "raised", "refused", "memory")
+"""Ends after which the harness serves on. After any other its cell is thrown away."""
 
 
-def new_policy(image: str, python: str, limits: Limits, runtime: str, owner: str, session: str) -> Policy:
-    """Return a policy with a user id of its own: the process limit counts per user id, not per container."""
-    return Policy(
-        image=image,
-        python=python,
-        limits=limits,
-        runtime=runtime,
-        owner=owner,
-        session=session,
-        uid=secrets.choice(UIDS),
-    )
+@cache
+def _filters() -> bytes:
+    return b"".join(LENGTH.pack(len(program)) + program for program in calls.programs())
 
 
 class Container:
-    """Owned by one caller at a time (`pool.py`). After any end but a clean one it is spent."""
+    """Owned by one caller at a time (`pool.py`). After any end but a harmless one it is spent."""
 
-    def __init__(self, daemon: Daemon, policy: Policy) -> None:
-        self.daemon, self.policy = daemon, policy
+    def __init__(self, cell: Cell, limits: Limits) -> None:
+        self.cell, self.limits, self.stream = cell, limits, cell.stream
         self.kernel: Kernel | None = None
         self.calls, self.spent, self.used_s = 0, False, 0.0
         self.born = time.monotonic()
-        self.id = daemon.create(policy)
         try:
-            self.stream = daemon.attach(self.id)
-            daemon.start(self.id)
-            self._boot()
-            said = policy.differences(daemon.inspect(self.id))
-            if said:
-                raise Refused("sandbox", f"the container differs from the policy: {'; '.join(said[:5])}")
+            self._boot(_filters())
+            cell.verify()
         except BaseException:
-            self.remove()
+            cell.remove()
             raise
 
-    def _boot(self) -> None:
-        """Wait for the harness's first word. No kernel is near yet: whatever goes wrong is infrastructure."""
+    @property
+    def id(self) -> str:
+        """Return the cell's name."""
+        return self.cell.id
+
+    def _boot(self, filters: bytes) -> None:
+        """Give the filters, wait for the harness's first word. No kernel is near yet: what fails is infrastructure."""
         self.stream.allow(1 << 16)
+        until = time.monotonic() + BOOT_S
         try:
-            word = self.stream.take(len(READY), time.monotonic() + BOOT_S)
+            self.stream.send(filters, until)
+            word = self.stream.take(len(READY), until)
         except (Late, Ended, Flood) as error:
-            said = bytes(self.stream.words).decode("utf-8", "replace")[-300:]
+            said = self.cell.words().decode("utf-8", "replace")[-300:]
             raise Unavailable("sandbox", f"the harness did not start ({type(error).__name__}): {said}") from None
         if word != READY:
             raise Unavailable("sandbox", f"the harness began with {word!r}")
 
     def bind(self, kernel: Kernel, wall_s: float) -> Result | None:
-        """Give a blank container its kernel. Return what was wrong with the source, None where nothing was.
+        """Give the harness a kernel instead of the one it had. Return what was wrong with the source, else None.
 
         Raises:
             Unavailable: Infrastructure failed.
             Doubt: See `judge`.
         """
-        if self.kernel is not None:
-            raise ValueError("a container has one kernel version for life")
-        self.kernel = kernel
+        self.kernel = None
         allowed = None if kernel.imports is None else sorted(kernel.imports)
         order = {"source": kernel.source, "function": kernel.function, "imports": allowed}
-        seen = self._exchange(frame.pack(order, 6 * self.policy.limits.source_bytes, "source"), wall_s)
+        fresh, request = self.calls == 0, frame.pack(order, 6 * self.limits.source_bytes, "source")
+        seen = replace(self._exchange(BIND, request, wall_s), fresh=fresh)
         if seen.head.how == "compiled":
+            self.kernel = kernel
             return None
-        self.spent = True
+        self.spent = not harmless(seen)
         return judge(self._settled(seen), kernel, 0)
 
     def call(self, kernel: Kernel, request: bytes, count: int, wall_s: float) -> Result:
@@ -93,28 +91,26 @@ class Container:
         if self.kernel is None or self.kernel.version != kernel.version:
             raise ValueError("another kernel version's container")
         self.calls += 1
-        seen = self._exchange(request, wall_s)
-        if needs_state(seen) or seen.head.dirty:
-            self.spent = True
-        result = judge(self._settled(seen), kernel, count)
-        self.spent = self.spent or result.verdict is not Verdict.OK
-        return result
+        seen = replace(self._exchange(CALL, request, wall_s), fresh=self.calls == 1)
+        self.spent = not harmless(seen)
+        return judge(self._settled(seen), kernel, count)
 
-    def _exchange(self, request: bytes, wall_s: float) -> Evidence:
+    def _exchange(self, kind: bytes, request: bytes, wall_s: float) -> Evidence:
         """Send a request and its key, read the two sealed replies, all against the host's clock."""
         begun = time.monotonic()
-        deadline = begun + wall_s
         key, started, head, payload = os.urandom(KEY), False, NO_HEAD, b""
-        most = HEAD.size + self.policy.limits.log_bytes + self.policy.limits.reply_bytes
+        most = HEAD.size + self.limits.log_bytes + self.limits.reply_bytes
         self.stream.allow(2 * most + (1 << 20))
         try:
             if not self.stream.idle():
                 raise Flood
-            self.stream.send(request + key, deadline)
-            started = self._reply(key, most, deadline)[0].how == "begun"
+            until = begun + max(BEGIN_S, wall_s)
+            self.stream.send(ASK.pack(kind, max(1, round(wall_s * 1000))) + request + key, until)
+            started = self._reply(key, most, until)[0].how == "begun"
             if not started:
                 raise Flood
-            head, payload = self._reply(key, most, deadline)
+            begun = time.monotonic()
+            head, payload = self._reply(key, most, begun + wall_s)
             ending = Ending.ANSWERED
         except Late:
             ending = Ending.DEADLINE
@@ -131,19 +127,19 @@ class Container:
         return frame.opened(key, tag, self.stream.take(length, deadline))
 
     def _settled(self, seen: Evidence) -> Evidence:
-        """Return the evidence with the container's state where that decides, and with the container killed."""
+        """Return the evidence with the cell's state where that decides, and with the cell killed."""
         if not needs_state(seen):
             return seen
-        state = self.daemon.state(self.id)
+        state = self.cell.state()
         until = time.monotonic() + EXIT_S
         while seen.ending is Ending.CLOSED and state and state.running and time.monotonic() < until:
             # The stream ends a moment before the daemon books the exit.
             time.sleep(0.02)
-            state = self.daemon.state(self.id)
+            state = self.cell.state()
         if state is not None and state.known and not state.paused:
             try:
-                self.daemon.kill(self.id)
-                after = self.daemon.state(self.id)
+                self.cell.kill()
+                after = self.cell.state()
             except Unavailable:
                 after = None
             # The daemon books a passed memory limit when the container ends, so that is read after the kill.
@@ -151,15 +147,20 @@ class Container:
         return replace(seen, state=state)
 
     def remove(self) -> None:
-        """Hang up and remove the container, whatever it is doing.
+        """Hang up and remove the cell, whatever it is doing.
 
         Raises:
-            Unavailable: The daemon did not confirm it.
+            Unavailable: It was not confirmed.
         """
         self.spent = True
-        if hasattr(self, "stream"):
-            self.stream.close()
-        self.daemon.remove(self.id)
+        self.cell.remove()
+
+
+def harmless(seen: Evidence) -> bool:
+    """Return whether a call's end leaves its harness fit for the next."""
+    head = seen.head
+    known = head.how in HARMLESS or (head.how == "signal" and head.number == SIGSYS)
+    return seen.ending is Ending.ANSWERED and known and not head.dirty
 
 
 def pack(rows: Sequence[Row], limits: Limits) -> bytes:

@@ -8,18 +8,13 @@ CPU. Use a machine of its own (`ssh://`, `tcp://` with TLS) where that matters.
 from collections.abc import Sequence
 
 from sandbox.address import DEFAULT, Address
-from sandbox.container import Container, new_policy, pack
 from sandbox.daemon import REQUEST_S, Daemon
-from sandbox.errors import Unavailable
 from sandbox.images import Lock
-from sandbox.judge import Doubt
+from sandbox.leases import RETIRE_S, Leased
 from sandbox.meter import Meter
 from sandbox.pool import CALLS, Pool
-from sandbox.types import Kernel, Limits, Result, Row, Shape, Verdict
-
-CONTROL = Kernel("def same(x):\n    return x\n", "same", Shape.NUMBER)
-"""A kernel known to be right: asked when a candidate's end could also be infrastructure's."""
-CONTROL_S = 10.0
+from sandbox.types import Kernel, Limits, Result, Row
+from sandbox.warm import Warm
 
 
 class Docker:
@@ -39,22 +34,16 @@ class Docker:
         request_s: float = REQUEST_S,
     ) -> None:
         self.lock, self.runtime = lock, runtime
-        self.owner = f"{owner}/{self.tier}"  # two tiers of one home do not sweep each other's containers
+        self.owner = f"{owner}/{self.tier}"
         self._limits = limits or Limits()
         self.meter = Meter()
         lock.must_match()
         self.daemon = Daemon(address or Address(DEFAULT), request_s=request_s)
         try:
             self.daemon.must_have(lock.image, runtime)
-            self.pool = Pool(
-                self.daemon,
-                self._container,
-                owner=self.owner,
-                standby=standby,
-                most=most,
-                calls=calls,
-                meter=self.meter,
-            )
+            ground = Leased(self.daemon, lock, runtime, self.owner, self._limits)
+            self.pool = Pool(ground, standby=standby, most=most, calls=calls, life_s=RETIRE_S, meter=self.meter)
+            self._warm = Warm(self.pool, self._limits, self.meter)
         except BaseException:
             self.daemon.close()
             raise
@@ -71,14 +60,7 @@ class Docker:
 
     def run(self, kernel: Kernel, rows: Sequence[Row], *, wall_s: float | None = None) -> Result:
         """Return what the kernel did with these rows, in order; see `types.Sandbox`."""
-        request = pack(rows, self._limits)
-        try:
-            result = self._twice(kernel, request, len(rows), wall_s or self._limits.wall_s)
-        except Unavailable:
-            self.meter.call(Verdict.INFRA_UNAVAILABLE, len(rows), 0.0)
-            raise
-        self.meter.call(result.verdict, len(rows), result.seconds)
-        return result
+        return self._warm.run(kernel, rows, wall_s)
 
     def close(self) -> None:
         """Remove every container and close the connections."""
@@ -94,45 +76,3 @@ class Docker:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _container(self, session: str) -> Container:
-        return Container(
-            self.daemon,
-            new_policy(self.lock.image, self.lock.python, self._limits, self.runtime, self.owner, session),
-        )
-
-    def _twice(self, kernel: Kernel, request: bytes, count: int, wall_s: float) -> Result:
-        """Run once; where the end could be infrastructure's, once more, and then ask a known kernel."""
-        try:
-            return self._once(kernel, request, count, wall_s)
-        except Doubt:
-            self.meter.add("repeated")
-        try:
-            return self._once(kernel, request, count, wall_s)
-        except Doubt as again:
-            if again.result is None:
-                raise Unavailable("sandbox", f"{again}, twice") from None
-            self._control()
-            return again.result
-
-    def _control(self) -> None:
-        try:
-            said = self._once(CONTROL, pack([[7]], self._limits), 1, CONTROL_S)
-        except Doubt:
-            raise Unavailable("sandbox", "a known kernel does not come through either") from None
-        if said.values != (7,):
-            raise Unavailable("sandbox", f"a known kernel gave {said.verdict} {said.values}")
-
-    def _once(self, kernel: Kernel, request: bytes, count: int, wall_s: float) -> Result:
-        container = self.pool.take(kernel.version)
-        try:
-            if container.kernel is None:
-                wrong = container.bind(kernel, wall_s)
-                if wrong:
-                    return wrong
-            return container.call(kernel, request, count, wall_s)
-        except BaseException:
-            container.spent = True
-            raise
-        finally:
-            self.pool.give(container)

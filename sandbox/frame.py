@@ -2,7 +2,8 @@
 
 `harness.py` speaks the same format from inside the container with its own few lines: it can import nothing of ours.
 
-    request   length(4, big-endian) body key(32)                                       host → harness
+    filters   length(4, big-endian) program, twice                                     host → harness, once
+    request   kind(1) milliseconds(4) length(4) body key(32)                           host → harness
     reply     length(4) tag(32) | how(1) number(1) dirty(1) length of log(4) log payload    harness → host
 
 The tag is keyed BLAKE2s(key of the call, all after it). The key reaches the harness only after the candidate's
@@ -21,6 +22,8 @@ from sandbox.errors import BadKernel
 from sandbox.types import NOTE_CHARS, Json, Shape
 
 LENGTH = struct.Struct(">I")
+ASK = struct.Struct(">cI")
+BIND, CALL = b"B", b"C"
 FRONT = struct.Struct(">I32s")
 HEAD = struct.Struct(">cBBI")
 KEY = 32
@@ -28,6 +31,7 @@ HOW = {
     b"B": "begun",
     b"R": "returned",
     b"E": "raised",
+    b"M": "memory",
     b"P": "refused",
     b"K": "compiled",
     b"N": "no frame",

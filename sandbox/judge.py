@@ -34,6 +34,7 @@ class Ending(StrEnum):
 
 FAILURES = {
     "raised": (Verdict.CRASH, "raised"),
+    "memory": (Verdict.OOM, "raised"),
     "refused": (Verdict.POLICY_VIOLATION, "the look at the source"),
     "no frame": (Verdict.CRASH, "ended by itself with {} and no reply"),
     "log": (Verdict.OVERFLOW, "more than the cap of the log"),
@@ -41,6 +42,8 @@ FAILURES = {
 }
 """What the harness says of a child that ended without values."""
 NO_HEAD = frame.Head("")
+PASSED = 75
+"""How process 1 ends by itself where a call is past its deadline: nobody inside can end it, so it is its own word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,8 @@ class Evidence:
     head: frame.Head = NO_HEAD
     payload: bytes = b""
     state: State | None = None
+    fresh: bool = True
+    """Whether no call was served there before: a daemon's word that memory ran out is never taken back."""
 
 
 class Doubt(Exception):
@@ -80,7 +85,8 @@ class Doubt(Exception):
 
 def needs_state(seen: Evidence) -> bool:
     """Return whether the container's state decides: for all but a plain reply."""
-    return seen.ending is not Ending.ANSWERED or seen.head.how == "signal"
+    killed_ = seen.head.how == "signal" and seen.head.number == signal.SIGKILL
+    return seen.ending is not Ending.ANSWERED or killed_
 
 
 def judge(seen: Evidence, kernel: Kernel, rows: int) -> Result:
@@ -94,7 +100,7 @@ def judge(seen: Evidence, kernel: Kernel, rows: int) -> Result:
         return reported(seen, kernel, rows)
     state = there(seen)
     if state.oom:
-        return failed(seen, Verdict.OOM, "the container passed its memory limit")
+        return hoarded(seen)
     if seen.ending is Ending.ANSWERED:
         return killed(seen)
     if not seen.started and not (state.running and seen.ending is Ending.DEADLINE):
@@ -103,11 +109,21 @@ def judge(seen: Evidence, kernel: Kernel, rows: int) -> Result:
         raise Doubt(failed(seen, Verdict.PROTOCOL_VIOLATION, "bytes in the stream that the harness did not seal"))
     if not seen.started:
         raise Unavailable("sandbox", "the harness never said that the kernel started: the stream or the host stalls")
+    if not state.running and state.exit_code == PASSED:
+        return failed(seen, Verdict.TIMEOUT, "the deadline passed")
     if not state.running:
         raise Doubt(failed(seen, Verdict.CRASH, f"the container ended with {state.exit_code}, twice"))
     if seen.ending is Ending.CLOSED:
         raise Unavailable("sandbox", "the stream to a running container broke")
     return failed(seen, Verdict.TIMEOUT, "the deadline passed")
+
+
+def hoarded(seen: Evidence) -> Result:
+    """Return the result of a container that passed its memory limit; whose call that was is sure in a fresh one."""
+    result = failed(seen, Verdict.OOM, "the container passed its memory limit")
+    if not seen.fresh:
+        raise Doubt(result)
+    return result
 
 
 def there(seen: Evidence) -> State:
@@ -146,6 +162,8 @@ def killed(seen: Evidence) -> Result:
 def reported(seen: Evidence, kernel: Kernel, rows: int) -> Result:
     """Return the result of a plain, sealed reply."""
     head = seen.head
+    if head.how == "signal":
+        return killed(seen)
     if head.how in FAILURES:
         verdict, why = FAILURES[head.how]
         return failed(seen, verdict, why.format(head.number))

@@ -15,38 +15,22 @@ from sandbox.types import Limits
 
 LABEL = "metaevo.sandbox"
 SESSION = "metaevo.sandbox.session"
+HOLDER = "metaevo.sandbox.holder"
+"""Which process of which machine holds a container (`leases.py`)."""
 SPACE_FACTOR = 4
 """A child's address space, as a multiple of the memory limit: the second layer where cgroups fail."""
 MASKED = (
     "/dev/mqueue",
-    "/proc/acpi",
-    "/proc/asound",
-    "/proc/bus",
-    "/proc/cmdline",
-    "/proc/config.gz",
-    "/proc/driver",
-    "/proc/fs",
-    "/proc/interrupts",
-    "/proc/irq",
-    "/proc/kallsyms",
-    "/proc/kcore",
-    "/proc/keys",
-    "/proc/key-users",
-    "/proc/kmsg",
-    "/proc/latency_stats",
-    "/proc/modules",
-    "/proc/sched_debug",
-    "/proc/scsi",
-    "/proc/sysrq-trigger",
-    "/proc/timer_list",
-    "/proc/timer_stats",
-    "/sys/class",
-    "/sys/devices/virtual",
-    "/sys/firmware",
-    "/sys/fs",
-    "/sys/kernel",
-    "/sys/module",
-)
+    *(f"/proc/{name}" for name in (
+        "acpi", "asound", "buddyinfo", "bus", "cmdline", "config.gz", "cpuinfo", "diskstats", "driver", "fs",
+        "interrupts", "iomem", "ioports", "irq", "kallsyms", "kcore", "keys", "key-users", "kmsg", "latency_stats",
+        "loadavg", "locks", "meminfo", "modules", "partitions", "sched_debug", "schedstat", "scsi", "slabinfo",
+        "softirqs", "stat", "swaps", "sys", "sysrq-trigger", "timer_list", "timer_stats", "uptime", "version",
+        "vmallocinfo", "vmstat", "zoneinfo",
+    )),
+    "/sys",
+)  # fmt: skip
+"""What tells of the machine or reaches into it: shown empty."""
 READ_ONLY = ("/proc/sys", "/sys")
 ENVIRONMENT = ("PYTHONHASHSEED=0", "LC_ALL=C.UTF-8", "PATH=/usr/bin")
 
@@ -68,12 +52,13 @@ class Policy:
     owner: str
     session: str
     uid: int
+    holder: str = ""
 
     def command(self) -> list[str]:
         """Return the harness's command line; the kernel's source is never part of it."""
         limit = self.limits
-        space = limit.memory_mib * SPACE_FACTOR << 20
-        sizes = (limit.reply_bytes, limit.log_bytes, space)
+        memory = limit.memory_mib << 20
+        sizes = (limit.reply_bytes, limit.log_bytes, memory * SPACE_FACTOR, memory, limit.open_files)
         # as -I, but heeding ENVIRONMENT: else sets are ordered differently in every container
         return [self.python, "-s", "-P", "-S", "-B", "-u", "/harness.py", *map(str, sizes)]
 
@@ -88,7 +73,7 @@ class Policy:
             "WorkingDir": "/",
             "Hostname": "sandbox",
             "NetworkDisabled": True,
-            "Labels": {LABEL: self.owner, SESSION: self.session},
+            "Labels": {LABEL: self.owner, SESSION: self.session, HOLDER: self.holder},
             "StopSignal": "SIGKILL",  # process 1 hears no other: a daemon that restarts need not wait
             "Tty": False,
             "OpenStdin": True,

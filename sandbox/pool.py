@@ -1,11 +1,12 @@
-"""Warm containers: each bound to one kernel version, blank ones standing by so that no call waits for a start.
+"""Warm containers: each bound to a kernel version, and bound anew for the next; blank ones stand by.
 
-    take(version)   an idle container of that version, else a blank one, else a new one
+    take(version)   an idle container of that version; else, where enough are idle, the longest unused of another
+                    version, which binds anew; else a blank one, a bound one, a new one
     give(container) back if it is clean and has calls left; otherwise it is removed and a blank one started
 
-One thread of the pool removes and starts; a call waits for it only when no blank container is left. Containers that
-an unreachable daemon would not remove are remembered and removed when it answers again; those of an earlier process
-of the same owner are swept at start, by label and session.
+A stream of new programs thus costs no starts. One thread of the pool removes and starts; a call waits for it only
+when no container is left. Containers that an unreachable daemon would not remove are remembered and removed when it
+answers again; those of dead processes are swept at start (`Ground`).
 """
 
 import contextlib
@@ -14,16 +15,29 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from sandbox.container import Container
-from sandbox.daemon import Daemon
 from sandbox.errors import SandboxError, Unavailable
 from sandbox.meter import Meter
-from sandbox.policy import SESSION
 
 CALLS = 1000
 """A container is recycled after so many calls (THREATS.md 1.2, R4)."""
-RETRY_S = 1.0
+KEEP = 2
+"""So many bound containers are kept before one is bound anew."""
+
+
+class Ground(Protocol):
+    """What containers stand on: a daemon that outlives this process, or this machine."""
+
+    def start(self, session: str) -> Container:
+        """Return a blank container of this session."""
+
+    def sweep(self, session: str, left: set[str]) -> int:
+        """Remove what is provably dead and what this session left; return how many. Raises Unavailable."""
+
+    def clear(self, session: str) -> None:
+        """Remove everything of this session that is still there. Raises Unavailable."""
 
 
 class Pool:
@@ -31,19 +45,17 @@ class Pool:
 
     def __init__(
         self,
-        daemon: Daemon,
-        new: Callable[[str], Container],
+        ground: Ground,
         *,
-        owner: str,
         standby: int = 1,
         most: int = 8,
         calls: int = CALLS,
+        life_s: float = float("inf"),
         meter: Meter | None = None,
     ) -> None:
-        self.daemon, self.owner, self.standby, self.most, self.calls = daemon, owner, standby, most, calls
+        self.ground, self.standby, self.most, self.calls, self.life_s = ground, standby, most, calls, life_s
         self.session = secrets.token_hex(8)
         self.meter = meter or Meter()
-        self._new = new
         self._lock = threading.Condition()
         self._blank: list[Container] = []
         self._idle: list[Container] = []
@@ -57,18 +69,17 @@ class Pool:
         self._thread.start()
         self._refill()
 
-    def take(self, version: str) -> Container:
-        """Return a container for a kernel version: bound to it, or blank. The caller gives it back.
+    def take(self, version: str, *, fresh: bool = False) -> Container:
+        """Return a container for a kernel version: bound to it, or to be bound. The caller gives it back.
+
+        With ``fresh`` it is one that has served nobody.
 
         Raises:
             Unavailable: No container can be started.
         """
         with self._lock:
-            found = next((c for c in self._idle if c.kernel and c.kernel.version == version), None)
-            if found:
-                self._idle.remove(found)
-            elif self._blank:
-                found = self._blank.pop(0)
+            self._retire()
+            found = self._chosen(version, fresh)
             if found:
                 self._out.add(found)
                 self._make_room()
@@ -80,11 +91,25 @@ class Pool:
         self._refill()
         return found
 
+    def _chosen(self, version: str, fresh: bool) -> Container | None:
+        """Return a container and take it out of its list. The lock is held."""
+        same = [c for c in self._idle if c.kernel and c.kernel.version == version]
+        bound = sorted(self._idle, key=lambda c: c.used_s)
+        for found in () if fresh else (*same[:1], *bound[: len(bound) >= KEEP]):
+            self._idle.remove(found)
+            return found
+        if self._blank:
+            return self._blank.pop(0)
+        if bound and not fresh:
+            self._idle.remove(bound[0])
+            return bound[0]
+        return None
+
     def give(self, container: Container) -> None:
         """Take a container back; one that is spent, worn or one too many is removed before this returns."""
         with self._lock:
             self._out.discard(container)
-            keep = not (container.spent or self._closed or container.calls >= self.calls or container.kernel is None)
+            keep = not (container.spent or self._closed or container.calls >= self.calls)
             if keep:
                 container.used_s = time.monotonic()
                 self._idle.append(container)
@@ -110,17 +135,14 @@ class Pool:
             return [c.id for c in (*self._idle, *self._out) if c.kernel and c.kernel.version == version]
 
     def sweep(self) -> int:
-        """Remove this owner's containers of other sessions, and those left behind; return how many.
+        """Remove what is provably dead, and what was left behind; return how many.
 
         Raises:
             Unavailable: The daemon does not answer.
         """
-        found = self.daemon.owned(self.owner)
-        gone = [c["Id"] for c in found if c["Labels"].get(SESSION) != self.session or c["Id"] in self._left]
-        for container in gone:
-            self.daemon.remove(container)
+        gone = self.ground.sweep(self.session, self._left)
         self._left.clear()
-        return len(gone)
+        return gone
 
     def close(self) -> None:
         """Remove every container and end the thread."""
@@ -135,9 +157,15 @@ class Pool:
         for container in idle:
             self._remove(container)
         with contextlib.suppress(Unavailable):
-            for entry in self.daemon.owned(self.owner):
-                if entry["Labels"].get(SESSION) == self.session:
-                    self.daemon.remove(entry["Id"])
+            self.ground.clear(self.session)
+
+    def _retire(self) -> None:
+        """Hand what is too old for its lease to the thread. The lock is held."""
+        oldest = time.monotonic() - self.life_s
+        for kept in (self._idle, self._blank):
+            for container in [c for c in kept if c.born < oldest]:
+                kept.remove(container)
+                self._later(lambda gone=container: self._remove(gone))  # type: ignore[misc]
 
     def _make_room(self) -> None:
         """Hand the longest unused container to the thread while there are too many. The lock is held."""
@@ -174,7 +202,7 @@ class Pool:
             with contextlib.suppress(Unavailable):
                 self.sweep()
         self.meter.add("starts")
-        return self._new(self.session)
+        return self.ground.start(self.session)
 
     def _remove(self, container: Container) -> None:
         try:

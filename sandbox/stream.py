@@ -1,7 +1,7 @@
-"""One attached container: bytes to its standard input, and of its output only what a cap allows.
+"""One harness's two ends: bytes to its standard input, and of its output only what a cap allows.
 
-The daemon multiplexes: each piece has a header of eight bytes, stream number first, length last. Standard error is
-process 1's own last words, kept short, shown in infrastructure errors only.
+A daemon multiplexes: each piece has a header of eight bytes, stream number first, length last; a local harness speaks
+plainly. Standard error is process 1's own last words, kept short, shown in infrastructure errors only.
 """
 
 import contextlib
@@ -31,8 +31,8 @@ class Flood(Exception):
 class Stream:
     """Not for several threads at once."""
 
-    def __init__(self, sock: socket.socket, *keep: Any) -> None:
-        self.sock, self.keep = sock, keep
+    def __init__(self, sock: socket.socket, *keep: Any, plain: bool = False) -> None:
+        self.sock, self.keep, self.plain = sock, keep, plain
         self.raw, self.out, self.words = bytearray(), bytearray(), bytearray()
         self.left = 0
 
@@ -108,6 +108,9 @@ class Stream:
         self.left -= len(part)
         if self.left < 0:
             raise Flood
+        if self.plain:
+            self.out += part
+            return
         self.raw += part
         while len(self.raw) >= HEADER.size:
             number, length = HEADER.unpack_from(self.raw)

@@ -9,7 +9,7 @@ can write (`judge.py`).
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from typing import Any, Protocol, TypeAlias
@@ -181,15 +181,14 @@ class Check:
     calls: int = 1
     wall_s: float | None = 20.0
     """The deadline of each call: long, so that a busy machine is not a missing limit. None: the tier's own."""
-    cpu: bool = False
-    """Whether the cgroups' CPU time is read around it: the daemon takes a second for each container."""
+    apart: bool = False
+    """Whether each row is a call of its own."""
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What the host saw of one check: the results of its calls, and numbers measured outside the container."""
+    """What the host saw of one check: the results of its calls, and its own clock around the last."""
 
     results: tuple[Result, ...]
     limits: Limits
     seconds: float
-    host: dict[str, float] = field(default_factory=dict)

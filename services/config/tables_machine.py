@@ -113,8 +113,8 @@ class Serving(Table):
 class SandboxTable(Table):
     """[sandbox]: where code nobody has read runs."""
 
-    use: Literal["monty", "docker"] = "monty"
-    """The tier that runs generated code: an interpreter of this process's own, or containers."""
+    use: Literal["monty", "bubblewrap", "docker"] = "monty"
+    """The tier that runs generated code: an interpreter of our own, namespaces of this machine, or containers."""
     runtime: Literal["runc", "runsc"] = "runc"
     """What Docker runs containers with; runsc is gVisor."""
     host: str | None = None

@@ -1,7 +1,8 @@
 """The sandbox of a home: from [sandbox] to the one tier that runs generated kernels and the programs of rewards.
 
-Without a word it is the embedded interpreter. A container tier is looked at here (address, image) and opened with the
-first kernel or program, or by `require_answer` where work begins. A daemon that is away later on is infrastructure.
+Without a word it is the embedded interpreter; bubblewrap needs its program alone. A container tier is looked at here
+(address, image) and opened with the first kernel or program, or by `require_answer` where work begins. A daemon that
+is away later on is infrastructure.
 The daemon's client library is imported when a container tier is opened, not before. One tier serves the whole home: its
 name is part of what an environment measures.
 """
@@ -69,11 +70,11 @@ def handle_of(home: Path, config: Config, *, by: str = "") -> SandboxHandle:
         BadInput: A key contradicts the tier, an address is refused, or there is no image.
     """
     table = config.sandbox
-    if table.use == "monty":
+    if table.use != "docker":
         given = [key for key in OF_CONTAINERS if getattr(table, key) != SandboxTable.model_fields[key].default]
         if given:
             raise BadInput(f"{PLACE}.{given[0]}", "is for containers", 'add use = "docker", or drop it')
-        return embedded()
+        return embedded() if table.use == "monty" else _bubblewrap()
     from sandbox.images import read_lock
 
     try:
@@ -84,6 +85,15 @@ def handle_of(home: Path, config: Config, *, by: str = "") -> SandboxHandle:
     tier = "docker" if table.runtime == "runc" else f"docker+{table.runtime}"
     owner = owner_of(home, by)
     return SandboxHandle(f"{tier} {lock.image}", lambda: _containers(owner, table.runtime, address, lock))
+
+
+def _bubblewrap() -> SandboxHandle:
+    from sandbox.bubblewrap import Bubblewrap, identity
+
+    try:
+        return SandboxHandle(identity(), lambda: Proven(Bubblewrap()))
+    except SandboxError as error:
+        raise BadInput(PLACE, error, "") from error
 
 
 def owner_of(home: Path, by: str = "") -> str:

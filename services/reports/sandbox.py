@@ -51,7 +51,7 @@ def place(home: Home | None, host: str | None, image: Path | None) -> Place:
 def check_tiers(home: Home | None, host: str | None = None, image: Path | None = None) -> list[Tier]:
     """Return a row for every tier: whether it may run kernels here, and each check with what was found."""
     where = place(home, host, image)
-    return [_embedded(), *(_containers(where, runtime) for runtime in RUNTIMES)]
+    return [_embedded(), _bubblewrap(), *(_containers(where, runtime) for runtime in RUNTIMES)]
 
 
 def own_tier(home: Home) -> Tier:
@@ -59,6 +59,8 @@ def own_tier(home: Home) -> Tier:
     table = home.config().sandbox
     if table.use == "monty":
         return _row("monty", [_check("embedded", True, "in this process")])
+    if table.use == "bubblewrap":
+        return _bubblewrap(prove=False)
     return _containers(place(home, None, None), table.runtime, prove=False)
 
 
@@ -71,6 +73,20 @@ def _embedded() -> Tier:
         return _row("monty", [_check("starts", False, str(error))])
     with closing(tier):
         return _row("monty", _proven(tier))
+
+
+def _bubblewrap(*, prove: bool = True) -> Tier:
+    """Return bubblewrap's row; its limits are proven where its program and a Python are there."""
+    from sandbox.bubblewrap import Bubblewrap, identity
+
+    try:
+        checks = [_check("program", True, identity())]
+        if prove:
+            with closing(Bubblewrap()) as tier:
+                checks += _proven(tier)
+    except SandboxError as error:
+        return _row("bubblewrap", [_check("program", False, error.plain)])
+    return _row("bubblewrap", checks)
 
 
 def _containers(where: Place, runtime: str, *, prove: bool = True) -> Tier:

@@ -210,7 +210,7 @@ def run(folder: Path, quick: bool = False) -> Result:
     arms: dict[str, Callable[[], dict[str, float]]] = {"bare fork": bare_forks(many)}
     hostile: tuple[list[str], list[float]] | None = None
     with ExitStack() as stack:
-        for name in tiers.ALL[:3]:
+        for name in tiers.ALL:
             if lack := tiers.missing(name):
                 lacking[name] = lack
                 continue

@@ -52,7 +52,7 @@ def given(tmp_path: Path, listener: tuple[str, str]) -> dict[str, str]:
     }
 
 
-@pytest.fixture(scope="session", params=tiers.ALL[:3])
+@pytest.fixture(scope="session", params=tiers.ALL)
 def tier(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     """Each tier that may run kernels."""
     tiers.need(request.param)

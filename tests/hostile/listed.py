@@ -235,7 +235,7 @@ def act(given):
         os._exit(0)
     return BARE
 """,
-        expect=frozenset({V.PROTOCOL_VIOLATION, V.OVERFLOW, V.OK}),
+        expect=frozenset({V.PROTOCOL_VIOLATION, V.OVERFLOW, V.OK, V.CRASH}),
     ),
     Program("H18 exit 0", "import os\ndef act(given):\n    os._exit(0)\n", Shows.DEAD, GONE),
     Program("H18 sys.exit", "import sys\ndef act(given):\n    sys.exit(0)\n", Shows.DEAD, GONE),

@@ -222,7 +222,7 @@ def act(given):
     os.execv('/usr/bin/python3', ['python3', '-c', 'while True: pass'])
 """,
         Shows.ENDLESS,
-        TIME,
+        TIME | GONE,
     ),
     Program(
         "O20 zombies",

@@ -314,7 +314,10 @@ def act(given):
 import os
 def act(given):
     for _ in range(3):
-        os.fork()
+        try:
+            os.fork()
+        except OSError:
+            pass
     while True:
         pass
 """,

@@ -1,18 +1,20 @@
 """The tiers of this machine, as the environment names them (`tests/backends/docker.sh`), and what is missing."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from sandbox.address import Address
+from sandbox.bubblewrap import Bubblewrap
 from sandbox.docker import Docker
 from sandbox.images import read_lock
 from sandbox.monty import Monty
 from sandbox.types import Limits, Sandbox
 
-ALL = ("monty", "docker", "docker+runsc", "docker+runsc-nocgroups")
-CONTAINERS = ALL[1:3]
+ALL = ("monty", "bubblewrap", "docker", "docker+runsc")
+HARNESSED, CONTAINERS = ALL[1:], ALL[2:]
 ALONE = (pytest.mark.full, pytest.mark.containers)
 """The marks of what fills the machine or judges by its clock: `make test SCOPE=full` runs it last, one at a time."""
 
@@ -31,6 +33,12 @@ def missing(tier: str) -> str:
     """Return why this machine lacks a tier, or nothing."""
     if tier == "monty":
         return ""
+    if tier == "bubblewrap":
+        return (
+            ""
+            if shutil.which("bwrap")
+            else "bwrap is not installed: source tests/backends/bubblewrap.sh; bwrap_install"
+        )
     if "METAEVO_TEST_DOCKER" not in os.environ:
         return "METAEVO_TEST_DOCKER is not set: source tests/backends/docker.sh; docker_up"
     runtime = tier.partition("+")[2] or "runc"
@@ -53,6 +61,8 @@ def open_tier(
     """Return an opened tier."""
     if tier == "monty":
         return Monty(limits=limits)
+    if tier == "bubblewrap":
+        return Bubblewrap(limits=limits, standby=standby, most=most)
     return Docker(
         read_lock(image()),
         owner=owner,

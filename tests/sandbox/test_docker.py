@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.address import Address
+from sandbox.cell import DockerCell
 from sandbox.daemon import Daemon
 from sandbox.docker import Docker
 from sandbox.errors import Refused, Unavailable
@@ -20,9 +21,11 @@ from sandbox.types import Kernel, Shape, Verdict
 from tests.hostile import tiers
 
 pytestmark = [*tiers.ALONE, pytest.mark.timeout(300)]
-PROBES = ("network", "read-only", "no place for files", "nothing to see", "rights", "system calls")
+PROBES = ("network", "read-only", "no place for files", "nothing to see", "rights", "the filter", "system calls")
 """What amicontained and deepce look for from inside, by the names of our own checks."""
 ADD = Kernel("def add(a, b):\n    return a + b\n", "add", Shape.NUMBER)
+
+STOPS = Kernel("import os\ndef f(n):\n    if n:\n        os._exit(n)\n    return n\n", "f", imports=None)
 
 
 @pytest.fixture(scope="module", params=tiers.CONTAINERS)
@@ -59,7 +62,8 @@ def test_inspect_of_every_container_equals_the_policy(docker: Docker) -> None:
     containers = [*docker.pool._blank, *docker.pool._idle]
     assert containers
     for container in containers:
-        assert container.policy.differences(docker.daemon.inspect(container.id)) == []
+        assert isinstance(container.cell, DockerCell)
+        assert container.cell.policy.differences(docker.daemon.inspect(container.id)) == []
 
 
 def test_cis_section_5_and_the_probes_find_nothing(docker: Docker) -> None:
@@ -98,21 +102,34 @@ def test_cis_section_5_and_the_probes_find_nothing(docker: Docker) -> None:
 def test_the_pool_hides_the_start_of_the_next_container(docker: Docker) -> None:
     docker.pool.settle(60)
     before = docker.meter.read()
-    for number in range(3):
-        docker.run(Kernel(f"def f():\n    return {number}\n", "f"), [[]], wall_s=20)
+    for number in range(1, 4):
+        assert docker.run(STOPS, [[number]], wall_s=20).verdict is Verdict.CRASH
         docker.pool.settle(60)
     after = docker.meter.read()
     assert after.starts - before.starts >= 3
     assert after.waited == before.waited
 
 
-def test_one_container_has_one_version_and_is_recycled_after_an_anomaly(docker: Docker) -> None:
+def test_program_after_program_is_bound_without_a_start(docker: Docker) -> None:
+    docker.pool.settle(60)
+    before = docker.meter.read()
+    for number in range(2 * docker.pool.most):
+        kernel = Kernel(f"def f():\n    return {number}\n", "f", Shape.NUMBER)
+        assert docker.run(kernel, [[]], wall_s=20).values == (number,)
+    docker.pool.settle(60)
+    assert docker.meter.read().starts - before.starts <= 2
+
+
+def test_a_candidates_own_crash_costs_no_container_and_an_anomaly_does(docker: Docker) -> None:
     docker.run(ADD, [[1, 2]], wall_s=20)
     (first,) = docker.pool.ids(ADD.version)
-    docker.run(ADD, [[1, 2]], wall_s=20)
-    assert docker.pool.ids(ADD.version) == [first]
     assert docker.run(ADD, [[1, "x"]], wall_s=20).verdict is Verdict.CRASH
-    assert docker.pool.ids(ADD.version) == []
+    assert docker.pool.ids(ADD.version) == [first]
+    docker.run(STOPS, [[0]], wall_s=20)
+    (other,) = docker.pool.ids(STOPS.version)
+    assert docker.run(STOPS, [[3]], wall_s=20).verdict is Verdict.CRASH
+    assert docker.pool.ids(STOPS.version) == []
+    assert other not in {entry["Id"] for entry in docker.daemon.owned(docker.owner)}
     assert docker.run(ADD, [[1, 2]], wall_s=20).values == (3,)
 
 

@@ -40,6 +40,18 @@ def test_without_a_word_it_is_the_embedded_tier_one_for_the_process(tmp_path: Pa
         assert handle.identity.startswith("monty ")
 
 
+def test_bubblewrap_needs_its_program_and_nothing_of_containers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(BadInput, match=r"sandbox: no bwrap on this machine; install bubblewrap"):
+        handle_of(tmp_path, parse(table('use = "bubblewrap"')))
+    with pytest.raises(BadInput, match=r"sandbox\.host: is for containers"):
+        handle_of(tmp_path, parse(table('use = "bubblewrap"', 'host = "ssh://box@x"')))
+    (tmp_path / "bwrap").touch(0o755)
+    assert handle_of(tmp_path, parse(table('use = "bubblewrap"'))).identity.startswith("bubblewrap python 3.")
+
+
 @pytest.mark.parametrize(
     ("lines", "identity"),
     [

@@ -1,6 +1,7 @@
 """`metaevo sandbox check` and `build` without a daemon, and with scripted ones: what is said, and the exit code."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -64,8 +65,10 @@ def locked(folder: Path, image: str = "sha256:1234") -> Path:
 
 def test_check_needs_no_home_and_names_each_tier_with_what_it_lacks() -> None:
     said = metaevo("--json", "sandbox", "check", "--host", AWAY)
-    monty, docker, gvisor = said.data
-    assert [row["backend"] for row in said.data] == ["monty", "docker", "docker+runsc"]
+    monty, bubblewrap, docker, gvisor = said.data
+    assert [row["backend"] for row in said.data] == ["monty", "bubblewrap", "docker", "docker+runsc"]
+    assert bubblewrap["usable"] == (shutil.which("bwrap") is not None)
+    assert bubblewrap["checks"][0]["name"] == "program"
     assert all(set(row) == {"backend", "usable", "checks"} for row in said.data)
     assert monty["usable"]
     assert monty["checks"] == [{"name": name, "ok": True, "detail": "kept"} for name in ("time", "network")]
@@ -76,20 +79,21 @@ def test_check_needs_no_home_and_names_each_tier_with_what_it_lacks() -> None:
         assert check["detail"].startswith(f"{AWAY} does not answer: ")
         assert check["detail"].endswith("; start a Docker daemon, or name one with --host or sandbox.host")
     text = metaevo("sandbox", "check", "--host", AWAY).out.splitlines()
-    assert [line.split()[:2] for line in text[1:]] == [
-        *(["monty", "usable"], ["docker", "REFUSED"], ["docker+runsc", "REFUSED"])
-    ]
+    shown = [line.split()[:2] for line in text[1:] if not line.startswith("bubblewrap")]
+    assert shown == [["monty", "usable"], ["docker", "REFUSED"], ["docker+runsc", "REFUSED"]]
 
 
 def test_without_one_usable_tier_it_is_unhealthy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sandbox, "_embedded", lambda: sandbox._row("monty", [sandbox._check("starts", False, "no")]))
+    refused = sandbox._row("monty", [sandbox._check("starts", False, "no")])
+    monkeypatch.setattr(sandbox, "_embedded", lambda: refused)
+    monkeypatch.setattr(sandbox, "_bubblewrap", lambda: refused)
     assert "REFUSED  starts: no" in metaevo("sandbox", "check", "--host", AWAY, code=3).out
 
 
 def test_runtime_image_and_limits_are_each_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sandbox.daemon.Daemon", Daemon)
     monkeypatch.setattr("sandbox.docker.Docker", Docker)
-    _, docker, gvisor = metaevo("--json", "sandbox", "check", "--image", locked(tmp_path / "image")).data
+    *_, docker, gvisor = metaevo("--json", "sandbox", "check", "--image", locked(tmp_path / "image")).data
     assert {check["name"]: check["ok"] for check in docker["checks"]} == {
         **{"daemon": True, "runtime": True, "image": True},
         **{"time": True, "network": True, "memory": False},
@@ -100,7 +104,7 @@ def test_runtime_image_and_limits_are_each_named(tmp_path: Path, monkeypatch: py
     assert set(found) == {"daemon", "runtime", "image"}  # nothing is proven on what is not there
     assert found["runtime"]["detail"].startswith("the daemon has runc; install it where the daemon runs")
     for folder, why in ((tmp_path / "none", "make one: metaevo"), (locked(tmp_path / "old", "sha256:9"), "build it: ")):
-        _, docker, _ = metaevo("--json", "sandbox", "check", "--image", folder).data
+        *_, docker, _ = metaevo("--json", "sandbox", "check", "--image", folder).data
         assert why in docker["checks"][-1]["detail"]
 
 
@@ -108,7 +112,7 @@ def test_check_asks_the_daemon_and_image_that_the_home_names(tmp_path: Path) -> 
     home = small.create(
         tmp_path / "home", small.CONFIG + f'[sandbox]\nuse = "docker"\nhost = "{AWAY}"\nimage = "box"\n'
     )
-    _, docker, _ = metaevo("--json", "sandbox", "check", home=home.path).data
+    *_, docker, _ = metaevo("--json", "sandbox", "check", home=home.path).data
     assert docker["checks"][0]["detail"].startswith(AWAY)
     assert sandbox.place(home, None, None).image == home.path / "box"
     assert "tcp without TLS" in metaevo("sandbox", "check", "--host", "tcp://x:1", home=home.path, code=2).err
