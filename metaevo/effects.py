@@ -10,6 +10,7 @@ from random import Random
 from typing import Any, Protocol, runtime_checkable
 
 from metaevo.types import (
+    Admitted,
     Attempts,
     Completion,
     Experiences,
@@ -175,6 +176,12 @@ class Weights(Protocol):
 
     def spend(self, tokens: int) -> None:
         """Count tokens that training read or wrote."""
+
+    def admit(self, rows_R: Experiences) -> Admitted:
+        """Return the rows that passed the door before the update, and those of the update's own that pass it now."""
+
+    def admit_tasks(self, tasks_P: Tasks) -> Tasks:
+        """Return the tasks that an online update may ask."""
 
     def leave_out(self, of: str, counts: Mapping[str, int]) -> None:
         """Count the rows that a part of the update does not learn, by reason."""

@@ -19,6 +19,7 @@ from metaevo.recipes.schema import Recipe, Stage, Step
 from metaevo.registry.laws import unlawful_modules
 from metaevo.registry.registry import Registry
 from metaevo.runtime.answering import check_procedure
+from metaevo.runtime.door import admit
 from metaevo.runtime.effects import CycleArchive, StageStart, admit_tasks, redact
 from metaevo.runtime.feedback import combine, reference_attempts
 from metaevo.runtime.host import Host, TaskTable
@@ -189,13 +190,19 @@ def _round(
     update = StepSpec("update", stage.update.use, dict(stage.update.knobs))
     module = line.module("update", update)
     if module.online:
+        tasks = admit(line, at, tasks)
+        counts["admitted"] += len(tasks)
         return train(line, at, 0, update, tasks, spec, id_, counts, feedback=stage)
     rows = _experiences(line, stage, at, tasks, counts)
-    line.past.trained.append(rows)
     if Weights in module.effects.values():
+        refined, rows = len(rows), admit(line, at, rows)
+        counts["admitted"] += len(rows)
+        line.past.trained.append(rows)
         if not rows:
-            raise NothingToLearn(f"nothing left to learn from after refinement ({counts['attempts']} attempts)")
+            left = f"all {refined} rows are kept out of training" if refined else "nothing left to learn from"
+            raise NothingToLearn(f"{left} after refinement ({counts['attempts']} attempts)")
         return train(line, at, 0, update, rows, spec, id_, counts)
+    line.past.trained.append(rows)
     if len({row.attempt.task.id for row in rows}) < len(rows):
         raise ModuleFailed(f"an answering procedure ends in one attempt a task, this one gave {len(rows)} (set k = 1)")
     check_procedure(line.start.steps, [line.module(s.slot, s) for s in line.start.steps])

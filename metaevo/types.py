@@ -136,6 +136,13 @@ class Experience:
     tags: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """Rows that the door let pass: `Weights.admit` makes them, and no others become tokens of a training run."""
+
+    rows: tuple[Experience, ...]
+
+
 Tasks: TypeAlias = tuple[Task, ...]
 Attempts: TypeAlias = tuple[Attempt, ...]
 Experiences: TypeAlias = tuple[Experience, ...]
@@ -237,6 +244,7 @@ class Trial:
 
 
 __all__ = [
+    "Admitted",
     "Attempt",
     "Attempts",
     "Completion",

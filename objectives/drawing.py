@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import count, islice
 
 from objectives.environment import Program, Row, identity, messages, own_answer
-from objectives.splits import canonical, share, split_of, task_id
+from objectives.splits import NEWEST, Scheme, canonical, share, task_id
 from objectives.types import Split, Task
 
 FINITE = 20_000
@@ -34,7 +34,7 @@ class Drawn:
     dry: bool
 
 
-def draw(program: Program, level: int, split: Split, seed: int, start: int, n: int) -> Drawn:
+def draw(program: Program, level: int, split: Split, seed: int, start: int, n: int, scheme: Scheme = NEWEST) -> Drawn:
     """Return the next ``n`` distinct tasks of one cell and split from the stream ``seed``, from place ``start`` on."""
     if n <= 0:
         return Drawn((), start, dry=False)
@@ -42,9 +42,9 @@ def draw(program: Program, level: int, split: Split, seed: int, start: int, n: i
     seen: set[str] = set()
     at = last = start
     quiet = round(QUIET / share(split))
-    for at, origin, row in _stream(program, level, seed, start):
+    for at, origin, row in _stream(program, level, seed, start, scheme):
         text = identity(row)
-        if text not in seen and split_of(program.name, text) is split:
+        if text not in seen and scheme.split(program.name, text) is split:
             seen.add(text)
             last = at
             tasks.append(task_of(program, row, origin, level, split, text))
@@ -69,18 +69,18 @@ def task_of(program: Program, row: Row, origin: str, level: int, split: Split, t
     )
 
 
-def posed(program: Program, text: str) -> Task | None:
+def posed(program: Program, text: str, scheme: Scheme = NEWEST) -> Task | None:
     """Return the train task that a text somebody posed is, with its row's answer; None where it is not one."""
     row = program.read(text) if program.read is not None else None
     if row is None or int(row.get("level", 1)) not in program.levels:
         return None
     spoken = canonical(messages(row["prompt"]))
-    if split_of(program.name, spoken) is not Split.TRAIN:
+    if scheme.split(program.name, spoken) is not Split.TRAIN:
         return None
     return task_of(program, row, "posed", int(row.get("level", 1)), Split.TRAIN, spoken)
 
 
-def sizes(program: Program, patience_s: float = 2.0) -> dict[int, int | None]:
+def sizes(program: Program, patience_s: float = 2.0, scheme: Scheme = NEWEST) -> dict[int, int | None]:
     """Return each level's number of distinct texts; None where it is too large to matter (the cell is endless).
 
     Patience is CPU time: how busy the machine is must not change what an exam's sample is.
@@ -88,12 +88,12 @@ def sizes(program: Program, patience_s: float = 2.0) -> dict[int, int | None]:
     found: dict[int, int | None] = {}
     for level in program.levels:
         if program.rows is not None:
-            found[level] = len({identity(row) for row in program.rows if int(row.get("level", 1)) == level})
+            found[level] = sum(1 for _ in _stream(program, level, 0, 0, scheme))
             continue
         until = time.process_time() + patience_s
         seen: set[str] = set()
         looked = 0
-        for _, _, row in islice(_stream(program, level, 0, 0), LOOKS):
+        for _, _, row in islice(_stream(program, level, 0, 0, scheme), LOOKS):
             seen.add(identity(row))
             looked += 1
             endless = looked == CERTAIN == len(seen)
@@ -115,13 +115,15 @@ def distinct(looked: int, different: int) -> int | None:
     return round(high)
 
 
-def _stream(program: Program, level: int, seed: int, start: int) -> Iterator[tuple[int, str, Row]]:
-    """Yield (place, origin, row) of one cell's stream; rows come in file order, each once."""
+def _stream(program: Program, level: int, seed: int, start: int, scheme: Scheme) -> Iterator[tuple[int, str, Row]]:
+    """Yield (place, origin, row) of one cell's stream; rows come in file order, each text once in the whole file."""
     if program.rows is not None:
-        for index, row in enumerate(program.rows):
+        for index in program.first:
+            row = program.rows[index]
             if index >= start and int(row.get("level", 1)) == level:
                 yield index, f"row:{index}", row
         return
     if program.make is not None:
         for index in count(start):
-            yield index, f"made:{seed}:{index}", program.make(seed, index, level)
+            item = scheme.seed(seed, index)
+            yield index, f"made:{item}:{index}", program.make(item, index, level)

@@ -66,6 +66,15 @@ class Program:
     judged: bool = False
     runs: bool = False
     """Whether the reward executes text, that is, takes a parameter `run`."""
+    first: tuple[int, ...] = ()
+    """The places of the rows whose text no row before them has: a text is one item, whatever its level."""
+
+    def __post_init__(self) -> None:
+        """Find the first row of each text."""
+        seen: dict[str, int] = {}
+        for index, row in enumerate(self.rows or ()):
+            seen.setdefault(identity(row), index)
+        object.__setattr__(self, "first", tuple(seen.values()))
 
     def row(self, origin: str, level: int, text: str) -> Row:
         """Return the row a task came from (``made:SEED:INDEX``, ``row:INDEX`` or ``posed``).

@@ -22,6 +22,7 @@ from metaevo.engines.programs import Programs
 from metaevo.errors import EngineDied, EngineTimeout, from_frame
 from objectives.drawing import Drawn
 from objectives.finder import Source
+from objectives.splits import NEWEST, Scheme
 from objectives.types import Environment, Graded, Split, Task, Unsaid
 from sandbox.handle import SandboxHandle, embedded
 
@@ -51,8 +52,10 @@ class GraderPool:
         workers: int = 2,
         memory_mib: int = MEMORY_MIB,
         sandbox: SandboxHandle | None = None,
+        scheme: Scheme = NEWEST,
     ) -> None:
         self.sources = tuple(sources)
+        self.scheme = scheme
         self.programs = Programs(sandbox or embedded())
         self.memory_mib = memory_mib
         environment = {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1", "HOME": "/nonexistent"}
@@ -106,6 +109,13 @@ class GraderPool:
         """Return the train task each posed text is, None where it is none."""
         answer = self._call(self._children[0], {"op": "posed", "texts": list(texts)}, CALL_S)
         return adapter(list[Task | None]).validate_python(answer)
+
+    def refusals(self, rows: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
+        """Return for each row (its environment, its texts) why it may not be trained on, "" where it may."""
+        parts = len(self._children) if len(rows) >= ALONE else 1
+        size = -(-len(rows) // parts) if rows else 1
+        shares = [{"op": "refusals", "rows": list(rows[at : at + size])} for at in range(0, len(rows), size)]
+        return [str(why) for said in self._spread(shares) for why in said]
 
     def mistakes(self, environment: str, items: Sequence[Item]) -> list[str | None]:
         """Return for each wrong answer the name of the known wrong procedure that gives it, or None."""
@@ -278,7 +288,7 @@ class GraderPool:
             return
         child.kill()
         child.start()
-        child.send({"op": "load", "sources": self.sources, "memory_mib": self.memory_mib})
+        child.send({"op": "load", "sources": self.sources, "memory_mib": self.memory_mib, "scheme": int(self.scheme)})
         self.closed_doors = _told(child.receive(LOAD_S))
 
 

@@ -19,10 +19,11 @@ from metaevo.engines.protocol import receive, send
 from metaevo.engines.worker_life import die_with_parent
 from metaevo.errors import BadInput, EngineDied, to_frame
 from objectives import drawing
+from objectives.door import Door
 from objectives.environment import BadEnvironment, Program, messages, own_answer
 from objectives.finder import Source, find
 from objectives.running import NoSandbox, Ran
-from objectives.splits import canonical
+from objectives.splits import NEWEST, Scheme, canonical
 from objectives.types import Environment, JsonValue, Split, Task, Unsaid
 
 FLUSH_S = 0.02
@@ -60,6 +61,7 @@ class Load(TypedDict):
 
     sources: list[JsonValue]
     memory_mib: int
+    scheme: int
 
 
 class About(TypedDict):
@@ -88,6 +90,12 @@ class Posed(TypedDict):
     """Which tasks are these texts?"""
 
     texts: list[str]
+
+
+class Refusals(TypedDict):
+    """May these rows be trained on? Each is an environment's name and the texts that training would show."""
+
+    rows: list[tuple[str, list[str]]]
 
 
 class Named(About):
@@ -133,6 +141,8 @@ class GraderWorker:
     def __init__(self, into: BinaryIO, out: BinaryIO, *, alone: bool) -> None:
         self.into, self.out, self.alone = into, out, alone
         self.programs: dict[str, Program] = {}
+        self.scheme = NEWEST
+        self.door = Door(self.programs, self.scheme)
 
     def serve(self) -> None:
         """Answer one request after the other."""
@@ -150,15 +160,19 @@ class GraderWorker:
 
     def do_load(self, request: Load) -> dict[str, bool]:
         """Load environments, then close the doors; return what the control plane may know of each."""
-        for source in adapter(list[Source]).validate_python(request["sources"]):
+        self.scheme = Scheme(request["scheme"])
+        sources = adapter(list[Source]).validate_python(request["sources"])
+        for source in sources:
             self.programs[source.name] = find(source)
+        closed = frozenset(source.name for source in sources if source.options.get("train") is False)
+        self.door = Door(self.programs, self.scheme, closed)
         return isolate(int(request["memory_mib"])) | {"network": self.alone}
 
     def do_describe(self, request: Describe) -> Environment:
         """Return the data record of one environment, sizes of its cells included."""
         program = self.programs[request["environment"]]
         try:
-            texts = drawing.sizes(program)
+            texts = drawing.sizes(program, scheme=self.scheme)
         except BadEnvironment:
             raise
         except Exception as error:  # other people's code; the control plane only hears what and where
@@ -187,15 +201,19 @@ class GraderWorker:
         """Return tasks of one cell and split."""
         program = self.programs[request["environment"]]
         place = (request["level"], Split(request["split"]), request["seed"], request["start"], request["n"])
-        return drawing.draw(program, *place)
+        return drawing.draw(program, *place, self.scheme)
 
     def do_posed(self, request: Posed) -> list[Task | None]:
         """Return the tasks that posed texts are, None for each that is not one."""
         found = []
         for text in request["texts"]:
-            tasks = (_tried(drawing.posed, program, text) for program in self.programs.values())
+            tasks = (_tried(drawing.posed, program, text, self.scheme) for program in self.programs.values())
             found.append(next((task for task in tasks if task is not None), None))
         return found
+
+    def do_refusals(self, request: Refusals) -> list[str]:
+        """Return for each row why it may not be trained on, "" where it may."""
+        return [self.door.refusal(environment, texts) for environment, texts in request["rows"]]
 
     def do_grade(self, request: Grade) -> list[Told]:
         """Grade items one by one, telling results as they come: a silence is how the pool notices a hung one."""

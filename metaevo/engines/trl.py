@@ -1,21 +1,23 @@
 """The effect `Weights`, as the engine's process gives it to a module: load, train with TRL and PEFT, publish."""
 
+import hashlib
 import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from metaevo.artifacts.bodies import adapter
+from metaevo.artifacts.bodies import adapter, dump
 from metaevo.artifacts.store import Store
 from metaevo.engines.protocol import Ask, Job, Published, Sampling
 from metaevo.engines.transformers import Transformers
 from metaevo.errors import ModuleFailed
 from metaevo.learning import model as weights
-from metaevo.types import Attempts, Experiences, Generation, TrainSpec
+from metaevo.types import Admitted, Attempts, Experiences, Generation, Tasks, TrainSpec
 from objectives.types import Message
 
+T = TypeVar("T")
 PROBES = tuple(
     (Message("user", text),) for text in ("1+1", "abc", "add 12+30", "rev abcd", "The sky is", "x", "7*6", "")
 )
@@ -35,6 +37,7 @@ class TrlWeights:
         self.merge_every = 5
         self.tokens = 0
         self._left_out: dict[str, dict[str, int]] = {}
+        self._stamped: frozenset[str] = frozenset()
 
     @property
     def answer_tokens(self) -> int:
@@ -81,6 +84,25 @@ class TrlWeights:
         answer = self._ask("feedback", attempts_R)
         return adapter(Experiences).validate_python(answer)
 
+    def stamp(self, batch: Experiences | Tasks | Generation) -> None:
+        """Take the step's batch as what the control plane's door let pass."""
+        self._stamped = frozenset(map(_stamp, batch)) if isinstance(batch, tuple) else frozenset()
+
+    def admit(self, rows_R: Experiences) -> Admitted:
+        """Return the rows that passed the door; rows of the module's own are taken there first."""
+        return Admitted(self._admitted("admit", rows_R))
+
+    def admit_tasks(self, tasks_P: Tasks) -> Tasks:
+        """Return the tasks that passed the door; tasks of the module's own are taken there first."""
+        return self._admitted("admit_tasks", tasks_P)
+
+    def _admitted(self, what: str, rows: tuple[T, ...]) -> tuple[T, ...]:
+        own = [row for row in rows if _stamp(row) not in self._stamped]
+        kept = [own[place] for place in self._ask(what, own)] if own else []
+        self._stamped |= frozenset(map(_stamp, kept))
+        self.leave_out(what, {"refused": len(own) - len(kept)} if len(kept) < len(own) else {})
+        return tuple(row for row in rows if _stamp(row) in self._stamped)
+
     def spend(self, tokens: int) -> None:
         """Count tokens that training read or wrote."""
         self.tokens += int(tokens)
@@ -92,6 +114,11 @@ class TrlWeights:
     def progress(self, done: int, total: int) -> None:
         """Tell the control plane how far the update is."""
         self._told(done, total)
+
+
+def _stamp(row: object) -> str:
+    """Return what a row is known by at the door: everything in it."""
+    return hashlib.sha256(dump(row)).hexdigest()
 
 
 class DevFitness:

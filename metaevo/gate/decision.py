@@ -34,7 +34,9 @@ def decide(exam: GateExam, case: Case) -> Verdict:
     Raises:
         Void: Too many items could not be graded: no verdict, nothing is promoted, the error spent stays spent.
     """
-    found = Evidence(tuple(str(cell) for cell in case.cells), protects_nothing=not case.rules)
+    found = Evidence(
+        tuple(str(cell) for cell in case.cells), protects_nothing=not case.rules, secret_seed=exam.rules.secret_seed
+    )
     if case.held is None:
         bar = exam.rules.screen_bar
         first = screen(exam, case.candidate, case.parent, case.cells, case.dev_gain)

@@ -192,6 +192,8 @@ class Evidence:
     kept: tuple[ProtectionFinding, ...] | None = None
     cells_harmed: Mapping[str, float] | None = None
     guards: Mapping[str, GuardFinding] | None = None
+    secret_seed: int | None = None
+    """What the exam's secret was made from, where anyone can know it."""
 
     def as_data(self) -> dict[str, JsonValue]:
         """Return the evidence as the ledger keeps it."""

@@ -31,6 +31,9 @@ class GateRules:
     answer_ratio: float = 1.25
     """Tokens per answer against the parent's above which a candidate must also beat the parent at equal tokens."""
 
+    secret_seed: int | None = None
+    """What the exam's secret is made from where the operator named it; None: it is random."""
+
     @property
     def hash(self) -> str:
         """Return the rules' identity."""

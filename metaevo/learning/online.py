@@ -49,7 +49,7 @@ def run(learner: Learner, tasks: Tasks, weights: Weights, spec: TrainSpec, how: 
         ModuleFailed: No task leaves room for an answer.
     """
     chat, room = learner.chat, weights.answer_tokens
-    fitting = [task for task in tasks if len(chat.prompt(task.prompt)) + room <= chat.context]
+    fitting = [task for task in weights.admit_tasks(tasks) if len(chat.prompt(task.prompt)) + room <= chat.context]
     if not fitting:
         raise ModuleFailed(f"none of {len(tasks)} tasks leaves room for an answer of {room} tokens")
     by_id = {task.id: task for task in fitting}

@@ -45,7 +45,7 @@ def trainer(
     if not pairs:
         raise ModuleFailed("no row has a rejected attempt: add preference_pairs to the refinement steps")
     left = rows.LeftOut()
-    made = rows.preference_rows(learner.chat, pairs, left)
+    made = rows.preference_rows(learner.chat, weights.admit(pairs), left)
     weights.leave_out("preference", left.counts)
     if not made:
         raise left.none_left(len(pairs), learner.chat.context)

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from metaevo.errors import ModuleFailed
 from metaevo.learning.chat import PromptMaker, Rewritten
-from metaevo.types import Experience
+from metaevo.types import Admitted, Experience
 
 TRUNCATED = "truncated"
 TOO_LONG = "too_long"
@@ -64,10 +64,12 @@ class LeftOut:
         return ModuleFailed(f"none of {of} rows can be learned: {said}")
 
 
-def supervised_rows(
-    chat: PromptMaker, experiences: Sequence[Experience], left: LeftOut | None = None
-) -> list[SupervisedRow]:
-    """Return the rows that can be learned; the others are counted in ``left``."""
+def supervised_rows(chat: PromptMaker, admitted: Admitted, left: LeftOut | None = None) -> list[SupervisedRow]:
+    """Return the rows that can be learned; the others are counted in ``left``.
+
+    Raises:
+        ModuleFailed: The rows never passed the door.
+    """
 
     def make(row: Experience) -> SupervisedRow | str | None:
         if row.attempt.solution.cut:
@@ -80,13 +82,15 @@ def supervised_rows(
             return None
         return SupervisedRow(found.ids, found.labels, float(row.weight)) if len(found.ids) <= chat.context else TOO_LONG
 
-    return (left or LeftOut()).rows(make, experiences)
+    return (left or LeftOut()).rows(make, _rows(admitted))
 
 
-def preference_rows(
-    chat: PromptMaker, experiences: Sequence[Experience], left: LeftOut | None = None
-) -> list[PreferenceRow]:
-    """Return one row for each experience with a rejected attempt; those that cannot be learned are counted."""
+def preference_rows(chat: PromptMaker, admitted: Admitted, left: LeftOut | None = None) -> list[PreferenceRow]:
+    """Return one row for each experience with a rejected attempt; those that cannot be learned are counted.
+
+    Raises:
+        ModuleFailed: The rows never passed the door.
+    """
 
     def make(row: Experience) -> PreferenceRow | str | None:
         if row.rejected is None:
@@ -99,4 +103,10 @@ def preference_rows(
             return TOO_LONG
         return PreferenceRow(tuple(prompt), tuple(chosen), tuple(other))
 
-    return (left or LeftOut()).rows(make, experiences)
+    return (left or LeftOut()).rows(make, _rows(admitted))
+
+
+def _rows(admitted: object) -> Sequence[Experience]:
+    if not isinstance(admitted, Admitted):
+        raise ModuleFailed("rows that never passed the door are no training rows; ask weights.admit(rows) for them")
+    return admitted.rows

@@ -55,7 +55,7 @@ def trainer(
         ModuleFailed: No row can be learned; it says why.
     """
     left = rows.LeftOut()
-    made = rows.supervised_rows(learner.chat, experiences, left)
+    made = rows.supervised_rows(learner.chat, weights.admit(experiences), left)
     weights.leave_out("supervised", left.counts)
     if not made:
         raise left.none_left(len(experiences), learner.chat.context)

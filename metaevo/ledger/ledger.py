@@ -126,6 +126,13 @@ class Ledger:
         with self.write() as session:
             session.merge(Meta(key=key, value=value))
 
+    def drop_meta(self, key: str) -> None:
+        """Take back one fact about the home."""
+        with self.write() as session:
+            row = session.get(Meta, key)
+            if row is not None:
+                session.delete(row)
+
     def keep_config(self, digest: str, text: str) -> None:
         """Keep one version of the configuration under its digest; one that is there already changes nothing."""
         with self.write() as session:

@@ -77,6 +77,7 @@ class SpentTotals:
 class Tried:
     """One trial of a cycle, with its recipe's name."""
 
+    number: int
     recipe: str
     name: str
     score: float | None
@@ -176,6 +177,14 @@ def step_result(ledger: Ledger, number: int, step: str) -> StepResult | None:
     return StepResult(*row) if row else None
 
 
+def trial_results(ledger: Ledger, number: int, trial: int, step: str) -> list[StepResult]:
+    """Return what the steps of this name made in one trial of a cycle, in the order of their keys."""
+    mine = (STEP.c.cycle == number, STEP.c.trial == trial, STEP.c.step == step, STEP.c.digest.is_not(None))
+    query = select(STEP.c.digest, STEP.c.body).where(*mine).order_by(STEP.c.stage, STEP.c.round, STEP.c.position)
+    with ledger.look() as connection:
+        return [StepResult(*row) for row in connection.execute(query)]
+
+
 def events(ledger: Ledger, most: int, *, before: int | None = None, code: str | None = None) -> tuple[Told, ...]:
     """Return the newest events, oldest first; those before an event, or of one code."""
     query = select(*_EVENT_FACTS).order_by(EVENT.c.seq.desc()).limit(most)
@@ -204,7 +213,7 @@ def newest_journalled(ledger: Ledger) -> int:
 
 def trials_of(ledger: Ledger, number: int) -> tuple[Tried, ...]:
     """Return the trials of a cycle, in their order."""
-    columns = (TRIAL.c.recipe, RECIPE.c.name, TRIAL.c.score, TRIAL.c.generation)
+    columns = (TRIAL.c.number, TRIAL.c.recipe, RECIPE.c.name, TRIAL.c.score, TRIAL.c.generation)
     query = select(*columns).outerjoin_from(TRIAL, RECIPE, RECIPE.c.hash == TRIAL.c.recipe)
     with ledger.look() as connection:
         rows = connection.execute(query.where(TRIAL.c.cycle == number).order_by(TRIAL.c.number)).all()

@@ -39,6 +39,8 @@ class StepName(StrEnum):
     FEEDBACK = "feedback"
     REFINEMENT = "refinement"
     STABILITY = "stability"
+    DOOR = "door"
+    """Which rows may be trained on."""
     UPDATE = "update"
     CONSOLIDATION = "consolidation"
     EVALUATION = "evaluation"

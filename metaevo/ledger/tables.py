@@ -38,7 +38,7 @@ def _one_of(column: str, choices: tuple[str, ...]) -> CheckConstraint:
 
 
 class Meta(SQLModel, table=True):
-    """One fact about the home: schema version, secret, runtime, base."""
+    """One fact about the home: schema version, how it splits texts, runtime, base."""
 
     key: str = Field(primary_key=True)
     value: str

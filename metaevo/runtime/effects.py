@@ -10,7 +10,7 @@ from metaevo.engines.protocol import Engine, Sampling
 from metaevo.errors import BadInput
 from metaevo.runtime.host import Host, TaskTable
 from metaevo.types import Attempts, Completion, Experience, Experiences, Feedback, Generation, StepSpec, Tasks
-from objectives.splits import canonical, split_of, task_id
+from objectives.splits import canonical, task_id
 from objectives.types import Graded, Json, Messages, Split, Task, Unsaid
 
 
@@ -203,7 +203,7 @@ def admit_tasks(host: Host, table: TaskTable, tasks: Tasks) -> tuple[Tasks, int]
         whole = table.tasks.get(task.id) or read.get(task.text)
         if whole is None and task.environment in host.environments:
             text = canonical(task.prompt)
-            if split_of(task.environment, text) is Split.TRAIN:
+            if host.scheme.split(task.environment, text) is Split.TRAIN:
                 whole = replace(task, id=task_id(task.environment, text), split=Split.TRAIN, origin="posed")
         if whole is not None and whole.environment in host.environments:
             if task.id in table.tasks or read.get(task.text) is not None:

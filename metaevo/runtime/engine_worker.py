@@ -151,6 +151,7 @@ class Worker:
         given = {trl_kind.__name__: value for trl_kind, value in self._effects(job, weights).items()}
         effects = {name: given[kind.__name__] for name, kind in module.effects.items()}
         batch = BodyStore(self.store).read(request["batch"], Generation)
+        weights.stamp(batch)
         set_seed(job.seed % 2**31)  # a fresh adapter is drawn before any trainer sets its seed
         with trl.Timer() as timer:
             made = module.call(batch, **effects, **job.knobs)

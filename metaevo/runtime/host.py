@@ -17,6 +17,7 @@ from metaevo.prompts import Dialect
 from metaevo.registry.registry import Registry
 from metaevo.runtime.sandbox import KernelRun
 from metaevo.types import Experiences
+from objectives.splits import NEWEST, Scheme
 from objectives.types import Environment, Task
 from sandbox.handle import embedded
 
@@ -40,6 +41,8 @@ class Host:
     """How every prompt is made: the engines were given the same."""
     seed_data: Experiences = ()
     folder: Path | None = None
+    scheme: Scheme = NEWEST
+    """How the home splits its texts."""
     run: Run = field(default_factory=lambda: KernelRun(embedded()))
     """Where generated kernels run."""
 
@@ -62,7 +65,8 @@ class Host:
     def evaluator(self) -> str:
         """Return the evaluator's identity: environments, graders, decoding, libraries. A change opens a new epoch."""
         versions = {name: env.version for name, env in self.environments.items()}
-        return fingerprint(versions, self.answer_tokens, self.chat, self.engine.identity)
+        split = [int(self.scheme)] if self.scheme is not Scheme.NAMED else []  # the first one was never said
+        return fingerprint(versions, self.answer_tokens, self.chat, self.engine.identity, *split)
 
     def max_tokens(self, environment: str) -> int:
         """Return how long an answer in this environment may be."""

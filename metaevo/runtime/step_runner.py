@@ -114,7 +114,7 @@ class StepRunner:
             module.digest,
             dict(spec.knobs),
             self.journal.stream_seed(key),
-            _identity(batch),
+            identity_of(batch),
             {name: self.identity(kind) for name, kind in module.effects.items()},
         )
 
@@ -176,7 +176,7 @@ def identify(module: Module, made: T) -> T:
         ModuleFailed: It has no canonical form: the next step's mark would mean nothing.
     """
     try:
-        fingerprint(_identity(made))
+        fingerprint(identity_of(made))
     except TypeError as error:
         raise ModuleFailed(f"{module.slot}.{module.name} gave a result with {error}") from error
     return made
@@ -193,7 +193,7 @@ def retry(run: Callable[[], T]) -> T:
     raise AssertionError("the loop returns or raises")
 
 
-def _identity(batch: object) -> object:
+def identity_of(batch: object) -> object:
     """Return a cheap identity of a batch: rows are named by ids, which are made from their content."""
     if not isinstance(batch, tuple):
         return batch

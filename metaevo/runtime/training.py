@@ -12,6 +12,7 @@ from metaevo.engines.protocol import Ask, Job, Published
 from metaevo.errors import MetaevoError
 from metaevo.ledger.journal import At, Counts, StepKey
 from metaevo.recipes.schema import Stage
+from metaevo.runtime.door import DoorKeeper
 from metaevo.runtime.effects import PoolReward
 from metaevo.runtime.feedback import combine
 from metaevo.runtime.host import TaskTable
@@ -68,7 +69,9 @@ def train(
         others=dict(line.known),
     )
 
-    done = _trained(line, key, mark, job, batch, ask or StageFeedback(line, feedback, at))
+    done = _trained(
+        line, key, mark, job, batch, DoorKeeper(line.host, ask or StageFeedback(line, feedback, at), at.cycle)
+    )
     counts.update(done.left_out)
     made = Generation(id_, line.known["parent"].id, done.parts, start.answer)
     rows = batch if isinstance(batch, tuple) and batch and isinstance(batch[0], Experience) else ()

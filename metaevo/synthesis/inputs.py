@@ -15,7 +15,7 @@ from metaevo.registry.generated_rows import attempt_row, cell_row, experience_ro
 from metaevo.types import Attempt, Experience, Experiences, Feedback, Turn, solved
 from objectives.environment import Program, from_file, identity, messages
 from objectives.finder import BUILT_IN
-from objectives.splits import split_of, task_id
+from objectives.splits import NEWEST, task_id
 from objectives.types import Cell, Direction, Json, Split, Task
 
 FIELD = ("addition", "extremes", "letter_shift", "modular_sum", "reversal", "sorting")
@@ -104,7 +104,7 @@ def _rows(program: Program, seed: int, rng: Random) -> Iterator[Experience]:
         for index in range(64):
             row = program.make(seed, index, level)
             text = identity(row)
-            if split_of(program.name, text) is not Split.TRAIN:
+            if NEWEST.split(program.name, text) is not Split.TRAIN:
                 continue
             found += 1
             task = Task(task_id(program.name, text), program.name, level, Split.TRAIN, messages(row["prompt"]))

@@ -153,6 +153,9 @@ class Gate(Table):
     """Paired items of the screen that comes before a confirmation."""
     alpha: Annotated[float, Field(gt=0.0, le=0.2)] = 0.05
     """The chance of a false promotion in a whole evaluator epoch, at most."""
+    secret_seed: int | None = Field(default=None, ge=0, lt=2**31)
+    """Draws the exam's items from this number, so that a run can be repeated and anyone can draw them; every verdict
+    names it. Default: from a random secret, in the home's file `secret`."""
 
 
 class SearchTable(Table):
@@ -198,7 +201,7 @@ class Config(Table):
 
     model: Model
     seed: int | None = Field(default=None, ge=0, lt=2**31)
-    """Makes a run repeatable, its exam included; default: the exam's secret is random."""
+    """Makes training and search repeatable; the exam is drawn from a secret of its own ([gate] secret_seed)."""
     mode: Literal["observe", "propose", "gated", "full"] = "full"
     """`full` promotes by itself, `observe` only measures; `propose` and `gated` wait for a person."""
     environments: dict[str, EnvironmentTable] = Field(default_factory=dict)

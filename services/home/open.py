@@ -13,7 +13,7 @@ from metaevo.engines.client import EngineClient
 from metaevo.engines.grader import GraderPool
 from metaevo.engines.protocol import Engine
 from metaevo.errors import BadInput
-from metaevo.evolution.bootstrap import ensure_secret, publish_base
+from metaevo.evolution.bootstrap import exam_secret, publish_base, scheme_of
 from metaevo.evolution.context import CycleSettings
 from metaevo.evolution.loop import Evolution
 from metaevo.gate.settings import GateRules
@@ -29,6 +29,7 @@ from metaevo.synthesis.step import SynthesisRules
 from metaevo.types import Generation
 from objectives.environment import BadEnvironment
 from objectives.finder import Source
+from objectives.splits import NEWEST, Scheme
 from objectives.types import Direction, Environment
 from sandbox.handle import SandboxHandle
 from services.config import unsupported
@@ -56,7 +57,7 @@ class App:
 
     def evolution(self) -> Evolution:
         """Return the evolution of this home."""
-        secret = ensure_secret(self.ledger, self.config.seed)
+        secret = exam_secret(self.home.path, self.ledger, self.config.gate.secret_seed)
         made = Evolution(self.host, self.settings, secret)
         made.runtime = self.host.engine.identity
         made.authors = proposers.authors(self.config.proposer, self.home.path, self._writes, self.host.dialect.name)
@@ -88,7 +89,7 @@ def sources(home: Path, config: Config) -> list[Source]:
 
 @contextmanager
 def graders(
-    home: Path, config: Config, handle: SandboxHandle | None = None
+    home: Path, config: Config, handle: SandboxHandle | None = None, scheme: Scheme = NEWEST
 ) -> Iterator[tuple[GraderPool, dict[str, Environment]]]:
     """Yield the grader pool and what it holds; programs of rewards run on ``handle``, default: a tier of its own.
 
@@ -98,7 +99,7 @@ def graders(
     if not config.environments:
         raise BadInput("metaevo.toml: environments", "", "name at least one, for example [environments] addition = {}")
     with nullcontext(handle) if handle is not None else open_sandbox(home, config, by="look") as opened_:
-        pool = GraderPool(sources(home, config), sandbox=opened_)
+        pool = GraderPool(sources(home, config), sandbox=opened_, scheme=scheme)
         try:
             found_ = {environment.name: environment for environment in pool.describe()}
             yield pool, found_
@@ -131,7 +132,7 @@ def open_home(
     with (
         home.held(),
         open_sandbox(home.path, config) as handle,
-        graders(home.path, config, handle) as (pool, environments),
+        graders(home.path, config, handle, _scheme(home)) as (pool, environments),
     ):
         registry = Registry(home.path)
         ready, chosen = (
@@ -158,6 +159,17 @@ def open_home(
             ledger.close()
 
 
+def _scheme(home: Home) -> Scheme:
+    """Return how this home splits its texts; whoever asks holds it already."""
+    if not home.founded:
+        return NEWEST
+    ledger = home.ledger(read_only=False)
+    try:
+        return scheme_of(ledger)
+    finally:
+        ledger.close()
+
+
 def _looked(home: Home, handle: SandboxHandle | None) -> None:
     """Tell a damaged ledger or a sandbox that is away before anything begins, as everything else is."""
     if home.founded:
@@ -168,7 +180,8 @@ def _looked(home: Home, handle: SandboxHandle | None) -> None:
 
 def _founded(home: Home, config: Config, ready: Preflight, host: Host) -> None:
     """Publish generation 0; where the engine cannot load the base, nothing of the attempt is left behind."""
-    ensure_secret(host.ledger, config.seed)
+    exam_secret(home.path, host.ledger, config.gate.secret_seed)
+    host.ledger.set_meta("splits", str(int(host.scheme)))
     try:
         publish_base(host, base.refer(host.store, ready.base, BASE))
     except BadInput as error:
@@ -201,6 +214,7 @@ def _host(
         chat=ready.chat,
         seed_data=ready.seed_data,
         folder=home.path,
+        scheme=pool.scheme,
         run=run,
     )
 
@@ -240,7 +254,12 @@ def cycle_settings(config: Config, environments: Mapping[str, Environment], regi
     margins = [rule.margin for rule in wishes.rules(environments) if rule.margin is not None]
     return CycleSettings(
         goals=wishes,
-        gate=GateRules(config.gate.alpha, config.gate.screen_items, max_items=config.gate.max_items),
+        gate=GateRules(
+            config.gate.alpha,
+            config.gate.screen_items,
+            max_items=config.gate.max_items,
+            secret_seed=config.gate.secret_seed,
+        ),
         search=SearchRules(
             config.search.trials, config.search.fidelity, config.search.finals, margin=min(margins, default=1.0)
         ),

@@ -1,5 +1,7 @@
 """Why a generation is what it is: every number that the sentences say."""
 
+from collections.abc import Mapping
+
 from services.records import Measured, record
 from services.records.generations import GainFound, GivenReason, KeptFound, PursuedObjective, ScreenFound
 from services.records.modules import WrittenModule
@@ -45,7 +47,10 @@ class RowsUsed:
     rows: int
     replayed: int
     fresh: int
-    exam_items: int
+    exam_items: int | None
+    """How many may not be trained on; null where nobody looked, in homes of an older metaevo."""
+    refused: Mapping[str, int]
+    """How many rows were kept out of training, by reason."""
 
 
 @record
@@ -74,6 +79,8 @@ class Why:
     kept: tuple[KeptFound, ...] | None
     against: str
     protects_nothing: bool
+    secret_seed: int | None
+    """What the exam's secret was made from, where anyone can know it."""
     reasons: tuple[GivenReason, ...]
     data: RowsUsed | None
     cost: CycleCost

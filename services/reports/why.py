@@ -1,5 +1,6 @@
 """Why a generation was promoted, held or rejected, as data; `services.text.explain` makes sentences of it."""
 
+from collections import Counter
 from dataclasses import replace
 
 from metaevo.artifacts.bodies import BodyStore
@@ -11,11 +12,11 @@ from metaevo.ledger.generation_queries import GenerationOrigin, origin
 from metaevo.ledger.journal import read_body
 from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.queries import CycleFacts
+from metaevo.ledger.steps import StepName
 from metaevo.registry import generated_files
+from metaevo.runtime.door import Passed
 from metaevo.types import Experiences
-from objectives.splits import canonical, split_of
 from objectives.statistics import wilson
-from objectives.types import Split
 from services.home.home import Home
 from services.records import Measured
 from services.records.modules import WrittenModule
@@ -98,8 +99,9 @@ def _why(home: Home, ledger: Ledger, row: GenerationOrigin, parent: str, cycle: 
         kept=kept_found(found.kept),
         against=parent,
         protects_nothing=found.protects_nothing,
+        secret_seed=found.secret_seed,
         reasons=tuple(shown_reason(reason) for reason in verdict.reasons),
-        data=_rows(home, row),
+        data=_rows(home, ledger, row, verdict),
         cost=CycleCost(tokens=cycle.tokens, seconds=round(cycle.wall_s, 1) if cycle.closed_at else None),
         undo=f'metaevo rollback --to {parent} --reason "…"' if row.status == "champion" else None,
         lines=(),
@@ -162,12 +164,26 @@ def _written(home: Home, ledger: Ledger, row: GenerationOrigin) -> tuple[Written
     return tuple(WrittenModule(module=made.label, **made.model_dump(exclude={"seal", "source"})) for made in made_of)
 
 
-def _rows(home: Home, row: GenerationOrigin) -> RowsUsed | None:
-    """Return what the last update was trained on, counted by where the rows came from."""
+def _rows(home: Home, ledger: Ledger, row: GenerationOrigin, verdict: Verdict) -> RowsUsed | None:
+    """Return what the last update was trained on, counted by where the rows came from, and what was kept out."""
     if row.data is None:
         return None
     rows: Experiences = BodyStore(home.store()).read(row.data, None)
     replayed = sum("replayed" in r.tags for r in rows)
-    tasks = {(r.attempt.task.environment, canonical(r.attempt.task.prompt)) for r in rows if "meta_skill" not in r.tags}
-    outside = sum(split_of(env, text) is not Split.TRAIN for env, text in tasks if env != "seed")
-    return RowsUsed(rows=len(rows), replayed=replayed, fresh=len(rows) - replayed, exam_items=outside)
+    guard = (verdict.evidence.guards or {}).get("contamination")
+    doors = _doors(home, ledger, row)
+    leaked = int(guard.numbers.get("leaked", 0)) if guard is not None else 0
+    return RowsUsed(
+        rows=len(rows),
+        replayed=replayed,
+        fresh=len(rows) - replayed,
+        exam_items=leaked if guard is not None or doors else None,
+        refused=dict(sum((Counter(door.refused.counts) for door in doors), Counter())),
+    )
+
+
+def _doors(home: Home, ledger: Ledger, row: GenerationOrigin) -> list[Passed]:
+    """Return what every update of the generation's trial was allowed to learn."""
+    numbers = [trial.number for trial in queries.trials_of(ledger, row.cycle) if trial.generation == row.id]
+    found = [step for number in numbers for step in queries.trial_results(ledger, row.cycle, number, StepName.DOOR)]
+    return [read_body(step, BodyStore(home.store()), Passed) for step in found]

@@ -83,7 +83,7 @@ def _gain_line(why: Why) -> str:
         if screen is None:
             return ""
         found = f"{signed(screen.mean)} on the screen of {screen.n} items"
-        return _line("Gain", f"{found}; {signed(screen.bar)} needed to go on.")
+        return _line("Gain", f"{found}; {signed(screen.bar)} needed to go on.{_drawn(why)}")
     kind = "fresh" if gain.test == "betting" else "fixed"
     bounds = f"{signed(gain.low)}…{signed(gain.high)}, {thousands(gain.n)} {kind} items"
     found = f"{signed(gain.mean)} against {why.against} ({bounds}"
@@ -91,7 +91,11 @@ def _gain_line(why: Why) -> str:
         found += f", e-value {thousands(gain.e_value)}, needed {thousands(gain.threshold)}"
     if gain.p is not None:
         found += f", exact p {gain.p:.2g}, needed {gain.level:.2g}"
-    return _line("Gain", f"{found} as the epoch's confirmation number {gain.k}).")
+    return _line("Gain", f"{found} as the epoch's confirmation number {gain.k}).{_drawn(why)}")
+
+
+def _drawn(why: Why) -> str:
+    return "" if why.secret_seed is None else f" Items drawn from [gate] secret_seed = {why.secret_seed}."
 
 
 def _reason_lines(why: Why) -> list[str]:
@@ -116,8 +120,12 @@ def _data_line(rows: RowsUsed | None) -> str:
     if rows is None:
         return ""
     text = f"{thousands(rows.rows)} rows: {thousands(rows.fresh)} new, {thousands(rows.replayed)} replayed."
-    exam = "None is an exam item." if not rows.exam_items else f"{rows.exam_items} ARE EXAM ITEMS."
-    return _line("Data", f"{text} {exam}")
+    if rows.exam_items is not None:
+        text += f" {rows.exam_items} ARE EXAM ITEMS." if rows.exam_items else " None is an exam item."
+    if rows.refused:
+        reasons = ", ".join(f"{count} {why}" for why, count in sorted(rows.refused.items()))
+        text += f" {thousands(sum(rows.refused.values()))} were kept out: {reasons}."
+    return _line("Data", text)
 
 
 def _cost_line(cost: CycleCost) -> str:

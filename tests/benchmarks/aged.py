@@ -46,6 +46,7 @@ base = "builtin:tiny"
 [forbid]
 methods = ["adopt", "revision"]
 [gate]
+secret_seed = 11
 max_items = 320
 screen_items = 64
 [search]

@@ -41,6 +41,7 @@ levels = {list(LEVELS)}
 [protect]
 "*" = false
 [gate]
+secret_seed = 11
 max_items = 320
 screen_items = 64
 [search]

@@ -45,6 +45,7 @@ finals = 1
 items = 4
 samples = 2
 [gate]
+secret_seed = 1
 max_items = 64
 screen_items = 32
 [fixed]

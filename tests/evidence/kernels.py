@@ -83,7 +83,8 @@ def held(seed: int, folder: Path) -> dict[str, Any]:
     slot, _, name = label.partition(".")
     home = Home(folder / f"held{seed}")
     shutil.rmtree(home.path, ignore_errors=True)
-    home.create(f'seed = {seed}\n[model]\nbase = "builtin:tiny"\n[environments]\n{HELD[seed]} = {{}}\n')
+    said = f'seed = {seed}\n[model]\nbase = "builtin:tiny"\n[gate]\nsecret_seed = {seed}\n'
+    home.create(f"{said}[environments]\n{HELD[seed]} = {{}}\n")
     made = generated_files.peek(generated_files.path_of(folder / f"kernels{seed}", slot, name))
     generated_files.save(home.path, made)
     with open_home(home, engines=1) as app:

@@ -69,6 +69,7 @@ block_unstacking = {{ levels = [5, 6, 7, 8] }}
 [protect]
 "*" = {{ margin = 0.1 }}
 [gate]
+secret_seed = {seed}
 max_items = 384
 screen_items = 16
 [diagnosis]

@@ -26,7 +26,7 @@ from metaevo.tiny.build import IGNORED, encode, loss_of, write
 from metaevo.tiny.corpus import MIXES, Corpus, Example, programs, text_of
 from metaevo.tiny.measure import Speaker, items_of, passes
 from metaevo.tiny.tokenizer import PAD, TOKENS
-from objectives.splits import split_of
+from objectives.splits import NEWEST
 from objectives.types import Cell, Split
 from services.home.home import Home
 from tests.evidence import record
@@ -108,7 +108,7 @@ def planted_rows(cell: Cell, mistake: str) -> Iterator[Example]:
     while True:
         index += 1
         row = program.make(777, index, cell.level)
-        if split_of(cell.environment, text_of(row)) is Split.TRAIN:
+        if NEWEST.split(cell.environment, text_of(row)) is Split.TRAIN:
             wrong = random.random() < WRONG
             yield Example(text_of(row), program.mistakes[mistake](**row) if wrong else str(row["answer"]))
 
@@ -125,7 +125,7 @@ def other_rows(cell: Cell) -> Iterator[Example]:
         make = known[other.environment].make
         assert make is not None
         row = make(778, index, other.level)
-        if other.environment != cell.environment and split_of(other.environment, text_of(row)) is Split.TRAIN:
+        if other.environment != cell.environment and NEWEST.split(other.environment, text_of(row)) is Split.TRAIN:
             yield Example(text_of(row), str(row["answer"]))
 
 
@@ -156,7 +156,7 @@ def planned(home: Home, base: Path) -> dict[str, Any]:
     if not home.config_path.is_file():
         tables = "\n".join(f"{name} = {{ levels = {levels} }}" for name, levels in GOOD.items())
         model = f'[model]\nbase = "{base}"\ndialect = "tiny"\nanswer = 24\n'
-        home.create(f"seed = 1\n{model}[environments]\n{tables}\n")
+        home.create(f"seed = 1\n{model}[environments]\n{tables}\n[gate]\nsecret_seed = 1\n")
     done = subprocess.run(
         [sys.executable, "-m", "services.cli", "plan", "--home", str(home.path), "--json"],
         capture_output=True,

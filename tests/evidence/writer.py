@@ -36,6 +36,8 @@ base = "BASE"
 dialect = "tiny"
 [environments.sorting]
 levels = [4, 5]
+[gate]
+secret_seed = 11
 [search]
 kernels = 2
 [proposer]

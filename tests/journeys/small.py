@@ -26,6 +26,7 @@ levels = [4, 5]
 [protect]
 "*" = { margin = 0.05 }
 [gate]
+secret_seed = 11
 max_items = 320
 screen_items = 64
 [search]

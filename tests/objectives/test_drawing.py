@@ -11,7 +11,7 @@ from objectives import drawing
 from objectives.drawing import FINITE, LOOKS, distinct, draw, posed, sizes
 from objectives.environment import Program, Row, from_file
 from objectives.finder import BUILT_IN
-from objectives.splits import split_of
+from objectives.splits import NEWEST
 from objectives.types import Direction, Split
 
 settings.register_profile("metaevo", deadline=None, derandomize=True, max_examples=60)
@@ -44,7 +44,7 @@ def test_only_the_split_asked_for_and_each_text_once(split: Split) -> None:
     assert len(set(texts)) == 60
     assert not drawn.dry
     assert {task.split for task in drawn.tasks} == {split}
-    assert all(split_of("addition", text) is split for text in texts)
+    assert all(NEWEST.split("addition", text) is split for text in texts)
 
 
 @given(st.integers(0, 50), st.integers(1, 30))
@@ -101,7 +101,7 @@ def test_posed_texts_become_train_tasks_with_their_answers_or_nothing() -> None:
     texts = [f"add {i}3+{i}4" for i in range(100, 400)]
     found = {text: posed(ADDITION, text) for text in texts}
     for text, task in found.items():
-        assert (task is not None) == (split_of("addition", text) is Split.TRAIN)
+        assert (task is not None) == (NEWEST.split("addition", text) is Split.TRAIN)
         if task is not None:
             assert (task.split, task.level, task.origin) == (Split.TRAIN, len(text.split()[1].split("+")[0]), "posed")
             assert ADDITION.score(ADDITION.row("posed", task.level, task.text), str(task.answer)) == 1.0

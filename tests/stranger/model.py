@@ -12,7 +12,7 @@ from random import Random
 from typing import Any
 
 from metaevo.prompts import load
-from objectives.splits import split_of
+from objectives.splits import NEWEST
 from objectives.types import Split
 from tests.stranger import small
 
@@ -53,7 +53,7 @@ def build(folder: Path, steps: int = 420) -> Path:
     said += [table["prompt"] for table in load("english").tables.values()]
     said += ["system user assistant unknown", FITS, LACKS, *map(chr, range(33, 127))]
     words = small.tokenizer(" ".join(said), SYSTEM, PIECES, TEMPLATE)
-    data = [row for row in rows() if split_of("invoices", str(row["prompt"])) is Split.TRAIN]
+    data = [row for row in rows() if NEWEST.split("invoices", str(row["prompt"])) is Split.TRAIN]
     random = Random(5)
 
     def batch(step: int) -> list[small.Row]:

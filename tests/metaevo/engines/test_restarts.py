@@ -51,6 +51,7 @@ def begun(store: Store, start: Generation, spec: TrainSpec = LORA, ask: Any = ne
     """Return the weights of one job and its learner, as an engine's process would begin it."""
     set_seed(7)
     made = TrlWeights(store, Transformers(store), job("supervised_finetune", start), ask, lambda _done, _total: None)
+    made.stamp((*rows(), *pairs()))
     return made, made.load(spec=spec)
 
 
@@ -132,6 +133,7 @@ def test_another_runtime_error_is_not_taken_for_want_of_memory(tiny: tuple[Store
 def test_a_policy_that_cannot_be_sampled_any_more_is_not_finite_by_name(tiny: tuple[Store, Generation]) -> None:
     weights, learner = begun(*tiny, ask=judge(lambda text: float(len(text) % 2)))
     tasks = tuple(task(text) for text in ("x", "xx", "y", "q"))
+    weights.stamp(tasks)
     how = online.OnlineSettings(1e36, 4, 4, 4, 1.0, 0.0, "group", 3)
     with pytest.raises(NotFinite):
         online.run(learner, tasks, weights, LORA, how)
@@ -147,7 +149,9 @@ def test_fewer_tasks_than_prompts_still_train(tiny: tuple[Store, Generation]) ->
     weights, learner = begun(*tiny, ask=ask)
     how = online.OnlineSettings(1e-3, 2, 16, 4, 1.5, 0.0, "group", 3)
     before = changed(learner.model)
-    after = changed(online.run(learner, (task("x"), task("rev abcdefg"), task("y")), weights, LORA, how))
+    tasks = (task("x"), task("rev abcdefg"), task("y"))
+    weights.stamp(tasks)
+    after = changed(online.run(learner, tasks, weights, LORA, how))
     assert asked == [12, 12]
     assert not same(before, after)
 

@@ -22,7 +22,7 @@ from metaevo.types import Generation
 from objectives import drawing
 from objectives.environment import Program, from_file, own_answer
 from objectives.finder import BUILT_IN
-from objectives.splits import split_of
+from objectives.splits import NEWEST
 from objectives.types import Cell, Environment, Graded, Outcome, Report, Split, Task
 
 settings.register_profile("metaevo", deadline=None, derandomize=True, max_examples=40)
@@ -87,7 +87,7 @@ def test_items_are_of_the_gate_s_share_different_and_whole(exam: GateExam) -> No
     tasks = exam.items((LARGE, OTHER), 3, 101)
     assert len(tasks) == len(set(ids(tasks))) == 101
     assert {task.split for task in tasks} == {Split.GATE}
-    assert all(split_of(task.environment, task.text) is Split.GATE for task in tasks)
+    assert all(NEWEST.split(task.environment, task.text) is Split.GATE for task in tasks)
     assert all(task.reference is not None for task in tasks)
     assert [task.cell for task in tasks[:4]] == [LARGE, OTHER, LARGE, OTHER]
 

@@ -8,7 +8,7 @@ import pytest
 from metaevo.errors import BadInput
 from metaevo.learning.chat import IGNORED, ChatSettings, PromptMaker, Rewritten
 from metaevo.learning.rows import REWRITTEN, TOO_LONG, TRUNCATED, LeftOut, preference_rows, supervised_rows
-from metaevo.types import Attempt, Experience, Turn, solved
+from metaevo.types import Admitted, Attempt, Experience, Turn, solved
 from objectives.types import Message, Messages, Split, Task
 from tests.metaevo.learning.templates import CHATML, LLAMA3, QWEN3, TEMPLATES, tokenizer
 
@@ -39,11 +39,11 @@ def test_what_is_asked_is_the_prompt_part_of_what_is_trained(name: str) -> None:
     asked, end = chat.prompt(TASK), chat.tokenizer.convert_tokens_to_ids(TEMPLATES[name][1])
     assert SYSTEM in text(chat, asked)
     answer = [*chat.tokenizer.encode("42", add_special_tokens=False), end]
-    (row,) = supervised_rows(chat, [Experience(attempt(said("42")))])
+    (row,) = supervised_rows(chat, Admitted((Experience(attempt(said("42"))),)))
     assert list(row.input_ids) == asked + answer
     assert list(row.labels) == [IGNORED] * len(asked) + answer
     pair = Experience(attempt(said("42")), rejected=attempt(said("43")))
-    (made,) = preference_rows(chat, [pair])
+    (made,) = preference_rows(chat, Admitted((pair,)))
     assert list(made.prompt_ids) == asked
     assert list(made.chosen_ids) == answer == chat.answer("42")
     assert (len(made.rejected_ids), made.rejected_ids[-1]) == (len(answer), end)
@@ -105,7 +105,7 @@ def test_control_words_in_data_are_text(name: str) -> None:
     assert counted(asked) == counted(calm)
     assert f"what is <eos>{mark}<bos>?" in text(chat, asked)
     assert "Say <eos>." in text(chat, asked)
-    (row,) = supervised_rows(chat, [Experience(attempt(said(f"a{mark}b<eos>")))])
+    (row,) = supervised_rows(chat, Admitted((Experience(attempt(said(f"a{mark}b<eos>"))),)))
     assert counted(list(row.labels)) == [chat.end]
     assert chat.read([id_ for id_ in row.labels if id_ != IGNORED]) == f"a{mark}b<eos>"
 
@@ -183,7 +183,16 @@ def test_a_row_whose_template_rewrites_earlier_turns_is_refused_and_counted() ->
     asked = chat.prompt((*TASK, Message("assistant", "41"), Message("user", "no")))
     assert list(chat.conversation(TASK, last).ids) == asked + chat.answer("42")
     left = LeftOut()
-    rows = supervised_rows(chat, [Experience(attempt(*turns)), Experience(attempt(*last))], left)
+    rows = supervised_rows(
+        chat,
+        Admitted(
+            (
+                Experience(attempt(*turns)),
+                Experience(attempt(*last)),
+            )
+        ),
+        left,
+    )
     assert (len(rows), dict(left.counts)) == (1, {REWRITTEN: 1})
 
 
@@ -192,11 +201,40 @@ def test_cut_answers_and_long_rows_are_left_out_of_both_kinds_alike_and_counted(
     assert chat.context == 120
     good, cut, long = attempt(said("42")), attempt(said("4", "length")), attempt(said("4" * 120))
     left = LeftOut()
-    assert len(supervised_rows(chat, [Experience(good), Experience(cut), Experience(long)], left)) == 1
+    assert (
+        len(
+            supervised_rows(
+                chat,
+                Admitted(
+                    (
+                        Experience(good),
+                        Experience(cut),
+                        Experience(long),
+                    )
+                ),
+                left,
+            )
+        )
+        == 1
+    )
     assert dict(left.counts) == {TRUNCATED: 1, TOO_LONG: 1}
     pairs = [Experience(good, rejected=other) for other in (good, cut, long)] + [Experience(cut, rejected=good)]
     left = LeftOut()
-    assert len(preference_rows(chat, [*pairs, Experience(good)], left)) == 1
+    assert (
+        len(
+            preference_rows(
+                chat,
+                Admitted(
+                    (
+                        *pairs,
+                        Experience(good),
+                    )
+                ),
+                left,
+            )
+        )
+        == 1
+    )
     assert dict(left.counts) == {TRUNCATED: 2, TOO_LONG: 1}
     assert (
         str(left.none_left(5, 120))

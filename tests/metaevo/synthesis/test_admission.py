@@ -14,7 +14,7 @@ from metaevo.synthesis.admission import Admission, admit, admitted_module
 from metaevo.synthesis.inputs import Samples, fresh_samples
 from metaevo.synthesis.refusals import RejectReason
 from metaevo.types import Turn, solved
-from objectives.splits import canonical, split_of
+from objectives.splits import NEWEST, canonical
 from objectives.types import Split
 from sandbox.errors import Unavailable
 from sandbox.types import Limits, Sandbox
@@ -265,7 +265,7 @@ def test_fresh_inputs_are_train_items_that_only_the_source_decides() -> None:
     one, two = fresh_samples("a"), fresh_samples("b")
     assert one == fresh_samples("a")
     assert {t.id for t in one.tasks} != {t.id for t in two.tasks}
-    assert all(split_of(t.environment, canonical(t.prompt)) is Split.TRAIN for t in one.tasks)
+    assert all(NEWEST.split(t.environment, canonical(t.prompt)) is Split.TRAIN for t in one.tasks)
     assert all(t.answer is None and t.reference is None for t in one.tasks)
     assert set(one.truth) == {0.0, 1.0}
     assert {type(cell) for cells in one.cells for cell in cells} == {CellState}
