@@ -15,7 +15,6 @@ from functools import partial
 from random import Random
 from typing import Any
 
-import metaevo
 from metaevo import testing
 from metaevo.effects import (
     Archive,
@@ -34,6 +33,7 @@ from metaevo.effects import (
 from metaevo.errors import ModuleFailed, SandboxUnavailable
 from metaevo.history import CellState, History
 from metaevo.prompts import load as load_dialect
+from metaevo.registry.reach import reached
 from metaevo.registry.registry import Registry
 from metaevo.registry.slots import SLOTS, Module
 from metaevo.traits import Trait
@@ -41,7 +41,6 @@ from metaevo.types import Generation, Knob, TrainSpec
 from objectives.types import Cell, Direction, Report, Split
 
 MOST_LINES = 150
-SHARED = "metaevo.modules.shared"
 CITED = re.compile(r"arXiv:\d{4}\.\d{4,5}|survey section|Oudeyer")
 
 
@@ -193,46 +192,7 @@ def reaches_for_nothing(module: Module) -> str | None:
     """
     if module.path.suffix != ".py":  # a kernel's source runs in the sandbox, and nowhere else
         return None
-    allowed = ("metaevo", "metaevo.types", "metaevo.traits", "metaevo.history", "metaevo.errors", "objectives.types")
-    trains = module.slot in ("update", "consolidation")
-    for node in ast.walk(ast.parse(module.path.read_text(encoding="utf-8"))):
-        if _loads_by_name(node):
-            return "it imports by a name that is not in its source; ask for an effect instead"
-        for name in _imported(node):
-            ours = name.partition(" ")[0].split(".")[0] in ("metaevo", "objectives", "services", "sandbox")
-            learning = trains and name.startswith("metaevo.learning")
-            if ours and name not in allowed and not learning and not name.startswith(SHARED):
-                return f"it imports {name}; ask for an effect instead"
-    return None
-
-
-IMPORTERS = frozenset({"importlib", "import_module", "__import__"})
-"""Names by which a module would get at what its import statements do not say."""
-
-
-def _loads_by_name(node: ast.AST) -> bool:
-    """Return whether this place of a source names one of the importers."""
-    if isinstance(node, ast.Name):
-        return node.id in IMPORTERS
-    if isinstance(node, ast.Attribute):
-        return node.attr in IMPORTERS
-    if isinstance(node, ast.ImportFrom):
-        return (node.module or "").split(".")[0] in IMPORTERS or any(alias.name in IMPORTERS for alias in node.names)
-    return isinstance(node, ast.Import) and any(alias.name.split(".")[0] in IMPORTERS for alias in node.names)
-
-
-def _imported(node: ast.AST) -> list[str]:
-    """Return the modules a statement imports. What `from metaevo import` names beyond the vocabulary is one, and so is
-    what is reached as an attribute of the package.
-    """
-    if isinstance(node, ast.Import):
-        return [f"metaevo as {to.asname}" if to.name == "metaevo" and to.asname else to.name for to in node.names]
-    if isinstance(node, ast.ImportFrom) and node.module == "metaevo":
-        known = (*metaevo.__all__, "*")
-        return [f"metaevo.{alias.name}" for alias in node.names if alias.name not in known]
-    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "metaevo":
-        return [] if node.attr in metaevo.__all__ else [f"metaevo.{node.attr}"]
-    return [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+    return reached(module.path, trains=module.slot in ("update", "consolidation"))
 
 
 ASKS: Mapping[Trait, frozenset[type]] = {

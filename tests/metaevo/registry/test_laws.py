@@ -200,6 +200,42 @@ def test_no_way_to_import_leads_beyond_the_vocabulary(tmp_path: Path, line: str,
     assert sentence.startswith(f"refinement.lawless breaks the law 'reaches for nothing': {said}")
 
 
+@pytest.mark.parametrize(
+    ("lines", "said"),
+    [
+        ("found = open('rows.jsonl').read()", "it uses open;"),
+        ("import pathlib", "it imports pathlib;"),
+        ("from os import environ", "it imports os;"),
+        ("import numpy.lib as n\n\nfound = n.load_dataset('x')", "it uses .load_dataset;"),
+        ("from pathlib import Path", "it imports pathlib;"),
+        ("read = __builtins__['open']", "it uses __builtins__;"),
+        ("read = (lambda: 0).__globals__['__builtins__']", "it uses .__globals__;"),
+        ("found = eval('1')", "it uses eval;"),
+        ("import json.decoder, sqlite3", "it imports sqlite3;"),
+    ],
+)
+def test_no_module_reaches_files_or_the_interpreter(tmp_path: Path, lines: str, said: str) -> None:
+    module = written(tmp_path, "refinement", ROWS + "    return rows\n")
+    module.path.write_text(HEAD + lines + "\n\n\n" + ROWS + "    return rows\n")
+    assert f"'reaches for nothing': {said}" in next(problems(module), "")
+
+
+@pytest.mark.parametrize(
+    ("line", "place"),
+    [("import beside", "beside.py"), ("from beside import rows", "beside.py"), ("from deep import far", "deep/far.py")],
+)
+def test_what_a_module_imports_from_beside_itself_is_looked_at_too(tmp_path: Path, line: str, place: str) -> None:
+    """Also through a file that is fine itself."""
+    module = written(tmp_path, "refinement", ROWS + "    return rows\n")
+    file = module.path.parent / place
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("import helper\n")
+    (file.parent / "helper.py").write_text("from pathlib import Path\n")
+    module.path.write_text(HEAD + line + "\n\n\n" + ROWS + "    return rows\n")
+    said = "helper.py, which it imports: it imports pathlib; ask for an effect instead"
+    assert next(problems(module), "").endswith(said)
+
+
 def test_the_vocabulary_may_be_imported_in_every_form(tmp_path: Path) -> None:
     head = "import metaevo\nimport metaevo.types\nfrom metaevo import Knob as K, solved\n\n"
     source = head + "kept = (metaevo.Knob, metaevo.types.Turn)\n\n\n" + ROWS + "    return rows\n"
