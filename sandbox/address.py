@@ -6,13 +6,14 @@ An ssh address becomes a local socket forwarded by the `ssh` program with the us
 """
 
 import contextlib
+import grp
 import os
 import socket
 import struct
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -69,10 +70,43 @@ class Address:
                 given=repr(self.url),
             )
 
+    def must_be_open(self) -> None:
+        """Raise where the socket is there and not for this user.
+
+        Raises:
+            Refused: The daemon is there; it need not be started.
+        """
+        path = urlsplit(self.url).path
+        if self.scheme == "unix" and os.path.exists(path) and not os.access(path, os.R_OK | os.W_OK):
+            raise Refused(
+                "sandbox",
+                f"{self.url} is there, and this user may not use it",
+                f"add the user to the socket's group ({_group(path)}): usermod -aG, then log in again",
+            )
+
     @property
     def scheme(self) -> str:
         """Return unix, ssh or tcp."""
         return urlsplit(self.url).scheme
+
+
+def of_environment(asked: Mapping[str, str]) -> tuple[str, Tls | None]:
+    """Return where docker's own variables say that the daemon is, else the machine's own socket.
+
+    DOCKER_HOST, and for tcp DOCKER_CERT_PATH with ca.pem, cert.pem and key.pem.
+    """
+    url, folder = asked.get("DOCKER_HOST", ""), asked.get("DOCKER_CERT_PATH", "")
+    if not url:
+        return DEFAULT, None
+    tls = Tls(*(Path(folder, f"{name}.pem") for name in ("ca", "cert", "key"))) if folder else None
+    return url, tls if url.startswith("tcp:") else None
+
+
+def _group(path: str) -> str:
+    try:
+        return grp.getgrgid(os.stat(path).st_gid).gr_name
+    except KeyError:
+        return "docker"
 
 
 def outside(path: str, marks: tuple[str, ...] = MARKS) -> bool:

@@ -41,6 +41,7 @@ class Daemon:
         import docker.tls
 
         address.must_be_ours()
+        address.must_be_open()
         self.address = address
         self._stack = contextlib.ExitStack()
         tls: Any = False

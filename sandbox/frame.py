@@ -14,6 +14,7 @@ import hashlib
 import hmac
 import json
 import math
+import re
 import struct
 import unicodedata
 from typing import Any, NamedTuple
@@ -59,13 +60,39 @@ class Head(NamedTuple):
     log: bytes = b""
 
 
+def wrong(value: Json) -> str:
+    """Return why a value is not what `parse` gives back as it is, or nothing. One grammar for both directions."""
+    left: list[tuple[Json, int]] = [(value, 1)]
+    while left:
+        one, depth = left.pop()
+        if isinstance(one, str):
+            try:
+                one.encode("utf-8")
+            except UnicodeError:
+                return "a lone surrogate"
+        elif isinstance(one, int):
+            if not -(1 << INT_BITS) <= one < 1 << INT_BITS:
+                return "an integer beyond 64 bits"
+        elif isinstance(one, dict | list | tuple):
+            if depth > DEPTH:
+                return f"nested deeper than {DEPTH}"
+            if isinstance(one, dict):
+                if not all(isinstance(key, str) for key in one):
+                    return "a key that is no text"
+                left += [(key, depth) for key in one]
+            left += [(inner, depth + 1) for inner in (one.values() if isinstance(one, dict) else one)]
+    return ""
+
+
 def pack(value: Json, most: int, what: str) -> bytes:
     """Return a request frame.
 
     Raises:
-        BadKernel: The value is not JSON or longer than `most` bytes.
+        BadKernel: The value is not what `parse` would take, or longer than `most` bytes.
     """
     try:
+        if why := wrong(value):
+            raise ValueError(why)
         body = json.dumps(value, allow_nan=False, separators=(",", ":")).encode("ascii")
     except (TypeError, ValueError, RecursionError) as error:
         raise BadKernel(what, f"no JSON ({str(error)[:200]})", "send plain numbers, texts, lists and dicts") from None
@@ -117,21 +144,22 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 STRICT = json.JSONDecoder(parse_constant=_refuse, parse_int=_integer, parse_float=_number, object_pairs_hook=_object)
 
 
+TEXTS = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
+BRACKETS = bytes.maketrans(b"{}", b"[]")
+OTHER = bytes(set(range(256)) - set(b"[]{}"))
+
+
 def _deep(raw: bytes) -> bool:
-    """Return whether brackets nest deeper than DEPTH, counted before anything recursive looks at them."""
-    depth, text, escaped = 0, False, False
-    for byte in raw:
-        if text:
-            escaped, text = (byte == 0x5C and not escaped), not (byte == 0x22 and not escaped)
-        elif byte == 0x22:
-            text = True
-        elif byte in b"[{":
-            depth += 1
-            if depth > DEPTH:
-                return True
-        elif byte in b"]}":
-            depth -= 1
-    return False
+    """Return whether brackets nest deeper than DEPTH, counted before anything recursive looks at them.
+
+    Pairs are taken away from the inside, a level at a time: a long reply costs milliseconds.
+    """
+    left = TEXTS.sub(b"", raw).translate(BRACKETS, OTHER)
+    for _ in range(DEPTH):
+        left, before = left.replace(b"[]", b""), len(left)
+        if not left or len(left) == before:
+            break
+    return bool(left)
 
 
 def parse(raw: bytes) -> Json:
@@ -168,12 +196,18 @@ def fits(value: Json, shape: Shape) -> bool:
     return shape is Shape.ANY or isinstance(value, dict)
 
 
+LONGEST = {Shape.TRUTH: 32, Shape.NUMBER: 64}
+"""The most bytes of one row's value: what is longer is not read at all."""
+
+
 def values(raw: bytes, count: int, shape: Shape) -> tuple[Json, ...]:
     """Return the `count` values of a payload.
 
     Raises:
         Malformed: No strict JSON, no list of that length, or a value of another shape.
     """
+    if shape in LONGEST and len(raw) > 2 + count * LONGEST[shape]:
+        raise Malformed(f"{len(raw)} bytes for {count} of {shape}")
     found = parse(raw)
     if not isinstance(found, list) or len(found) != count:
         raise Malformed(f"no list of {count} values")

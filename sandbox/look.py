@@ -4,10 +4,12 @@ It is not a protection, it is a rule of style for kernels: what the source may r
 """
 
 import io
+import re
 import token
 import tokenize
 from collections.abc import Iterator
 
+F_STRING = re.compile(r"[fFtT][rR]?[\"']|[rR][fFtT][\"']")
 SKIPPED = {token.COMMENT, token.NL, token.INDENT, token.DEDENT, token.ENCODING}
 
 
@@ -26,6 +28,24 @@ def imported(source: str) -> Iterator[tuple[int, str]]:
     except (tokenize.TokenError, SyntaxError):
         pass
     yield from _statement(words)
+    if F_STRING.search(source):
+        yield from _hidden(source)
+
+
+STATEMENT = re.compile(
+    r"(?:^|[;:])[ \t\f]*(?:from[ \t]+([\w.]+)[ \t]+import\b|import[ \t]+(\w[\w., \t]*))", re.MULTILINE
+)
+
+
+def _hidden(source: str) -> Iterator[tuple[int, str]]:
+    """Yield what looks like an import anywhere, in texts too.
+
+    Whoever reads this may end an f-string elsewhere than the interpreter does: quotes may nest in it.
+    """
+    for found in STATEMENT.finditer(source):
+        line = source.count("\n", 0, found.end()) + 1
+        names = found[1] or found[2]
+        yield from ((line, name.split()[0]) for name in names.split(",") if name.split())
 
 
 def _statement(words: list[tokenize.TokenInfo]) -> Iterator[tuple[int, str]]:

@@ -129,6 +129,7 @@ class Monty:
         steady = {"random_start": {"seed": 0}, "sleep": "zero"}
         try:
             with self._pool.checkout(limits=bounds, os_policy=steady) as session:  # type: ignore[arg-type]
+                begun = time.monotonic()  # waiting for a worker is none of its time
                 code = kernel.source + TAIL.format(function=kernel.function)
                 said = session.feed_run(code, inputs={"_rows_": rows}, print_callback=log)
         except (self._library.MontyError, TimeoutError, OSError, RuntimeError) as error:

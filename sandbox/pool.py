@@ -119,6 +119,11 @@ class Pool:
             self._remove(container)
         self._refill()
 
+    def renew(self) -> None:
+        """Give up every container that stands ready: what they stand on may have begun anew."""
+        with self._lock:
+            self._retire(before=time.monotonic())
+
     def settle(self, wait_s: float = 30.0) -> bool:
         """Return whether, within a time, every start and removal under way has ended."""
         with self._lock:
@@ -159,9 +164,9 @@ class Pool:
         with contextlib.suppress(Unavailable):
             self.ground.clear(self.session)
 
-    def _retire(self) -> None:
-        """Hand what is too old for its lease to the thread. The lock is held."""
-        oldest = time.monotonic() - self.life_s
+    def _retire(self, before: float | None = None) -> None:
+        """Hand what is too old for its lease to the thread, or all from before a moment. The lock is held."""
+        oldest = time.monotonic() - self.life_s if before is None else before
         for kept in (self._idle, self._blank):
             for container in [c for c in kept if c.born < oldest]:
                 kept.remove(container)

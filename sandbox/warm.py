@@ -32,11 +32,16 @@ class Warm:
         return result
 
     def _twice(self, kernel: Kernel, request: bytes, count: int, wall_s: float) -> Result:
-        """Run once; where the end could be infrastructure's, once more afresh, and then ask a known kernel."""
+        """Run once; where the end could be infrastructure's, once more afresh, and then ask a known kernel.
+
+        A daemon that was started again has ended everything that stood ready: then all of it is made anew.
+        """
         try:
             return self._once(kernel, request, count, wall_s)
-        except Doubt:
+        except (Doubt, Unavailable) as first:
             self.meter.add("repeated")
+            if not isinstance(first, Doubt) or first.result is None:
+                self.pool.renew()
         try:
             return self._once(kernel, request, count, wall_s, fresh=True)
         except Doubt as again:

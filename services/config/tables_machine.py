@@ -118,7 +118,7 @@ class SandboxTable(Table):
     runtime: Literal["runc", "runsc"] = "runc"
     """What Docker runs containers with; runsc is gVisor."""
     host: str | None = None
-    """Where the Docker daemon listens: unix://, ssh:// or tcp:// with TLS; default: this machine's own socket."""
+    """Where the Docker daemon listens: unix://, ssh:// or tcp:// with TLS; default: DOCKER_HOST, else its socket."""
     image: str = "sandbox"
     """Folder with the image's lock file, from the home's folder."""
     tls: str | None = None

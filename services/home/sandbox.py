@@ -8,6 +8,7 @@ name is part of what an environment measures.
 """
 
 import hashlib
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -108,13 +109,13 @@ def address_of(home: Path, table: SandboxTable) -> "Address":
     Raises:
         Refused: By `sandbox.address`.
     """
-    from sandbox.address import DEFAULT, Address, Tls
+    from sandbox.address import Address, Tls, of_environment
 
-    tls = None
+    url, tls = (table.host, None) if table.host else of_environment(os.environ)
     if table.tls is not None:
         folder = home / table.tls
         tls = Tls(folder / "ca.pem", folder / "cert.pem", folder / "key.pem")
-    return Address(table.host or DEFAULT, tls, table.allow_socket)
+    return Address(url, tls, table.allow_socket)
 
 
 def _containers(owner: str, runtime: str, address: "Address", lock: "Lock") -> Sandbox:

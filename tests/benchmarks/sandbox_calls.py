@@ -26,7 +26,7 @@ from tests.benchmarks.measure import Line, Result, Spread, alternated, own_cpu_s
 from tests.hostile import tiers
 from tests.hostile.invariants import Host
 from tests.hostile.program import CANARY, contained
-from tests.hostile.test_hostile import PROGRAMS
+from tests.hostile.programs import PROGRAMS
 from tests.hostile.test_hostile import run as hostile_run
 
 KERNEL = Kernel("def act(a, b):\n    return a + b\n", "act", Shape.NUMBER)

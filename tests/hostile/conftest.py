@@ -56,6 +56,6 @@ def given(tmp_path: Path, listener: tuple[str, str]) -> dict[str, str]:
 def tier(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     """Each tier that may run kernels."""
     tiers.need(request.param)
-    sandbox = tiers.open_tier(request.param, Limits(wall_s=2.0), owner=f"hostile-{request.param}", standby=2)
+    sandbox = tiers.open_tier(request.param, Limits(wall_s=1.0), owner=f"hostile-{request.param}", standby=2)
     yield sandbox
     sandbox.close()

@@ -4,11 +4,12 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from sandbox.address import Address, Tls, outside, reachable, ssh_command
+from sandbox.address import Address, Tls, of_environment, outside, reachable, ssh_command
 from sandbox.errors import Refused, Unavailable
 
 TLS = Tls(Path("ca"), Path("cert"), Path("key"))
@@ -56,3 +57,39 @@ def test_a_socket_of_the_machine_outside_is_known_by_its_listener(tmp_path: Path
         words = ["unshare", "--pid", "--fork", "--mount-proc", sys.executable, "-c", code]
         said = subprocess.run(words, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=True).stdout
         assert said.strip() == "True"
+
+
+def test_dockers_own_variables_name_the_daemon_where_nothing_else_does() -> None:
+    assert of_environment({}) == ("unix:///var/run/docker.sock", None)
+    assert of_environment({"DOCKER_HOST": "unix:///run/user/7/docker.sock", "DOCKER_CERT_PATH": "/c"})[1] is None
+    url, tls = of_environment({"DOCKER_HOST": "tcp://box:2376", "DOCKER_CERT_PATH": "/c"})
+    assert (url, tls) == ("tcp://box:2376", Tls(Path("/c/ca.pem"), Path("/c/cert.pem"), Path("/c/key.pem")))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
+def test_a_socket_that_is_not_for_this_user_is_told_as_such() -> None:
+    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as server:
+        path = Path(folder, "docker.sock")
+        server.bind(str(path))
+        path.chmod(0o660)
+        path.parent.chmod(0o755)
+        address = Address(f"unix://{path}")
+        address.must_be_open()
+        read, write = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            try:
+                os.setgroups([])
+                os.setgid(65534)
+                os.setuid(65534)
+                address.must_be_open()
+            except Refused as error:
+                os.write(write, str(error).encode())
+            finally:
+                os._exit(0)
+        os.waitpid(pid, 0)
+        said = os.read(read, 1000).decode()
+        os.close(read)
+        os.close(write)
+    way_out = "add the user to the socket's group (root): usermod -aG, then log in again"
+    assert said == f"sandbox: {address.url} is there, and this user may not use it; {way_out}"

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -112,3 +113,22 @@ def test_what_people_see_is_short_and_has_no_control_characters(text: str | byte
     assert all(c in "\n\t" or ord(c) >= 32 for c in said)
     assert not {"\u202e", "\x1b", "\x7f"} & set(said)
     said.encode("utf-8")
+
+
+@pytest.mark.parametrize(
+    "raw", [b"[" + b"[1]," * 1_000_000 + b"1]", b"[" * 2_000_000, b'["' + b'\\"[' * 1_000_000 + b'"]']
+)
+def test_a_reply_of_megabytes_costs_one_promised_bool_nothing(raw: bytes) -> None:
+    begun = time.process_time()
+    with pytest.raises(frame.Malformed):
+        frame.values(raw, 1, Shape.TRUTH)
+    assert time.process_time() - begun < 0.1
+    frame._deep(raw)
+    assert time.process_time() - begun < 0.5
+
+
+@pytest.mark.parametrize("depth", [64, 65])
+def test_depth_is_counted_over_lists_and_objects_alike(depth: int) -> None:
+    raw = b"".join(b'{"[":' if level % 2 else b"[" for level in range(depth)) + b"1"
+    raw += b"".join(b"}" if level % 2 else b"]" for level in reversed(range(depth)))
+    assert frame._deep(raw) == (depth > 64)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from sandbox.errors import BadKernel, Refused
+from sandbox.look import refused
 from sandbox.monty import Monty
 from sandbox.self_check import Proof, Proven, self_check
 from sandbox.types import Kernel, Limits, Sandbox, Shape, Verdict
@@ -41,6 +42,19 @@ def test_rows_are_answered_in_order(monty: Monty) -> None:
 )
 def test_each_end_has_its_verdict(monty: Monty, body: str, verdict: Verdict) -> None:
     assert monty.run(Kernel(f"def act():\n    {body}\n", "act"), [[]]).verdict is verdict
+
+
+@pytest.mark.parametrize(
+    "hides",
+    [
+        "x = f\"{'\"'}\"; import os; y = '\"'",
+        "x = f\"{'\"'}\"\n    from os import path; y = '\"'",
+        'x = F"""{"a"}"""; import json, os',
+    ],
+)
+def test_an_import_between_nested_quotes_is_seen(hides: str) -> None:
+    assert refused(f"def act():\n    {hides}\n", frozenset({"json"})) in ("line 2: imports os", "line 3: imports os")
+    assert not refused("def act(x):\n    return f'important: {x}' + f'{x}: imported from'\n", frozenset())
 
 
 def test_nothing_is_left_for_the_next_call(monty: Monty) -> None:
