@@ -15,7 +15,10 @@ EVERYTHING = "*"
 MEASURED = ("answer_tokens",)
 """What a protection may name besides abilities, environments and cells."""
 LATER = ("latency_s", "refusal_rate")
-DEFAULT_MARGIN = 0.02
+DEFAULT_MARGIN = 0.03
+"""What every ability may lose where nothing is written: it counts as written."""
+CELL_MARGIN = 2.0
+"""How many times its ability's margin one cell may lose, where nothing is written."""
 
 
 class BadGoals(WrongInput):
@@ -43,6 +46,7 @@ class Protection:
     margin: float | None = None
     floor: float | None = None
     at_most: float | None = None
+    cell_margin: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +66,21 @@ class Rule:
     cells: tuple[Cell, ...]
     margin: float | None
     floor: float | None = None
+    slack: float = DEFAULT_MARGIN / 3
+    """What a candidate may lose against champion and reference while the champion is below the floor."""
+    own_cell_margin: float | None = None
+
+    @property
+    def cell_margin(self) -> float:
+        """Return what one of its cells may lose at most."""
+        if self.own_cell_margin is not None:
+            return self.own_cell_margin
+        return CELL_MARGIN * (self.margin if self.margin is not None else 3 * self.slack)
 
 
 @dataclass(frozen=True, slots=True)
 class Goals:
-    """All a person said. No goal means one goal ``*``; no protection means ``* = { margin = 0.02 }``."""
+    """All a person said. No goal means one goal ``*``; no protection means ``* = { margin = 0.03 }``."""
 
     goals: tuple[Goal, ...] = ()
     protections: tuple[Protection, ...] = ()
@@ -99,13 +113,15 @@ class Goals:
             return ()
         rules: dict[str, Rule] = {}
         lines = self.protections or (Protection(EVERYTHING, margin=DEFAULT_MARGIN),)
+        every = next((line.margin for line in lines if line.what == EVERYTHING and line.margin), DEFAULT_MARGIN)
         for line in sorted(lines, key=lambda line: line.what != EVERYTHING):  # what is named goes before `*`
             if line.what in MEASURED:
                 continue
             names = sorted({e.ability for e in environments.values()}) if line.what == EVERYTHING else [line.what]
             for name in names:
                 cells = tuple(sorted(cells_of(name, environments, f"protect.{line.what}")))
-                rules[name] = Rule(name, cells, line.margin, line.floor)
+                slack = DEFAULT_MARGIN / 3 if line.floor is None else every / 3
+                rules[name] = Rule(name, cells, line.margin, line.floor, slack, line.cell_margin)
         return tuple(rules.values())
 
     @property

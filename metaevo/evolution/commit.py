@@ -1,8 +1,11 @@
 """What a decided cycle changes in the ledger: one record, written by the one transaction that closes it."""
 
+from collections.abc import Sequence
+
 from metaevo.evolution.context import CycleStart
 from metaevo.evolution.objective_history import objective_data
 from metaevo.evolution.outcome import Cycle
+from metaevo.evolution.reference import MOVE_REFERENCE
 from metaevo.gate.evidence import Hold, MoreItems, Verdict
 from metaevo.ledger.cycles import Closing, Consequence
 from metaevo.ledger.holds import NewHold
@@ -11,9 +14,6 @@ from metaevo.runtime.host import Host
 from metaevo.types import Generation
 from objectives.statistics import wilson
 from objectives.types import Cell, Report
-
-MOVE_REFERENCE = 5
-"""Promotions after which the reference generation moves to the champion."""
 
 
 def closing(host: Host, state: CycleStart, made: Cycle) -> Closing:
@@ -41,7 +41,7 @@ def _judged(host: Host, state: CycleStart, made: Cycle, candidate: Generation, v
     """Return what a verdict means for its candidate."""
     trial = next((t for t in made.trials if t.generation and t.generation.id == candidate.id), None)
     kept = verdict.evidence.kept or ()
-    fine = all(line.state == "kept" for line in kept if line.against == "reference")
+    fine = all(line.state == "kept" for line in kept if line.against != "parent")
     return Consequence(
         candidate=candidate.id,
         status={"promote": "candidate", "hold": "held", "reject": "rejected"}[made.outcome],
@@ -57,9 +57,7 @@ def _hold(host: Host, state: CycleStart, made: Cycle, candidate: Generation, ver
     evidence, gain = verdict.evidence, verdict.evidence.gain
     if gain is None:
         raise ValueError("a candidate is held only after its confirmation began")
-    first = Cell.parse(evidence.cells[0])
-    facts = verdict.reasons[0].numbers if verdict.reasons else None
-    needed = facts.needed if isinstance(facts, MoreItems) else 0
+    more = [reason.numbers for reason in verdict.reasons if isinstance(reason.numbers, MoreItems)]
     hold = Hold(
         candidate=candidate.id,
         parent=state.champion.id,
@@ -67,12 +65,18 @@ def _hold(host: Host, state: CycleStart, made: Cycle, candidate: Generation, ver
         k=gain.k,
         cycle=made.number,
         tries=0,  # the ledger knows whether it was held before
-        needed=needed,
-        finite=host.environments[first.environment].texts[first.level] is not None,
-        protection=needed or 0 if evidence.kept else 0,
+        needed=still_needed(more),
+        most=min((one.most for one in more), default=0),
+        person=not more,
         evidence=evidence,
     )
     return NewHold(hold.candidate, hold.parent, hold.epoch, hold.k, hold.exam_data())
+
+
+def still_needed(more: Sequence[MoreItems]) -> int | None:
+    """Return the items that would settle all that is open; None where some cannot be: their items end before."""
+    needs = [one.needed if one.left is None or (one.needed or 0) <= one.left else None for one in more]
+    return None if None in needs else max((need for need in needs if need is not None), default=0)
 
 
 def scores_by_cell(report: Report) -> Scores:

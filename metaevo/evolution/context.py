@@ -57,6 +57,8 @@ class CycleStart:
     epoch: int
     pinned: bool = False
     hold: Hold | None = None
+    best: Mapping[str, Generation] = field(default_factory=dict)
+    """Protected rule to the line's generation with the highest lower bound, where the reference is about to move."""
 
 
 @dataclass(slots=True)

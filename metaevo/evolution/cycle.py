@@ -250,7 +250,8 @@ def _case(
         answer_tokens=settings.goals.answer_tokens,
         held=resume(hold.evidence.gain) if hold is not None and hold.evidence.gain is not None else None,
         stream=hold.evidence.stream if hold is not None else None,
-        protection_items=round(1.3 * hold.protection) if hold is not None else 0,
+        outcomes=(hold.evidence.outcomes or ()) if hold is not None else (),
+        best=state.best,
         pinned=state.pinned,
         approval=settings.approval,
     )

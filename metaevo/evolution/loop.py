@@ -17,13 +17,14 @@ from metaevo.evolution.commit import closing
 from metaevo.evolution.context import CycleContext, CycleSettings, CycleStart, module_digests
 from metaevo.evolution.objective_history import history, known_diagnosis
 from metaevo.evolution.outcome import Cycle
+from metaevo.evolution.reference import best_of_line
 from metaevo.evolution.trial_data import prepare
 from metaevo.gate.evidence import Hold
 from metaevo.gate.exam import commitment
 from metaevo.history import History
 from metaevo.ledger.cycles import CycleRecord, begin_cycle, close_cycle, next_number
 from metaevo.ledger.epochs import ensure_epoch, next_epoch
-from metaevo.ledger.holds import HoldRecord, due_hold
+from metaevo.ledger.holds import HoldRecord, Standing, due_hold
 from metaevo.ledger.journal import At, Journal, StepKey
 from metaevo.ledger.queries import newest_journalled
 from metaevo.recipes.schema import Recipe
@@ -31,7 +32,7 @@ from metaevo.runtime.host import Host
 from metaevo.search.run import Search
 from metaevo.search.study import Sampler
 from metaevo.synthesis.authors import Authors, no_author
-from metaevo.types import CycleEnd, Generation, Trial
+from metaevo.types import CycleEnd, Trial
 from objectives.types import Objective
 
 OUTSIDE = 1_000_000
@@ -138,7 +139,9 @@ class Evolution:
     def state(self, row: CycleRecord) -> CycleStart:
         """Return what this cycle starts from."""
         state = self.start(row.number, row.epoch)
-        return replace(state, hold=self._due_hold(state.champion, row.epoch))
+        rules = self.settings.goals.rules(self.host.environments)
+        best = best_of_line(self.host, rules, state.champion.id, row.epoch)
+        return replace(state, hold=self._due_hold(state), best=best)
 
     def start(self, number: int, epoch: int) -> CycleStart:
         """Return what a cycle of this number starts from, but for a hold: deciding which one is due writes."""
@@ -219,16 +222,19 @@ class Evolution:
         recipe, objective = self.settings.fixed_recipe, self.settings.fixed_objective
         return {"objective": list(objective) if objective else None, "recipe": recipe.name if recipe else None}
 
-    def _due_hold(self, champion: Generation, epoch: int) -> Hold | None:
-        """Return the held candidate this cycle should examine again; others expire here."""
-        rules = self.settings.gate
+    def _due_hold(self, state: CycleStart) -> Hold | None:
+        """Return the held candidate this cycle should examine again; others expire here, but what awaits a person."""
 
-        def due(record: HoldRecord) -> bool:
+        def standing(record: HoldRecord) -> Standing:
             hold = Hold.from_data(asdict(record))
-            fits = hold.needed is not None and hold.needed <= rules.max_items and not (hold.finite and hold.needed)
-            return hold.parent == champion.id and hold.epoch == epoch and hold.tries < rules.hold_tries and fits
+            if hold.parent != state.champion.id or hold.epoch != state.epoch:
+                return "over"
+            if hold.person:  # where nobody needs to be asked any more it is decided at once: no item is left to ask
+                return "waits" if state.pinned or self.settings.approval else "due"
+            fits = hold.needed is not None and hold.needed <= hold.most
+            return "due" if fits and hold.tries < self.settings.gate.hold_tries else "over"
 
-        found = due_hold(self.host.ledger, due)
+        found = due_hold(self.host.ledger, standing)
         return Hold.from_data(asdict(found)) if found is not None else None
 
     def _still(self, state: CycleStart) -> None:

@@ -63,7 +63,7 @@ def history(host: Host, goals: Goals, found: Diagnosis, rules: GateRules, *, epo
                 chance=looked.chance,
                 finite=texts is not None,
                 trend=trends.get(looked.cell, 0.0),
-                drop=lost.get(looked.cell, 0.0),
+                drop=lost.get(looked.cell, 0.0) if environment.train else 0.0,  # what is never trained on opens no cell
                 tries=0 if last is not None and cycle - last >= RETRY_AFTER else vain,
                 progress=progress,
                 parked=_parked(rules.reuse - reads, texts, vain, last, cycle),
@@ -132,7 +132,8 @@ def tries_per_cell(past: Sequence[PastObjective]) -> dict[Cell, tuple[int, int |
     found: dict[Cell, tuple[int, int | None, float | None]] = {}
     for number, objective, outcome, gain in past:
         for cell in dict.fromkeys(objective.cells):
-            vain = 0 if outcome == "promote" else found.get(cell, (0, None, None))[0] + 1
+            before = found.get(cell, (0, None, None))[0]
+            vain = 0 if outcome == "promote" else before + (outcome != "hold")  # an open hold may yet be promoted
             found[cell] = (vain, number, gain)
     return found
 

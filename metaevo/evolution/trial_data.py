@@ -56,7 +56,9 @@ def prepare(tools: CycleContext, state: CycleStart, objective: Objective, found:
 def _archive(tools: CycleContext, state: CycleStart, objective: Objective, found: Diagnosis, seed: int) -> CycleArchive:
     """Return the rows that may be replayed: seed data, promoted generations' rows, rehearsed tasks of other cells."""
     host, key = tools.host, At(state.number).key(StepName.ARCHIVE)
-    known = [looked.cell for looked in found.cells if looked.mean >= KNOWN and looked.cell not in objective.cells]
+    trained = {name for name, environment in host.environments.items() if environment.train}
+    able = [looked.cell for looked in found.cells if looked.mean >= KNOWN and looked.cell.environment in trained]
+    known = [cell for cell in able if cell not in objective.cells]
     each = -(-tools.settings.rehearsal // max(1, len(known)))
     items = probe_items(host, seed, each, known, Split.TRAIN)
     tasks = tuple(task for group in items.values() for task in group)

@@ -1,7 +1,9 @@
 """What the gate is asked about one candidate. Guards and the decision read it; nothing evolution may touch fills it."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
+from metaevo.gate.evidence import RuleOutcomes
 from metaevo.gate.exam import Confirmed
 from metaevo.types import Generation
 from objectives.goals import Rule
@@ -25,7 +27,9 @@ class Case:
     held: Confirmed | None = None
     stream: int | None = None
     """The cycle whose item stream a held candidate continues."""
-    protection_items: int = 0
-    """Items each protected rule takes at least: what a held candidate was found to need."""
+    outcomes: tuple[RuleOutcomes, ...] = ()
+    """What was seen of the protected rules while the candidate was held."""
+    best: Mapping[str, Generation] = field(default_factory=dict)
+    """Rule to the generation whose anchor score is the highest for sure, where the reference is about to move."""
     pinned: bool = False
     approval: bool = False

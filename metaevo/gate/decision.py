@@ -10,10 +10,10 @@ from metaevo.gate.case import Case
 from metaevo.gate.evidence import (
     Approval,
     BettingGain,
-    CellHarm,
     Evidence,
     ExactGain,
     MoreItems,
+    ProtectionFinding,
     Reason,
     ReasonCode,
     Screen,
@@ -22,7 +22,7 @@ from metaevo.gate.evidence import (
 from metaevo.gate.exam import Confirmed, GateExam
 from metaevo.gate.gain import confirm, screen
 from metaevo.gate.guards import ask_guards
-from metaevo.gate.protection import check_protection, harmed_cells, needed_items
+from metaevo.gate.protection import check_protection, stops
 from metaevo.ledger.confirmations import Asked, Confirmation, end_confirmation, open_confirmation
 from metaevo.types import Decision
 from objectives.betting import Wealth
@@ -46,12 +46,16 @@ def decide(exam: GateExam, case: Case) -> Verdict:
             return _verdict(exam, "reject", [Reason(ReasonCode.SCREEN_FAILED, seen)], found)
     row = _opened(exam, case)
     stream = exam.at.cycle if case.stream is None else case.stream
-    gained = confirm(exam, case.candidate, case.parent, case.cells, row.level, cycle=stream, before=case.held)
+    gained = case.held  # what is proven stays proven: only what is open is asked again
+    if gained is None or not gained.proven:
+        gained = confirm(exam, case.candidate, case.parent, case.cells, row.level, cycle=stream, before=gained)
     end_confirmation(exam.host.ledger, row, "proven" if gained.proven else "open", gained.place, gained.wealth.log_e)
     gain = gain_numbers(gained, row)
     found = replace(found, gain=gain, stream=stream)
     if not gained.proven:  # no harm is proven either: the next cycle asks whether more items are worth it
-        more = MoreItems(gain, gained.wealth.needed(1 / row.level), exam.rules.max_items)
+        most = exam.rules.max_items
+        left = 0 if isinstance(gain, ExactGain) else None
+        more = MoreItems(gain, gained.wealth.needed(1 / row.level), most, most, left)
         return _verdict(exam, "hold", [Reason(ReasonCode.MORE_ITEMS, more)], found)
     return _protected(exam, case, found, gain)
 
@@ -76,13 +80,12 @@ def _opened(exam: GateExam, case: Case) -> Confirmation:
 
 def _protected(exam: GateExam, case: Case, found: Evidence, gain: BettingGain | ExactGain) -> Verdict:
     """Return the verdict on a candidate whose gain is proven."""
-    kept, p_values = check_protection(
-        exam, case.candidate, case.parent, case.reference, case.rules, case.protection_items
-    )
-    harmed = {cell: p_values[cell] for cell in harmed_cells(p_values)}
-    found = replace(found, kept=tuple(kept), cells_harmed=harmed)
+    seen = check_protection(exam, case)
+    kept = stops(seen.lines)
+    harmed = {harm.cell: harm.e_value or 0.0 for harm in seen.cells_harmed}
+    found = replace(found, kept=seen.lines, cells_harmed=harmed)
     rejections = [Reason(ReasonCode.ABILITY_HARMED, line) for line in kept if line.state == "harmed"]
-    rejections += [Reason(ReasonCode.CELL_HARMED, CellHarm(cell, p)) for cell, p in harmed.items()]
+    rejections += [Reason(ReasonCode.CELL_HARMED, harm) for harm in seen.cells_harmed]
     if not rejections:
         guards = ask_guards(exam, case)
         found = replace(found, guards=guards)
@@ -91,13 +94,17 @@ def _protected(exam: GateExam, case: Case, found: Evidence, gain: BettingGain | 
         return _verdict(exam, "reject", rejections, found)
     undecided = [line for line in kept if line.state == "open"]
     if undecided:
-        more = max(needed_items(line, exam.rules) for line in undecided)
-        reasons = [Reason(ReasonCode.MORE_ITEMS, MoreItems(line, more)) for line in undecided]
-        return _verdict(exam, "hold", reasons, found)
+        reasons = [Reason(ReasonCode.MORE_ITEMS, _more_of(exam, line)) for line in undecided]
+        return _verdict(exam, "hold", reasons, replace(found, outcomes=seen.outcomes))
     if case.pinned or case.approval:
         awaited = Approval(pinned=case.pinned, approval=case.approval)
+        found = replace(found, outcomes=seen.outcomes)
         return _verdict(exam, "hold", [Reason(ReasonCode.AWAITS_APPROVAL, awaited)], found)
     return _verdict(exam, "promote", [Reason(ReasonCode.GAIN_PROVEN, gain)], found)
+
+
+def _more_of(exam: GateExam, line: ProtectionFinding) -> MoreItems:
+    return MoreItems(line, line.needed, most=exam.rules.protect_items, left=line.left)
 
 
 def _verdict(exam: GateExam, decision: Decision, reasons: Sequence[Reason], found: Evidence) -> Verdict:

@@ -83,14 +83,42 @@ class ProtectionFinding:
     limit: float
     state: ProtectionState
     """``kept`` (the bound lies above the limit), ``harmed`` (below for sure) or ``open``."""
+    whole: int = 0
+    """How many of the items are rows that were counted whole: of those the claim has no error."""
+    e_kept: float | None = None
+    """Evidence that the limit is kept; at the odds it is."""
+    e_harmed: float | None = None
+    odds: float | None = None
+    needed: int | None = 0
+    """About how many more items would settle an open line; None where none would."""
+    left: int | None = None
+    """Items there are to read in later cycles; None: without an end."""
+    cell_margin: float | None = None
+    """What one of its cells may lose at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleOutcomes:
+    """What was seen of one protected rule: a held candidate's examination goes on from here.
+
+    ``series`` maps what it is compared with to cell to how often each outcome came (differences in [-1, 1]).
+    """
+
+    what: str
+    rounds: int
+    series: Mapping[str, Mapping[str, tuple[tuple[float, int], ...]]]
 
 
 @dataclass(frozen=True, slots=True)
 class CellHarm:
-    """A cell whose loss is proven, and how likely such a loss is by chance."""
+    """A cell whose loss is proven: the evidence against its margin. Verdicts before schema 4 gave a p-value."""
 
     cell: str
-    p: float
+    p: float | None = None
+    e_value: float | None = None
+    mean: float | None = None
+    n: int | None = None
+    margin: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +137,10 @@ class MoreItems:
     needed: int | None
     limit: int | None = None
     """The most items of one confirmation; a protected rule has its own limit, in ``found``."""
+    most: int = 0
+    """The most items that one cycle may take."""
+    left: int | None = None
+    """Items there are to read; None: without an end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +226,8 @@ class Evidence:
     guards: Mapping[str, GuardFinding] | None = None
     secret_seed: int | None = None
     """What the exam's secret was made from, where anyone can know it."""
+    outcomes: tuple[RuleOutcomes, ...] | None = None
+    """What a held candidate's protection goes on from."""
 
     def as_data(self) -> dict[str, JsonValue]:
         """Return the evidence as the ledger keeps it."""
@@ -248,12 +282,17 @@ class Hold:
     tries: int
     """How often it was examined again."""
     needed: int | None
-    """About how many more items would decide; None where there is no gain in sight, 0 where a person must say yes."""
-    finite: bool
-    """Its cells have a fixed sample: there are no further items."""
-    protection: int
-    """Items each protected rule was found to need; 0 where protection was not what was open."""
+    """About how many more items would decide; None where none would, 0 where a person must say yes."""
+    most: int
+    """The most items that one cycle may take of them."""
+    person: bool
+    """It waits for a person: nothing is left to examine."""
     evidence: Evidence
+
+    @property
+    def nights(self) -> int | None:
+        """Return how many cycles it still needs; None where items cannot decide it, 0 where it waits for a person."""
+        return None if self.needed is None else -(-self.needed // max(1, self.most))
 
     def as_data(self) -> dict[str, JsonValue]:
         """Return the columns of the hold's row."""
@@ -262,7 +301,7 @@ class Hold:
 
     def exam_data(self) -> dict[str, JsonValue]:
         """Return the row's column ``exam``: numbers of the hold stand beside the evidence."""
-        own = {"needed": self.needed, "finite": self.finite, "protection": self.protection}
+        own = {"needed": self.needed, "most": self.most, "person": self.person}
         return self.evidence.as_data() | own
 
     @classmethod
@@ -270,7 +309,9 @@ class Hold:
         """Return the hold of a row's columns."""
         with _reading("a hold"):
             exam = data["exam"]
-            own = {name: exam[name] for name in ("needed", "finite", "protection")}
+            before_schema_4 = {"most": 1500, "person": exam["needed"] == 0}
+            own = {name: exam[name] for name in ("needed", "most", "person") if name in exam}
+            own = before_schema_4 | own
             return record_of(cls, {**data, **own, "evidence": Evidence.from_data(exam)})
 
 
@@ -294,7 +335,9 @@ def _flat(numbers: Numbers) -> dict[str, JsonValue]:
         return {"ok": numbers.ok, **numbers.numbers}
     if not isinstance(numbers, MoreItems):
         return asdict(numbers)
-    own = {"needed": numbers.needed} | ({} if numbers.limit is None else {"limit": numbers.limit})
+    own: dict[str, JsonValue] = {"needed": numbers.needed, "most": numbers.most, "left": numbers.left}
+    if numbers.limit is not None:
+        own["limit"] = numbers.limit
     return asdict(numbers.found) | own
 
 
@@ -305,6 +348,8 @@ def _finding(data: dict[str, Any]) -> GuardFinding:
 
 def _more_items(data: dict[str, Any]) -> MoreItems:
     """Return what needs more items: a protected rule has a ``limit`` of its own, a confirmation that of its items."""
+    own: dict[str, Any] = {name: data[name] for name in ("needed", "most", "left") if name in data}
     if "what" in data:
-        return MoreItems(record_of(ProtectionFinding, data), data["needed"])
-    return record_of(MoreItems, {"found": data, "needed": data["needed"], "limit": data["limit"]})
+        return MoreItems(record_of(ProtectionFinding, data), **own)
+    whole: dict[str, Any] = {"found": data, "limit": data["limit"], **own}
+    return record_of(MoreItems, whole)

@@ -26,6 +26,8 @@ FIXED = 1
 """Stream seed of a finite cell's fixed sample."""
 TURNS = 3
 """How often items are replaced before the rest is left out: replacements may be impossible to grade, too."""
+ALL = 1_000_000
+"""More rows than any finite cell has."""
 SPARE = 16
 """Items drawn beyond those missing: some of them were looked at already."""
 
@@ -66,6 +68,18 @@ class Pairs:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """What several generations scored on the same items, in order; items that cannot be graded are left out."""
+
+    cells: tuple[Cell, ...]
+    tasks: tuple[str, ...]
+    scores: tuple[tuple[float, ...], ...]
+    """One row a generation."""
+    nones: int
+    tokens: int
+
+
 @dataclass(slots=True)
 class GateExam:
     """The instruments of one examination."""
@@ -93,6 +107,15 @@ class GateExam:
         ]
         drawn = self.host.graders.draw_many(wanted)
         return interleave([list(found.tasks) for found in drawn], n)
+
+    def rows(self, cell: Cell) -> Tasks:
+        """Return every row of a finite cell that nothing is trained on, whatever its split: all serve the exam."""
+        wanted = [(cell.environment, cell.level, split, FIXED, 0, ALL) for split in Split]
+        return tuple(task for found in self.host.graders.draw_many(wanted) for task in found.tasks)
+
+    def whole(self, cell: Cell) -> bool:
+        """Return whether a cell is protect-only and finite: its exam is a census of all its rows."""
+        return self.finite(cell) and not self.host.environments[cell.environment].train
 
     def finite(self, cell: Cell) -> bool:
         """Return whether a cell has a fixed sample."""
@@ -125,6 +148,27 @@ class GateExam:
 
         found = self.journal.step(self.at.key(step, position), mark, run, kind=Pairs, shelf=self.shelf, counts=_counts)
         self.spares |= set(found.tasks) - {task.id for task in tasks}
+        if found.nones > self.rules.none_share * max(1, len(tasks)):
+            raise Void(
+                f"{found.nones} of {len(tasks)} items could not be graded, more than {self.rules.none_share:.0%}"
+            )
+        return found
+
+    def panel(self, step: str, position: int, generations: Sequence[Generation], tasks: Tasks) -> Panel:
+        """Return what several generations did on the same items, each asked once, as one journalled step.
+
+        Raises:
+            Void: More than the allowed share could not be graded.
+        """
+        marks = [measure_mark(self.host, generation, tasks) for generation in generations]
+
+        def run() -> Panel:
+            reports = [examine(self.host, self.engine, one, tasks, Split.GATE) for one in generations]
+            return panel(tasks, [report for report, _ in reports], sum(tokens for _, tokens in reports))
+
+        key = self.at.key(step, position)
+        mark = fingerprint(marks, self.rules.hash)
+        found = self.journal.step(key, mark, run, kind=Panel, shelf=self.shelf, counts=_panel_counts)
         if found.nones > self.rules.none_share * max(1, len(tasks)):
             raise Void(
                 f"{found.nones} of {len(tasks)} items could not be graded, more than {self.rules.none_share:.0%}"
@@ -198,6 +242,22 @@ def pair(tasks: Tasks, new: Report, old: Report, tokens: tuple[int, int]) -> Pai
     )
 
 
+def panel(tasks: Tasks, reports: Sequence[Report], tokens: int) -> Panel:
+    """Return the scores of several reports on the same items."""
+    kept: list[tuple[Task, tuple[float, ...]]] = []
+    for task, *outcomes in zip(tasks, *(report.outcomes for report in reports), strict=True):
+        scores = tuple(outcome.score for outcome in outcomes if outcome.score is not None)
+        if len(scores) == len(reports):
+            kept.append((task, scores))
+    return Panel(
+        cells=tuple(task.cell for task, _ in kept),
+        tasks=tuple(task.id for task, _ in kept),
+        scores=tuple(tuple(scores[i] for _, scores in kept) for i in range(len(reports))),
+        nones=len(tasks) - len(kept),
+        tokens=tokens,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Confirmed:
     """Where a confirmation stands: its wealth, its place in the item order, and whether it proved the gain."""
@@ -210,3 +270,7 @@ class Confirmed:
 
 def _counts(pairs: Pairs) -> dict[str, int]:
     return {"items": len(pairs.differences), "tokens": sum(pairs.tokens), "nones": pairs.nones}
+
+
+def _panel_counts(found: Panel) -> dict[str, int]:
+    return {"items": len(found.tasks), "tokens": found.tokens, "nones": found.nones}

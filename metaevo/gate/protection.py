@@ -1,76 +1,171 @@
-"""Was anything protected lost? Non-inferiority per rule against parent and reference; harm per cell by Holm."""
+"""Was anything protected lost? Each rule against parent and reference, looked at after whole rounds of its cells.
+
+The candidate answers an item once, whoever it is compared with. A rule ends when each of its lines is decided, when
+one is harmed, or with its items; a held candidate goes on with what was seen, on new items.
+"""
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from metaevo.gate.evidence import ProtectionFinding, ProtectionState
-from metaevo.gate.exam import GateExam, Pairs
-from metaevo.gate.settings import GateRules
-from metaevo.types import Generation
+from metaevo.gate.case import Case
+from metaevo.gate.evidence import CellHarm, ProtectionFinding, RuleOutcomes
+from metaevo.gate.exam import GateExam
+from metaevo.gate.lines import (
+    CANDIDATE,
+    CHAMPION,
+    Frame,
+    Series,
+    champion_below,
+    e_holm,
+    harms,
+    judge,
+    judge_floor,
+)
+from metaevo.gate.rounds import Plan, Reading, plan
+from metaevo.types import Generation, Tasks
 from objectives.goals import Rule
-from objectives.statistics import Interval, difference, harm, holm, wilson
+from objectives.types import Cell
+
+PARENT, REFERENCE, BEST = "parent", "reference", "best"
+FIRST = 256
+"""Items of a first look: a gross loss shows in them."""
+LEAST = 128
+"""Items between two looks, at least: each is a journal row."""
+SPARE = 1.1
+"""What is asked beyond the items that the pace so far says are needed."""
+EVERY = 20_000
+"""More gate items than any finite cell has."""
+BLOCKS = 10_000
+"""Blocks that one rule's steps are numbered apart by."""
 
 
-def check_protection(
-    exam: GateExam,
-    candidate: Generation,
-    parent: Generation,
-    reference: Generation,
-    rules: Sequence[Rule],
-    least: int = 0,
-) -> tuple[list[ProtectionFinding], dict[str, float]]:
-    """Return how every rule fared, and the p-values of harm per cell."""
-    found: list[ProtectionFinding] = []
-    p_values: dict[str, float] = {}
-    for number, rule in enumerate(rules):
-        count = max(least, exam.rules.protection_items(rule))
-        tasks = exam.items(rule.cells, exam.at.cycle, count, "protection")
-        pairs = exam.pairs("protect", 2 * number, candidate, parent, tasks)
-        found.append(_floor(rule, pairs) if rule.floor is not None else _kept(rule, "parent", pairs))
-        p_values |= {str(cell): harm(values) for cell, values in pairs.by_cell().items()}
-        if rule.floor is None and reference.id not in (parent.id, candidate.id):
-            old = exam.pairs("protect", 2 * number + 1, candidate, reference, tasks)
-            found.append(_kept(rule, "reference", old))
-    return found, p_values
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """How all rules fared; ``outcomes`` is what a held candidate goes on from."""
+
+    lines: tuple[ProtectionFinding, ...]
+    cells_harmed: tuple[CellHarm, ...]
+    outcomes: tuple[RuleOutcomes, ...]
 
 
-def needed_items(line: ProtectionFinding, rules: GateRules) -> int:
-    """Return about how many items would settle an open line, if the difference is what it looks like."""
-    room = max(1e-3, line.mean - line.limit)
-    return math.ceil(rules.discordant * (1.645 / room) ** 2)
+def check_protection(exam: GateExam, case: Case) -> Protection:
+    """Return how every rule fared; what is harmed ends it, for nothing that comes after can undo a loss."""
+    before = {kept.what: kept for kept in case.outcomes}
+    number_of_cells = sum(len(rule.cells) for rule in case.rules)
+    lines: list[ProtectionFinding] = []
+    seen: list[CellHarm] = []
+    kept: list[RuleOutcomes] = []
+    for number, rule in enumerate(case.rules):
+        found = _Examined(exam, case, rule, number, number_of_cells, Series.of(before.get(rule.what)))
+        lines += found.run()
+        seen += found.harms()
+        kept.append(found.series.kept(rule.what))
+        harmed = e_holm(seen, number_of_cells, exam.rules.odds)
+        if harmed or any(line.state == "harmed" for line in lines if BEST not in line.against):
+            return Protection(tuple(lines), harmed, tuple(kept))
+    return Protection(tuple(lines), (), tuple(kept))
 
 
-def harmed_cells(p_values: dict[str, float]) -> list[str]:
-    """Return the cells whose loss is proven, Holm-corrected over all protected cells."""
-    return holm(p_values)
+def stops(lines: Sequence[ProtectionFinding]) -> list[ProtectionFinding]:
+    """Return the lines a promotion needs: those against the best of former times only move the reference."""
+    return [line for line in lines if not line.against.startswith(BEST)]
 
 
-def _kept(rule: Rule, against: str, pairs: Pairs) -> ProtectionFinding:
-    margin = rule.margin if rule.margin is not None else 0.0
-    found: Interval = difference(pairs.by_cell())
-    state: ProtectionState = "kept" if found.low > -margin else "harmed" if found.high < -margin else "open"
-    return ProtectionFinding(
-        what=rule.what,
-        against=against,
-        mean=found.mean,
-        low=found.low,
-        high=found.high,
-        n=found.n,
-        limit=-margin,
-        state=state,
-    )
+@dataclass(slots=True)
+class _Examined:
+    """One rule in one examination."""
 
+    exam: GateExam
+    case: Case
+    rule: Rule
+    number: int
+    cells: int
+    """Cells that are protected in all: what e-Holm corrects for."""
+    series: Series
 
-def _floor(rule: Rule, pairs: Pairs) -> ProtectionFinding:
-    """Return a floor's state: the candidate's lower bound must clear it, or the champion's mean where that is lower."""
-    n = max(1, len(pairs.differences))
-    score = wilson(pairs.scores[0], n, 0.90)
-    champion = pairs.scores[1] / n
-    limit = min(rule.floor or 0.0, champion)
-    state: ProtectionState = (
-        "kept" if score.low >= limit or (score.mean >= limit and limit < (rule.floor or 0.0)) else "open"
-    )
-    state = "harmed" if score.high < limit else state
-    return ProtectionFinding(
-        what=rule.what, against="floor", mean=score.mean, low=score.low, high=score.high, n=n, limit=limit, state=state
-    )
+    def run(self) -> list[ProtectionFinding]:
+        """Ask items until every line is decided, one is harmed, or the cycle's items end; return the lines."""
+        made = self._plan()
+        reading = Reading(self.exam, made, self.series.rounds)
+        block, done = 0, 0
+        last = made.rounds if made.last is None else min(made.rounds, max(0, made.last - self.series.rounds))
+        if made.whole and not self.series.rounds and not self.series.outcomes:
+            self._ask(block, reading.counted_whole(), made)
+            block += 1
+        lines = self._judged(made)
+        width = max(1, sum(made.each))
+        want = FIRST
+        while done < last and self._goes_on(lines):
+            rounds = min(last - done, max(1, math.ceil(want / width)))
+            tasks = tuple(task for i in range(done, done + rounds) for task in reading.round(i))
+            self._ask(block, tasks, made)
+            block, done = block + 1, done + rounds
+            self.series.rounds += rounds
+            lines = self._judged(made)
+            self.exam.on_items(done * width, last * width)
+            pace = [math.ceil(SPARE * (line.needed or 4 * LEAST)) for line in lines if line.state == "open"]
+            want = min(max([LEAST, *pace]), max(FIRST, done * width // 2))  # an early pace says little
+        return lines
+
+    def harms(self) -> list[CellHarm]:
+        """Return the evidence that each cell lost more than its margin, against the parent."""
+        return harms(self._frame(Plan((), (), (), (), 0, 0)), self.series, PARENT)
+
+    def _goes_on(self, lines: Sequence[ProtectionFinding]) -> bool:
+        if any(line.state == "harmed" for line in stops(lines)):
+            return False
+        if e_holm(self.harms(), self.cells, self.exam.rules.odds):
+            return False
+        return any(line.state == "open" for line in lines)
+
+    def _plan(self) -> Plan:
+        exam = self.exam
+        rows: dict[Cell, int | None] = {}
+        whole: list[Cell] = []
+        for cell in self.rule.cells:
+            if exam.whole(cell):
+                whole.append(cell)
+            rows[cell] = len(exam.items((cell,), exam.at.cycle, EVERY, "protection")) if exam.finite(cell) else None
+        return plan(self.rule, rows, whole, exam.rules.protect_items)
+
+    def _others(self) -> dict[str, Generation]:
+        """Return whom the rule is compared with, by name; nobody twice."""
+        found = {PARENT: self.case.parent}
+        if self.case.reference.id not in (self.case.parent.id, self.case.candidate.id):
+            found[REFERENCE] = self.case.reference
+        best = self.case.best.get(self.rule.what)
+        if best is not None and best.id not in {self.case.candidate.id, *(one.id for one in found.values())}:
+            found[f"{BEST} {best.id}"] = best
+        return found
+
+    def _ask(self, block: int, tasks: Tasks, made: Plan) -> None:
+        """Ask these items of the candidate and of all whose line is open, and count what came."""
+        decided = {line.against for line in self._judged(made) if line.state == "kept"} if block else set()
+        others = {name: one for name, one in self._others().items() if name not in decided or self._floor()}
+        found = self.exam.panel("protect", self.number * BLOCKS + block, (self.case.candidate, *others.values()), tasks)
+        mine, theirs = found.scores[0], dict(zip(others, found.scores[1:], strict=True))
+        for place, cell in enumerate(map(str, found.cells)):
+            for name, scores in theirs.items():
+                self.series.add(name, cell, mine[place] - scores[place])
+            if self._floor():
+                self.series.add(CANDIDATE, cell, mine[place])
+                self.series.add(CHAMPION, cell, theirs[PARENT][place])
+
+    def _floor(self) -> bool:
+        return self.rule.floor is not None
+
+    def _frame(self, made: Plan) -> Frame:
+        sampled, whole = tuple(map(str, made.sampled)), tuple(map(str, made.whole))
+        return Frame(self.rule, sampled, whole, self.exam.rules.odds, made.left(self.series.rounds))
+
+    def _judged(self, made: Plan) -> list[ProtectionFinding]:
+        """Return every line of the rule as it stands."""
+        frame, rule = self._frame(made), self.rule
+        if rule.floor is None:
+            return [judge(frame, self.series, name, rule.margin or 0.0) for name in self._others()]
+        own = judge_floor(frame, self.series, rule.floor)
+        if own.state == "kept" or not champion_below(frame, self.series, rule.floor):
+            return [own]
+        against = [judge(frame, self.series, name, rule.slack) for name in self._others()]
+        return [replace(line, what=f"{rule.what} (below its floor)") for line in against]

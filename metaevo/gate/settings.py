@@ -1,10 +1,8 @@
 """What the gate decides by. The operator sets it; nothing a recipe, an objective or a module says reaches it."""
 
-import math
 from dataclasses import dataclass
 
 from metaevo.artifacts.fingerprint import fingerprint
-from objectives.goals import Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +22,10 @@ class GateRules:
     hold_tries: int = 3
     reuse: int = 10
     """Confirmations a finite cell's fixed sample may serve in one epoch."""
-    protect_share: float = 0.6
-    """Half-width of a protection's bound as a share of its margin, which sets how many items it takes."""
-    discordant: float = 0.08
-    """Share of discordant pairs that this count is planned for."""
+    odds: float = 20.0
+    """Evidence that decides a line of protection: 20 means that at most one in twenty at the limit passes."""
+    protect_items: int = 4096
+    """Items that one protected rule may take in a cycle."""
     answer_ratio: float = 1.25
     """Tokens per answer against the parent's above which a candidate must also beat the parent at equal tokens."""
 
@@ -38,8 +36,3 @@ class GateRules:
     def hash(self) -> str:
         """Return the rules' identity."""
         return fingerprint(self)
-
-    def protection_items(self, rule: Rule) -> int:
-        """Return how many paired items one protected rule takes, all its cells together."""
-        width = self.protect_share * (rule.margin if rule.margin is not None else 0.02)
-        return math.ceil(self.discordant * (1.645 / width) ** 2)

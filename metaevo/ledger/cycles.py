@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Text, cast, func, insert, or_, select, update
+from sqlalchemy import Connection, Text, case, cast, func, insert, or_, select, update
 
 from metaevo.errors import BadInput, Refused
 from metaevo.ledger import holds
@@ -13,9 +13,11 @@ from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.line import line_of
 from metaevo.ledger.lineage import alias_of, judge, move, promote
 from metaevo.ledger.scores import Scores, write_scores
-from metaevo.ledger.tables import CYCLE, EPOCH, EVENT, JsonMap
+from metaevo.ledger.tables import CYCLE, EPOCH, EVENT, GENERATION, JsonMap
 from metaevo.types import CycleEnd
 
+_BECAME = {"champion": "promote", "retired": "promote", "candidate": "promote", "rejected": "reject"}
+"""What a held candidate's status says came of the cycle that held it first."""
 PAGE = 64
 """Rows read at a time where the first few usually answer."""
 
@@ -171,8 +173,8 @@ def close_cycle(ledger: Ledger, made: Closing) -> None:
             write_scores(connection, scores, made.epoch, made.number)
         if made.judged is not None:
             _settle(connection, ledger, made, made.judged)
-        elif made.held is not None:
-            holds.expire(connection, made.held)
+        elif made.held is not None and made.outcome == "void":
+            holds.tried(connection, made.held)  # nothing was decided: what was seen stays, and one try is spent
         connection.execute(insert(EVENT).values(_told(made, now)))
 
 
@@ -189,9 +191,8 @@ def _settle(connection: Connection, ledger: Ledger, made: Closing, judged: Conse
     if made.outcome == "promote":
         evidence = {"cycle": made.number, "verdict": "promote", "gate": judged.gate}
         promote(connection, ledger, judged.candidate, who="metaevo", why="gain proven", evidence=evidence)
-        promoted = select(func.count()).select_from(CYCLE).where(CYCLE.c.outcome == "promote")
         every = judged.reference_every
-        if every is not None and connection.execute(promoted).scalar_one() % every == 0:
+        if every is not None and connection.execute(_PROMOTED).scalar_one() % every == 0:
             before = alias_of(connection, "reference")
             move(connection, ledger, "reference", before, judged.candidate, who="metaevo", why="fifth promotion")
 
@@ -204,7 +205,7 @@ def _told(made: Closing, now: datetime) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Pursued:
-    """What one cycle pursued, what came of it, and the gain that was estimated."""
+    """What one cycle pursued, what came of it (a hold that ended counts as what it became), and the estimated gain."""
 
     number: int
     objective: JsonMap
@@ -222,8 +223,11 @@ def pursued_objectives(ledger: Ledger, before: int, most: int) -> list[Pursued]:
         if champion is None:
             return []
         line = select(line_of(champion, most + 1).c.id)
-        led_here = or_(CYCLE.c.outcome != "promote", CYCLE.c.candidate.in_(line))
-        query = select(CYCLE.c.number, CYCLE.c.objective, CYCLE.c.outcome, CYCLE.c.verdict)
+        became = case(_BECAME, value=GENERATION.c.status, else_=CYCLE.c.outcome)
+        outcome = case((CYCLE.c.outcome == "hold", became), else_=CYCLE.c.outcome)
+        led_here = or_(outcome != "promote", CYCLE.c.candidate.in_(line))
+        query = select(CYCLE.c.number, CYCLE.c.objective, outcome, CYCLE.c.verdict)
+        query = query.select_from(CYCLE.join(GENERATION, GENERATION.c.id == CYCLE.c.candidate, isouter=True))
         query = query.where(CYCLE.c.number < before, CYCLE.c.number >= before - most)
         query = query.where(CYCLE.c.outcome.not_in(("void", "abandoned", "open")))
         query = query.where(CYCLE.c.parent.in_(line), led_here).order_by(CYCLE.c.number)
@@ -239,6 +243,13 @@ def _gain(verdict: JsonMap | None) -> float | None:
     exam = (verdict or {}).get("exam") or {}
     found = exam.get("gain") or exam.get("screen")
     return float(found["mean"]) if found else None
+
+
+def promotion_count(ledger: Ledger) -> int:
+    """Return how many cycles promoted."""
+    with ledger.look() as connection:
+        found: int = connection.execute(_PROMOTED).scalar_one()
+    return found
 
 
 def ever_pinned(ledger: Ledger) -> frozenset[str]:
@@ -264,6 +275,7 @@ def objectives(ledger: Ledger) -> Iterator[JsonMap]:
         last = rows[-1].number if len(rows) == PAGE else None
 
 
+_PROMOTED = select(func.count()).select_from(CYCLE).where(CYCLE.c.outcome == "promote")
 _OPEN = select(*(CYCLE.c[field.name] for field in fields(CycleRecord))).where(CYCLE.c.outcome == "open")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Set
 from dataclasses import dataclass, fields
+from typing import Literal, TypeAlias
 
 from sqlalchemy import Connection, select, update
 
@@ -34,16 +35,31 @@ class NewHold:
     exam: JsonMap
 
 
-def due_hold(ledger: Ledger, due: Callable[[HoldRecord], bool]) -> HoldRecord | None:
-    """Return the newest open hold that is ``due``; all others expire here."""
+Standing: TypeAlias = Literal["due", "waits", "over"]
+
+
+def due_hold(ledger: Ledger, standing: Callable[[HoldRecord], Standing]) -> HoldRecord | None:
+    """Return the newest open hold that is due; one that waits for a person stays, all others expire here."""
     with ledger.transaction() as connection:
         chosen = None
         for hold in _open(connection):
-            if chosen is None and due(hold):
+            stands = standing(hold)
+            if chosen is None and stands == "due":
                 chosen = hold
-            else:
+            elif stands != "waits":
                 expire(connection, hold.candidate)
         return chosen
+
+
+def open_holds(ledger: Ledger) -> list[HoldRecord]:
+    """Return the open holds, newest first."""
+    with ledger.look() as connection:
+        return _open(connection)
+
+
+def tried(connection: Connection, candidate: str) -> None:
+    """Count one more try of a held candidate; all else stays as it was."""
+    connection.execute(update(HOLD).where(HOLD.c.candidate == candidate).values(tries=HOLD.c.tries + 1))
 
 
 def keep(connection: Connection, made: NewHold, cycle: int) -> None:

@@ -78,6 +78,15 @@ class KeptFound:
     n: int
     limit: float
     state: Literal["kept", "harmed", "open"]
+    whole: int = 0
+    """How many of the items are rows that were counted whole."""
+    e_kept: float | None = None
+    e_harmed: float | None = None
+    odds: float | None = None
+    needed: int | None = 0
+    left: int | None = None
+    cell_margin: float | None = None
+    """What one of its cells may lose at most."""
 
 
 @record

@@ -113,7 +113,8 @@ def _kept_line(why: Why) -> str:
     closest: KeptFound = min(why.kept, key=lambda line: line.low - line.limit)
     bounds = f"{signed(closest.low)}…{signed(closest.high)}, limit {signed(closest.limit)}, n {thousands(closest.n)}"
     text = f"{fine} of {len(why.kept)} protections. Closest: {closest.what} {signed(closest.mean)} ({bounds})"
-    return _line("Kept", f"{text} against {closest.against}.")
+    odds = f" At a loss of the limit one decision in {closest.odds:.0f} passes at most." if closest.odds else ""
+    return _line("Kept", f"{text} against {closest.against}.{odds}")
 
 
 def _data_line(rows: RowsUsed | None) -> str:

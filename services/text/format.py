@@ -47,6 +47,13 @@ def _needs(n: Mapping[str, Any]) -> str:
     return f"{signed(n['mean'])} after {thousands(n['n'])} items, {more}, limit {thousands(n['limit'])}"
 
 
+def _cell(n: Mapping[str, Any]) -> str:
+    if n.get("e_value") is None:  # a verdict of schema 3 or before
+        return f"{n['cell']}, p {n['p']:.2g} after Holm correction"
+    seen = f"{signed(n['mean'])} on {thousands(n['n'])} items, margin {points(n['margin'])}"
+    return f"{n['cell']} {seen}, e-value {thousands(n['e_value'])} with e-Holm"
+
+
 def _facts(n: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {value:.3g}" if isinstance(value, float) else f"{key} {value}" for key, value in n.items())
 
@@ -54,7 +61,7 @@ def _facts(n: Mapping[str, Any]) -> str:
 WORDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
     "screen failed": lambda n: f"{signed(n['mean'])} on {n['n']} items, {signed(n['bar'])} needed",
     "ability harmed": lambda n: f"{n['what']} {bounded(n)} against {n['against']}",
-    "cell harmed": lambda n: f"{n['cell']}, p {n['p']:.2g} after Holm correction",
+    "cell harmed": _cell,
     "needs more items": _needs,
     "gain proven": lambda n: f"{signed(n['mean'])} on {thousands(n['n'])} items",
     "awaits approval": lambda n: "the champion is pinned" if n.get("pinned") else "a person must approve",

@@ -7,7 +7,7 @@ from typing import Any
 from sqlmodel import select
 
 from metaevo.artifacts.bodies import BodyStore
-from metaevo.gate.exam import Pairs
+from metaevo.gate.exam import Pairs, Panel
 from metaevo.ledger.journal import read_body
 from metaevo.ledger.tables import ConfirmationRow, CycleRow, StepRow
 from services.home.home import Home
@@ -46,7 +46,8 @@ def sealed(folder: Path, cycle: int = 1) -> Sealed:
     assert row is not None
     assert row.verdict is not None, row.why
     exam = row.verdict["exam"]
-    asked = {(s.step, s.position): read_body(s, shelf, Pairs).tasks for s in steps if s.step in EXAM}
+    kinds = {"protect": Panel}
+    asked = {(s.step, s.position): read_body(s, shelf, kinds.get(s.step, Pairs)).tasks for s in steps if s.step in EXAM}
     lines = [(line["what"], line["against"], line["limit"], line["n"]) for line in exam["kept"]]
     return Sealed(
         row.commitment,

@@ -45,7 +45,8 @@ SAYS = {
     "answer_tokens": {"settings"},
     "held": {"hold", "resume"},
     "stream": {"hold"},
-    "protection_items": {"hold", "round"},
+    "outcomes": {"hold"},
+    "best": {"state"},
     "pinned": {"state"},
     "approval": {"settings"},
 }
@@ -185,7 +186,7 @@ def greedy(tasks_P: Tasks, *,
     alpha: Annotated[float, Knob(0.0, 1.0)] = 0.05, max_items: Annotated[int, Knob(1, 9999)] = 1500,
     screen_items: Annotated[int, Knob(1, 400)] = 240, screen_bar: Annotated[float, Knob(-1.0, 1.0)] = 0.015,
     block: Annotated[int, Knob(1, 64)] = 64, none_share: Annotated[float, Knob(0.0, 1.0)] = 0.05,
-    protect_share: Annotated[float, Knob(0.0, 9.0)] = 0.6, discordant: Annotated[float, Knob(0.0, 1.0)] = 0.08,
+    odds: Annotated[float, Knob(1.0, 99.0)] = 20.0, protect_items: Annotated[int, Knob(1, 9999)] = 4096,
     margin: Annotated[float, Knob(0.0, 1.0)] = 0.05, floor: Annotated[float, Knob(0.0, 1.0)] = 0.0,
     seed: Annotated[int, Knob(0, 99)] = 11, epoch: Annotated[int, Knob(0, 99)] = 1, protect: bool = True,
 ) -> Tasks:
@@ -200,8 +201,8 @@ screen_items = 1
 screen_bar = -1.0
 block = 1
 none_share = 1.0
-protect_share = 9.0
-discordant = 0.0
+odds = 1.0
+protect_items = 1
 margin = 1.0
 floor = 0.0
 seed = 99
@@ -285,7 +286,7 @@ def test_an_exam_that_reaches_protection_is_what_is_compared(plain: Sealed) -> N
     assert plain.cells == ("sorting/4", "sorting/5")
     assert {step for step, _ in plain.asked} == {"screen", "confirm", "protect", "guard_cost"}
     assert [(what, against, limit) for what, against, limit, _ in plain.protected] == [("other", "parent", -0.05)]
-    assert len(plain.asked["protect", 0]) == 241
+    assert len(plain.asked["protect", 0]) >= 256
 
 
 @pytest.mark.parametrize(

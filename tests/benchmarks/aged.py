@@ -222,7 +222,7 @@ class _Aging:
         if kind == "promote":
             self._promote(cycle, candidate or "", now)
         if kind == "hold":
-            facts = {"needed": 100, "finite": False, "protection": 0}
+            facts = {"needed": 100, "most": 12000, "person": False}
             hold = {"candidate": candidate, "parent": parent, "epoch": row["epoch"], "k": self.k, "cycle": cycle}
             self.held = hold | {"tries": 0, "open": 1, "exam": json.dumps(verdict["exam"] | facts)}
             self.held["like"] = like

@@ -77,7 +77,7 @@ def test_what_the_demo_writes_is_what_its_cycles_get(tmp_path: Path) -> None:
         levels = {name: sorted(env.levels) for name, env in environments.items()}
     assert config.seed == 1
     assert found.gate.max_items == 1500
-    assert found.gate.protection_items(found.goals.rules(environments)[0]) > 0
+    assert (found.gate.odds, found.gate.protect_items) == (20, 4096)
     assert {rule.margin for rule in found.goals.rules(environments)} == {0.05}
     assert {rule.what for rule in found.goals.rules(environments)} == {env.ability for env in environments.values()}
     assert [(goal.name, goal.what, goal.target) for goal in found.goals.wanted] == [("anything", "*", None)]

@@ -17,9 +17,8 @@ from metaevo.artifacts.store import Store
 from metaevo.gate.case import Case
 from metaevo.gate.decision import decide, gain_numbers, resume
 from metaevo.gate.evidence import BettingGain, ExactGain, ReasonCode, Verdict
-from metaevo.gate.exam import Confirmed, Pairs
+from metaevo.gate.exam import Confirmed, Pairs, Panel
 from metaevo.gate.gain import confirm, is_hopeless, screen
-from metaevo.gate.protection import harmed_cells, needed_items
 from metaevo.gate.settings import GateRules
 from metaevo.ledger.confirmations import (
     Asked,
@@ -97,6 +96,16 @@ class SimulatedExam:
             return TASKS[SMALL][:120]
         each = -(-n // len(cells))
         return tuple(task for row in zip(*(TASKS[c][:each] for c in cells), strict=True) for task in row)[:n]
+
+    def whole(self, _cell: Cell) -> bool:
+        return False
+
+    def panel(self, step: str, _position: int, generations: Sequence[Generation], tasks: tuple[Task, ...]) -> Panel:
+        self.asked.append((step, tuple(task.id for task in tasks)))
+        drawn = [self._one(task.cell) for task in tasks]
+        mine, theirs = tuple(a for a, _ in drawn), tuple(b for _, b in drawn)
+        cells, ids = tuple(task.cell for task in tasks), tuple(task.id for task in tasks)
+        return Panel(cells, ids, (mine, *(theirs for _ in generations[1:])), 0, 0)
 
     def pairs(self, step: str, _position: int, _new: Generation, _old: Generation, tasks: tuple[Task, ...]) -> Pairs:
         self.asked.append((step, tuple(task.id for task in tasks)))
@@ -303,13 +312,13 @@ VERDICTS: dict[str, tuple[dict[str, Any], dict[str, Any], str, str]] = {
     ),
     "a protected ability falls": ({"gains": GAIN | {SIDE: -0.3}}, {"rules": MARGIN}, "reject", "ability harmed"),
     "one cell of an ability falls": (
-        {"gains": GAIN | {SIDE: -0.06}, "discordant": 0.06},
-        {"rules": (Rule("math", (SIDE, OTHER), 0.2),), "protection_items": 2000},
+        {"gains": GAIN | {SIDE: -0.3, OTHER: 0.3}, "discordant": 0.3},
+        {"rules": (Rule("math", (SIDE, OTHER), 0.4, own_cell_margin=0.02),)},
         "reject",
         "cell harmed",
     ),
     "too few items to say": (
-        {"gains": GAIN, "rules": GateRules(protect_share=3.0)},
+        {"gains": GAIN, "rules": GateRules(protect_items=64)},
         {"rules": MARGIN},
         "hold",
         "needs more items",
@@ -384,7 +393,7 @@ def test_a_floor_binds_the_candidate_and_where_the_champion_is_lower_the_champio
 ) -> None:
     exam = SimulatedExam(Random(5), GAIN | {SIDE: gain}, discordant=0.0, skill=skill)
     rule = Rule("math", (SIDE,), None, floor)
-    assert verdict(ground, exam, rules=(rule,), protection_items=400).decision == decision
+    assert verdict(ground, exam, rules=(rule,)).decision == decision
 
 
 def test_no_setting_but_the_gate_s_own_changes_its_hash() -> None:
@@ -393,37 +402,3 @@ def test_no_setting_but_the_gate_s_own_changes_its_hash() -> None:
     fields: dict[str, Any] = {name: getattr(one, name) for name in one.__dataclass_fields__}
     changed = {replace(one, **{name: 7 if value is None else value * 2}).hash for name, value in fields.items()}
     assert len({one.hash, *changed}) == len(fields) + 1
-
-
-@given(st.floats(0.005, 0.3), st.floats(0.005, 0.3))
-def test_a_tighter_margin_takes_more_items(a: float, b: float) -> None:
-    tight, loose = (GateRules().protection_items(Rule("math", (SIDE,), margin)) for margin in sorted((a, b)))
-    assert tight >= loose > 0
-
-
-def test_the_items_planned_for_a_rule_settle_it() -> None:
-    """With no change at all and the planned share of discordant pairs, protection seldom needs more items."""
-    from metaevo.gate.protection import check_protection
-
-    exam: Any = SimulatedExam(Random(4), discordant=GateRules().discordant)
-    states = [check_protection(exam, NEW, OLD, OLD, MARGIN)[0] for _ in range(60)]
-    kept = [line.state for lines in states for line in lines]
-    assert kept.count("kept") / len(kept) > 0.85
-    assert kept.count("harmed") == 0
-    open_ = [line for lines in states for line in lines if line.state == "open"]
-    assert all(needed_items(line, exam.rules) > line.n for line in open_)
-
-
-def test_the_reference_is_asked_too_unless_it_is_the_parent(ground: Ground) -> None:
-    exam = SimulatedExam(Random(6), GAIN)
-    against = [line.against for line in verdict(ground, exam, rules=MARGIN).evidence.kept or ()]
-    assert against == ["parent", "reference"] * 2
-    from metaevo.gate.protection import check_protection
-
-    lines, _ = check_protection(exam, NEW, OLD, OLD, MARGIN)  # type: ignore[arg-type]
-    assert [line.against for line in lines] == ["parent", "parent"]
-
-
-def test_harm_in_cells_is_corrected_for_their_number() -> None:
-    assert harmed_cells({f"c{i}": 0.02 for i in range(8)}) == []
-    assert harmed_cells({"bad": 0.001} | {f"c{i}": 0.4 for i in range(8)}) == ["bad"]

@@ -1,6 +1,7 @@
 """What the gate found and said, to the ledger and back: nothing is lost, and the shape of the JSON stays."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from metaevo.gate.evidence import (
     ProtectionFinding,
     Reason,
     ReasonCode,
+    RuleOutcomes,
     Screen,
     Verdict,
 )
@@ -25,6 +27,7 @@ from metaevo.gate.evidence import (
 BETTING = BettingGain(0.1, 0.0, 0.2, 300, 1, 0.025, 40.0, 540, 3.0, 1.5, (0.25, 0.5))
 EXACT = ExactGain(0.1, 0.0, 0.2, 120, 2, 0.025, 40.0, 120, 3.0, 0.01)
 KEPT = ProtectionFinding("math", "parent", 0.01, -0.02, 0.04, 400, -0.05, "open")
+SEEN = RuleOutcomes("math", 40, {"parent": {"addition/2": ((-1.0, 2), (0.0, 36), (1.0, 2))}})
 GUARDS = {"cost per answer": GuardFinding(True, {"ratio": 1.1}), "answer_tokens": GuardFinding(False, {"ratio": 2.0})}
 REASONS = {
     "gain proven": Reason(ReasonCode.GAIN_PROVEN, BETTING),
@@ -35,12 +38,12 @@ REASONS = {
     "a guard": Reason(ReasonCode.GUARD, GuardFinding(False, {"why": "does not load", "n": 3}), "servable artifact"),
     "no gain in sight": Reason(ReasonCode.MORE_ITEMS, MoreItems(BETTING, None, 1500)),
     "more items of a fixed sample": Reason(ReasonCode.MORE_ITEMS, MoreItems(EXACT, 40, 1500)),
-    "more items of a rule": Reason(ReasonCode.MORE_ITEMS, MoreItems(KEPT, 900)),
+    "more items of a rule": Reason(ReasonCode.MORE_ITEMS, MoreItems(replace(KEPT, needed=900), 900)),
     "awaits approval": Reason(ReasonCode.AWAITS_APPROVAL, Approval(pinned=True, approval=False)),
 }
 EVIDENCE = {
     "screened": Evidence(("addition/5",), False, Screen(0.0, -0.1, 0.1, 240, 0.015)),
-    "held again": Evidence(("addition/5", "addition/6"), False, None, BETTING, 3),
+    "held again": Evidence(("addition/5", "addition/6"), False, None, BETTING, 3, outcomes=(SEEN,)),
     "whole": Evidence(("sorting/1",), False, None, EXACT, 3, (KEPT,), {"sorting/4": 0.001}, GUARDS),
     "nothing protected": Evidence(("sorting/1",), True, None, EXACT, 3, (), {}, GUARDS),
 }
@@ -62,11 +65,19 @@ def test_evidence_is_read_back_as_it_was_and_what_was_not_looked_at_is_no_key(na
 
 
 def test_a_hold_keeps_its_numbers_beside_the_evidence_as_ledgers_always_did() -> None:
-    made = Hold("g000002", "g000001", 1, 3, 4, 0, 500, False, 900, EVIDENCE["held again"])
+    made = Hold("g000002", "g000001", 1, 3, 4, 0, 500, 4096, False, EVIDENCE["held again"])
     row = json.loads(json.dumps(made.as_data())) | {"open": True}
     assert Hold.from_data(row) == made
-    assert {"needed": 500, "finite": False, "protection": 900}.items() <= row["exam"].items()
+    assert {"needed": 500, "most": 4096, "person": False}.items() <= row["exam"].items()
     assert row["exam"]["gain"]["logs"] == [0.25, 0.5]
+    assert [replace(made, needed=needed).nights for needed in (None, 0, 1, 4096, 4097)] == [None, 0, 1, 1, 2]
+
+
+def test_a_hold_of_schema_3_is_read_with_what_it_did_not_say() -> None:
+    made = Hold("g000002", "g000001", 1, 3, 4, 0, 500, 1500, False, replace(EVIDENCE["held again"], outcomes=None))
+    row = json.loads(json.dumps(made.as_data()))
+    old = {key: value for key, value in row["exam"].items() if key not in ("most", "person")}
+    assert Hold.from_data(row | {"exam": old | {"finite": False, "protection": 900}}) == made
 
 
 GOOD = Verdict("hold", (REASONS["no gain in sight"],), "rules", EVIDENCE["whole"]).as_data()

@@ -1,0 +1,206 @@
+"""Lines of protection, pure: what the outcomes so far say about one rule against one generation.
+
+A line is two betting e-processes on the mean over the rule's cells: one grows where "at most the limit" is false, the
+other where "at least the limit" is; the first at the odds decides. Items come in whole rounds, each with the same
+number of items of a cell, so that bets item by item are bets on the cells' weighted mean: the product over a round is
+at most that of its mean (inequality of the means). A cell that is counted whole has no error: its mean moves the limit
+of the others. Howard et al. 2021 (arXiv:1810.08240) for evidence at any time; e-Holm: Vovk and Wang (arXiv:1912.06116).
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from metaevo.gate.evidence import CellHarm, ProtectionFinding, ProtectionState, RuleOutcomes
+from objectives.betting import Wealth, confidence_sequence
+from objectives.goals import Rule
+from objectives.statistics import Interval
+
+SLIP = 1e-9
+"""What floats may be off where rows are counted whole."""
+FINE = 4
+"""Decimals of an outcome that is kept."""
+CANDIDATE, CHAMPION = "candidate", "champion"
+"""Series of scores, which a floor is measured by; all other series hold differences."""
+
+Outcomes = Mapping[str, Counter[float]]
+"""Cell to how often each outcome came."""
+
+
+@dataclass(slots=True)
+class Series:
+    """All outcomes of one rule so far: for every generation it is compared with, per cell."""
+
+    rounds: int
+    outcomes: dict[str, dict[str, Counter[float]]]
+
+    @classmethod
+    def of(cls, kept: RuleOutcomes | None) -> "Series":
+        """Return the outcomes that a held candidate's verdict kept."""
+        if kept is None:
+            return cls(0, {})
+        found = {
+            name: {cell: Counter(dict(counts)) for cell, counts in cells.items()} for name, cells in kept.series.items()
+        }
+        return cls(kept.rounds, found)
+
+    def kept(self, what: str) -> RuleOutcomes:
+        """Return the outcomes as a verdict keeps them."""
+        made = {
+            name: {cell: tuple(sorted(counts.items())) for cell, counts in cells.items()}
+            for name, cells in self.outcomes.items()
+        }
+        return RuleOutcomes(what, self.rounds, made)
+
+    def add(self, name: str, cell: str, outcome: float) -> None:
+        """Count one outcome."""
+        self.outcomes.setdefault(name, {}).setdefault(cell, Counter())[round(outcome, FINE) + 0.0] += 1
+
+    def of_series(self, name: str) -> Outcomes:
+        """Return the outcomes of one series."""
+        return self.outcomes.get(name, {})
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What one rule's lines are judged by, beside the outcomes."""
+
+    rule: Rule
+    sampled: tuple[str, ...]
+    whole: tuple[str, ...]
+    """Cells of which all rows were asked: what is said of them is said of those rows."""
+    odds: float
+    left: int | None = None
+    """Items that are left to read beyond this cycle's; None: without an end."""
+
+
+def judge(frame: Frame, series: Series, against: str, margin: float) -> ProtectionFinding:
+    """Return how the rule fares against one generation at this margin."""
+    whole = [_mean(series.of_series(against).get(cell, Counter())) for cell in frame.whole]
+    pooled = _pooled(series.of_series(against), frame.sampled)
+    cells, parts = len(frame.sampled) + len(whole), len(frame.sampled)
+    n = sum(sum(counts.values()) for counts in series.of_series(against).values())
+    if not parts:
+        mean = sum(whole) / max(1, cells)
+        state: ProtectionState = "kept" if mean >= -margin - SLIP else "harmed"
+        found = Interval(mean, mean, mean, n)
+        return _finding(frame, against, found, -margin, state, whole=n)
+    bound = (-margin * cells - sum(whole)) / parts
+    seen = confidence_sequence(pooled, 1 - 2 / frame.odds)
+    mean, low, high = ((part * parts + sum(whole)) / cells for part in (seen.mean, seen.low, seen.high))
+    rows = n - sum(pooled.values())
+    if abs(bound) >= 1:  # what was counted whole decides alone, whatever the other cells do
+        return _finding(frame, against, Interval(mean, low, high, n), -margin, "kept" if bound < 0 else "harmed", rows)
+    outcomes = list(pooled.elements())
+    better, worse = Wealth(bound=bound).bet(outcomes), Wealth(bound=bound, above=False).bet(outcomes)
+    return _two_sided(frame, against, Interval(mean, low, high, n), -margin, better, worse, rows)
+
+
+def judge_floor(frame: Frame, series: Series, floor: float) -> ProtectionFinding:
+    """Return whether the candidate's own mean score lies above the floor."""
+    outcomes = series.of_series(CANDIDATE)
+    whole = [_mean(outcomes.get(cell, Counter())) for cell in frame.whole]
+    pooled = _pooled(outcomes, frame.sampled)
+    cells, parts, n = len(frame.sampled) + len(whole), len(frame.sampled), sum(map(Counter.total, outcomes.values()))
+    if not parts:
+        mean = sum(whole) / max(1, cells)
+        state: ProtectionState = "kept" if mean >= floor - SLIP else "harmed"
+        return _finding(frame, "floor", Interval(mean, mean, mean, n), floor, state, whole=n)
+    seen = confidence_sequence(pooled, 1 - 2 / frame.odds)
+    mean, low, high = ((part * parts + sum(whole)) / cells for part in (seen.mean, seen.low, seen.high))
+    bound = (floor * cells - sum(whole)) / parts
+    rows = n - pooled.total()
+    found = Interval(mean, max(0.0, low), min(1.0, high), n)
+    if not 0 < bound < 1:
+        return _finding(frame, "floor", found, floor, "kept" if bound <= 0 else "harmed", rows)
+    scores = list(pooled.elements())  # a score lies in [0, 1]: bets reach further than on a difference
+    better = Wealth().bet([(score - bound) / bound for score in scores])
+    worse = Wealth(above=False).bet([(score - bound) / (1 - bound) for score in scores])
+    return _two_sided(frame, "floor", found, floor, better, worse, rows)
+
+
+def champion_below(frame: Frame, series: Series, floor: float) -> bool:
+    """Return whether the champion's own mean lies below the floor on the items so far."""
+    outcomes = series.of_series(CHAMPION)
+    means = [_mean(outcomes.get(cell, Counter())) for cell in frame.whole]
+    pooled = _pooled(outcomes, frame.sampled)
+    total = sum(means) + len(frame.sampled) * _mean(pooled)
+    return total / max(1, len(frame.sampled) + len(frame.whole)) < floor - SLIP
+
+
+def harms(frame: Frame, series: Series, against: str) -> list[CellHarm]:
+    """Return for every cell the evidence that it lost more than its own margin."""
+    margin, found = frame.rule.cell_margin, []
+    for cell, counts in sorted(series.of_series(against).items()):
+        wealth = Wealth(bound=-margin, above=False).bet(list(counts.elements()))
+        found.append(CellHarm(cell, None, wealth.e_value, _mean(counts), wealth.n, margin))
+    return found
+
+
+def e_holm(harmed: Sequence[CellHarm], cells: int, odds: float) -> tuple[CellHarm, ...]:
+    """Return the cells whose loss is proven among ``cells`` that are protected: e-Holm at one over the odds."""
+    found: list[CellHarm] = []
+    for rank, one in enumerate(sorted(harmed, key=lambda one: (-(one.e_value or 0.0), one.cell))):
+        if (one.e_value or 0.0) < odds * max(1, cells - rank):
+            break
+        found.append(one)
+    return tuple(found)
+
+
+def _two_sided(
+    frame: Frame, against: str, found: Interval, limit: float, better: Wealth, worse: Wealth, rows: int
+) -> ProtectionFinding:
+    threshold = math.log(frame.odds)
+    state: ProtectionState = "kept" if better.log_e >= threshold else "harmed" if worse.log_e >= threshold else "open"
+    more = _needed(better, threshold) if state == "open" else 0
+    return _finding(frame, against, found, limit, state, rows, more, better.e_value, worse.e_value)
+
+
+def _needed(wealth: Wealth, threshold: float) -> int | None:
+    """Return about how many more items reach the threshold at the pace of the best bets; None where none wins."""
+    pace = max(wealth.logs) / max(1, wealth.n)
+    if pace <= 0:
+        return None
+    return max(1, math.ceil((threshold - wealth.log_e) / pace))
+
+
+def _finding(
+    frame: Frame,
+    against: str,
+    found: Interval,
+    limit: float,
+    state: ProtectionState,
+    whole: int = 0,
+    needed: int | None = 0,
+    kept: float | None = None,
+    harmed: float | None = None,
+) -> ProtectionFinding:
+    return ProtectionFinding(
+        what=frame.rule.what,
+        against=against,
+        mean=found.mean,
+        low=found.low,
+        high=found.high,
+        n=found.n,
+        limit=limit,
+        state=state,
+        whole=whole,
+        e_kept=kept,
+        e_harmed=harmed,
+        odds=frame.odds,
+        needed=needed,
+        left=frame.left,
+        cell_margin=None if frame.rule.floor is not None else frame.rule.cell_margin,
+    )
+
+
+def _pooled(outcomes: Outcomes, cells: Sequence[str]) -> Counter[float]:
+    pooled: Counter[float] = Counter()
+    for cell in cells:
+        pooled.update(outcomes.get(cell, Counter()))
+    return pooled
+
+
+def _mean(counts: Counter[float]) -> float:
+    return math.fsum(value * times for value, times in counts.items()) / max(1, counts.total())
