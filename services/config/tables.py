@@ -115,9 +115,17 @@ class ProtectTable(Table):
     margin: Share | None = None
     """How far its score may fall below the parent's and the reference generation's."""
     floor: Share | None = None
-    """What its score may not fall below; where the champion is below it, the champion's score."""
+    """What its score may not fall below; where the champion is below it: champion and reference, within a third of
+    the margin."""
+    cell_margin: Share | None = None
+    """How far one of its cells may fall; default: twice the margin."""
+    odds: float | None = Field(default=None, ge=2.0, le=1000.0)
+    """`odds = 20` in [protect] itself: evidence that decides a line; one loss at the limit in so many passes."""
     at_most: Positive | None = None
     """For `answer_tokens`: the longest answers may become, as a ratio to the reference generation."""
+
+
+ODDS, DEFAULT_ODDS = "odds", 20.0
 
 
 class Forbid(Table):
@@ -229,6 +237,27 @@ class Config(Table):
     store: StoreTable | None = None
     api: Api | None = None
 
+    @field_validator("protect", mode="before")
+    @classmethod
+    def _odds_is_a_number(cls, value: object) -> object:
+        if isinstance(value, dict) and isinstance(value.get(ODDS), int | float):
+            return value | {ODDS: {ODDS: value[ODDS]}}
+        return value
+
+    @field_validator("protect")
+    @classmethod
+    def _odds_stands_alone(cls, value: dict[str, ProtectTable | Literal[False]]) -> object:
+        for name, line in value.items():
+            if (name == ODDS) != (isinstance(line, ProtectTable) and line.odds is not None):
+                raise ValueError("odds is a key of [protect] itself, a number from 2 on")
+        return value
+
+    @property
+    def odds(self) -> float:
+        """Return the evidence that decides a protected line."""
+        said = self.protect.get(ODDS)
+        return said.odds if isinstance(said, ProtectTable) and said.odds is not None else DEFAULT_ODDS
+
     def wishes(self) -> Goals:
         """Return goals, protections and prohibitions as plain records."""
         goals = tuple(
@@ -236,7 +265,9 @@ class Config(Table):
             for name, g in self.goals.items()
         )
         lines = tuple(
-            Protection(what, line.margin, line.floor, line.at_most) for what, line in self.protect.items() if line
+            Protection(what, line.margin, line.floor, line.at_most, line.cell_margin)
+            for what, line in self.protect.items()
+            if line and what != ODDS
         )
         nothing = self.protect.get("*") is False
         forbidden = Forbidden(self.forbid.abilities, self.forbid.methods, self.forbid.data)

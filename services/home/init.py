@@ -1,5 +1,6 @@
 """How a home begins: check the base and the environments first, then write metaevo.toml with comments."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from metaevo.artifacts import base as bases
@@ -8,9 +9,11 @@ from metaevo.errors import BadInput
 from metaevo.registry.registry import Registry
 from objectives.environment import BadEnvironment
 from objectives.finder import Source
-from objectives.types import Environment
+from objectives.types import Cell, Environment
 from services.config import read as configs
 from services.home.home import Home, default_path
+from services.home.margins import gate_items, proposed
+from services.home.open import gate_rules
 from services.home.preflight import base_folder, check_wishes
 from services.records.configuration import NewHome
 
@@ -34,10 +37,13 @@ def init_home(
     for path in files.values():
         if not path.is_file():
             raise BadInput("--environment", "no such file", "", given=path)
-    text = _text(base, [_name(use) for use in chosen], list(chosen), goal, answer, seed)
-    settings = configs.parse(text)
+    names = [_name(use) for use in chosen]
+    settings = configs.parse(_text(base, names, list(chosen), goal, answer, seed))
     bases.inspect(base_folder(home, settings), "--base")
-    described = _described(home, chosen, files)
+    described, items = _described(home, chosen, files)
+    margins = proposed(settings.wishes(), items, described, gate_rules(settings))
+    text = _text(base, names, list(chosen), goal, answer, seed, margins)
+    settings = configs.parse(text)
     try:
         check_wishes(settings, described, Registry(None))
     except BadInput as error:
@@ -47,15 +53,24 @@ def init_home(
     beside = [other for path in files.values() for other in sorted(path.parent.glob(f"{path.stem}.json*"))]
     home.create(text, [*files.values(), *beside])
     there = "" if home.path == default_path().expanduser().resolve() else f" --home {home.path}"
-    return NewHome(home=str(home.path), base=base, environments=tuple(described), next=f"metaevo plan{there}")
+    return NewHome(
+        home=str(home.path),
+        base=base,
+        environments=tuple(described),
+        next=f"metaevo plan{there}",
+        margins=tuple(f"{what} within {100 * margin:.3g} points, {why}" for what, margin, why in margins),
+    )
 
 
-def _described(home: Home, chosen: list[str], files: dict[str, Path]) -> dict[str, Environment]:
-    """Return the environments as they describe themselves, from where they are now."""
+def _described(
+    home: Home, chosen: list[str], files: dict[str, Path]
+) -> tuple[dict[str, Environment], dict[Cell, int | None]]:
+    """Return the environments as they describe themselves, from where they are now, and the gate's items of each."""
     wanted = [Source(_name(use), str(files.get(_name(use), use)), str(home.path)) for use in chosen]
     pool = GraderPool(wanted, workers=1)
     try:
-        return {environment.name: environment for environment in pool.describe()}
+        found = {environment.name: environment for environment in pool.describe()}
+        return found, gate_items(pool, found)
     except BadEnvironment as error:
         raise BadInput.of(error).inside("--environment") from error
     finally:
@@ -66,7 +81,15 @@ def _name(use: str) -> str:
     return Path(use).stem if use.endswith(".py") else use.partition(":")[2] or use
 
 
-def _text(base: str, names: list[str], uses: list[str], goal: str | None, answer: int | None, seed: int | None) -> str:
+def _text(
+    base: str,
+    names: list[str],
+    uses: list[str],
+    goal: str | None,
+    answer: int | None,
+    seed: int | None,
+    margins: Sequence[tuple[str, float, str]] = (),
+) -> str:
     lines = ["# Everything about this home. `metaevo config show` prints the defaults of what is not said."]
     if seed is not None:
         lines.append(f"seed = {seed}")
@@ -82,5 +105,6 @@ def _text(base: str, names: list[str], uses: list[str], goal: str | None, answer
         "[goals.mine]",
         f'raise = "{goal or "*"}"                               # ability, environment, environment/level or *',
     ]
-    lines += ["", "[protect]", '"*" = { margin = 0.02 }                   # no ability more than 2 points lower', ""]
-    return "\n".join(lines)
+    lines += ["", "[protect]", '"*" = { margin = 0.03 }                   # no ability more than 3 points lower']
+    lines += [f"{what} = {{ margin = {margin} }}                # {why}" for what, margin, why in margins]
+    return "\n".join([*lines, ""])

@@ -37,6 +37,7 @@ from services.config.tables import Config
 from services.home import proposers
 from services.home.home import Home
 from services.home.machine import usable_cores
+from services.home.margins import check_margins, gate_items
 from services.home.preflight import BASE, Preflight, answer_tokens, chat_settings, check_config, check_same_base
 from services.home.sandbox import open_sandbox, require_answer
 
@@ -139,6 +140,7 @@ def open_home(
             check_config(home, config, environments, registry),
             cycle_settings(config, environments, registry),
         )
+        check_margins(chosen.goals, gate_items(pool, environments), environments, chosen.gate)
         _looked(home, handle if measures else None)
         on_ready(environments)
         ledger = home.ledger(read_only=False, create=True)
@@ -254,12 +256,7 @@ def cycle_settings(config: Config, environments: Mapping[str, Environment], regi
     margins = [rule.margin for rule in wishes.rules(environments) if rule.margin is not None]
     return CycleSettings(
         goals=wishes,
-        gate=GateRules(
-            config.gate.alpha,
-            config.gate.screen_items,
-            max_items=config.gate.max_items,
-            secret_seed=config.gate.secret_seed,
-        ),
+        gate=gate_rules(config),
         search=SearchRules(
             config.search.trials, config.search.fidelity, config.search.finals, margin=min(margins, default=1.0)
         ),
@@ -269,6 +266,18 @@ def cycle_settings(config: Config, environments: Mapping[str, Environment], regi
         fixed_recipe=_fixed_recipe(config, registry),
         fixed_objective=_fixed_objective(config, environments),
         observe=config.mode == "observe",
+    )
+
+
+def gate_rules(config: Config) -> GateRules:
+    """Return what the gate decides by."""
+    gate = config.gate
+    return GateRules(
+        gate.alpha,
+        gate.screen_items,
+        max_items=gate.max_items,
+        odds=config.odds,
+        secret_seed=gate.secret_seed,
     )
 
 

@@ -41,17 +41,25 @@ def check_(home: Home) -> ConfigCheck:
         named = tuple(sorted(config.environments))
         return ConfigCheck(file=str(home.config_path), environments=named, later=tuple(problems), ok=False)
     from metaevo.registry.registry import Registry
+    from services.home.margins import check_margins, gate_items
     from services.home.open import cycle_settings, graders
     from services.home.preflight import check_config
     from services.reports.recipes import broken_recipes
 
-    with graders(home.path, config) as (_, environments):
+    with graders(home.path, config) as (pool, environments):
         registry = Registry(home.path)
         check_config(home, config, environments, registry)
-        cycle_settings(config, environments, registry)
+        gate = cycle_settings(config, environments, registry).gate
+        warnings = check_margins(config.wishes(), gate_items(pool, environments), environments, gate)
         names = tuple(sorted(environments))
-    broken = broken_recipes(home)
-    return ConfigCheck(file=str(home.config_path), environments=names, later=(), ok=True, broken_recipes=broken)
+    return ConfigCheck(
+        file=str(home.config_path),
+        environments=names,
+        later=(),
+        ok=True,
+        broken_recipes=broken_recipes(home),
+        warnings=warnings,
+    )
 
 
 @operation("read", "config", name="show")

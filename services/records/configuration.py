@@ -14,6 +14,8 @@ class ConfigCheck:
     ok: bool
     broken_recipes: tuple[BrokenRecipe, ...] = ()
     """Recipes that are wrong: evolution starts, and goes on without them."""
+    warnings: tuple[str, ...] = ()
+    """Protected rules that an unchanged candidate passes too seldom, with what would help."""
 
     @property
     def well(self) -> bool:
@@ -29,3 +31,5 @@ class NewHome:
     base: str
     environments: tuple[str, ...]
     next: str
+    margins: tuple[str, ...] = ()
+    """What is protected by files alone: the smallest loss that their items decide."""

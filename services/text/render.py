@@ -228,14 +228,15 @@ def _export(made: ExportedModel) -> str:
 def _config_check(found: ConfigCheck) -> str:
     if found.ok and found.broken_recipes:
         about = "can be started with, but nothing uses these recipes:"
-        return "\n".join([f"{found.file} {about}", *(row.broken for row in found.broken_recipes)])
+        return "\n".join([f"{found.file} {about}", *(row.broken for row in found.broken_recipes), *found.warnings])
     if found.ok:
-        return f"{found.file} is fine: {', '.join(found.environments)}"
+        return "\n".join([f"{found.file} is fine: {', '.join(found.environments)}", *found.warnings])
     return "\n".join([f"{found.file}:", *found.later])
 
 
 def _init(made: NewHome) -> str:
-    return f"{made.home} is ready: {', '.join(made.environments)}. Next: {made.next}"
+    protected = "".join(f" Protected: {said}." for said in made.margins)
+    return f"{made.home} is ready: {', '.join(made.environments)}.{protected} Next: {made.next}"
 
 
 def _recipe_run(run: RecipeRun) -> str:

@@ -149,10 +149,10 @@ def _items(ledger: sqlite3.Connection, home: Path) -> Iterator[dict[str, Any]]:
 
 
 def _ids(body: Any) -> list[str]:
-    """Return the ids of the tasks that a body of pairs, or of a report, names."""
+    """Return the ids of the tasks that a body of pairs, of a panel, or of a report, names."""
     if not isinstance(body, dict):
         return []
-    if isinstance(body.get("tasks"), list) and "differences" in body:
+    if isinstance(body.get("tasks"), list) and {"differences", "scores"} & body.keys():
         return [str(id_) for id_ in body["tasks"]]
     return [str(outcome["task"]) for outcome in body.get("outcomes", ())]
 

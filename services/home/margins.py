@@ -1,0 +1,117 @@
+"""Can the protected rules be decided by the items there are? What a home is told before anything is trained."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from metaevo.engines.grader import GraderPool
+from metaevo.errors import BadInput
+from metaevo.gate.exam import ALL, FIXED
+from metaevo.gate.rounds import plan
+from metaevo.gate.settings import GateRules
+from objectives.deciding import DISCORDANCE, POWER, excludes, power, smallest_loss, smallest_margin
+from objectives.goals import EVERYTHING, Goals, Rule
+from objectives.types import Cell, Environment, Split
+
+
+@dataclass(frozen=True, slots=True)
+class Decidable:
+    """What one rule's items can decide. ``items`` is None where no loss has to be estimated: rows are counted whole."""
+
+    rule: Rule
+    items: int | None
+    share: float
+    """The share of the rule's cells that is sampled: the others are counted whole and move the limit."""
+
+    def excludes(self, odds: float) -> bool:
+        """Return whether an identical candidate could pass."""
+        margin = self.rule.margin
+        return self.items is None or margin is None or excludes(self.items, min(0.9, margin / self.share), odds)
+
+    def power(self, odds: float) -> float:
+        """Return how often an unchanged candidate passes in one cycle, at discordance .05."""
+        margin = self.rule.margin
+        if self.items is None or margin is None:
+            return 1.0
+        return power(self.items, min(0.9, margin / self.share), odds)
+
+
+def gate_items(pool: GraderPool, environments: Mapping[str, Environment]) -> dict[Cell, int | None]:
+    """Return how many items of each cell the gate has, None where they have no end; protect-only files give all."""
+    found: dict[Cell, int | None] = {}
+    for environment in environments.values():
+        splits = (Split.GATE,) if environment.train else tuple(Split)
+        for cell in environment.cells:
+            if environment.texts[cell.level] is None:
+                found[cell] = None
+                continue
+            wanted = [(cell.environment, cell.level, split, FIXED, 0, ALL) for split in splits]
+            found[cell] = sum(len(drawn.tasks) for drawn in pool.draw_many(wanted))
+    return found
+
+
+def decidable(
+    rule: Rule, items: Mapping[Cell, int | None], environments: Mapping[str, Environment], gate: GateRules
+) -> Decidable:
+    """Return what the rule's items of one cycle can decide."""
+    whole = [c for c in rule.cells if items[c] is not None and not environments[c.environment].train]
+    made = plan(rule, dict(items), whole, gate.protect_items)
+    if not made.sampled:
+        return Decidable(rule, None if whole else 0, 1.0)
+    rounds = made.rounds if made.last is None else min(made.rounds, made.last)
+    return Decidable(rule, rounds * sum(made.each), len(made.sampled) / (len(made.sampled) + len(whole)))
+
+
+def check_margins(
+    goals: Goals, items: Mapping[Cell, int | None], environments: Mapping[str, Environment], gate: GateRules
+) -> tuple[str, ...]:
+    """Return a warning for every rule that an unchanged candidate passes too seldom.
+
+    Raises:
+        BadInput: A rule that even an identical candidate could not pass.
+    """
+    warnings = []
+    written = {line.what for line in goals.protections}
+    for rule in goals.rules(environments):
+        found = decidable(rule, items, environments, gate)
+        place = f"metaevo.toml: protect.{rule.what if rule.what in written else f'{chr(34)}{EVERYTHING}{chr(34)}'}"
+        if not found.excludes(gate.odds):
+            least = found.share * smallest_loss(found.items or 0, gate.odds)
+            can = f"{_items(found)} of {rule.what} exclude no loss below {least:.3g}"
+            said = f"an identical candidate could not pass: {can}"
+            raise BadInput(place, said, _way_out(found, gate), given=f"margin {rule.margin}")
+        chance = found.power(gate.odds)
+        if chance < POWER:
+            told = f"an unchanged candidate passes {rule.what} at margin {rule.margin} in {chance:.0%} of decisions"
+            warnings.append(f"{place}: {told} ({_items(found)}, discordance {DISCORDANCE}); {_way_out(found, gate)}")
+    return tuple(warnings)
+
+
+def proposed(
+    goals: Goals, items: Mapping[Cell, int | None], environments: Mapping[str, Environment], gate: GateRules
+) -> Sequence[tuple[str, float, str]]:
+    """Return (ability, margin, why) for every ability that finite environments alone measure."""
+    found = []
+    for rule in goals.rules(environments):
+        if any(items[cell] is None for cell in rule.cells):
+            continue
+        one = decidable(rule, items, environments, gate)
+        if one.items is None:
+            continue
+        names = ", ".join(dict.fromkeys(cell.environment for cell in rule.cells))
+        margin = max(rule.margin or 0.0, smallest_margin(one.items, gate.odds))
+        why = f"{names}: {one.items} gate items decide no smaller loss (power {POWER}, discordance {DISCORDANCE})"
+        if margin == rule.margin:
+            why = f"{names}: {one.items} gate items decide it (power {POWER}, discordance {DISCORDANCE})"
+        found.append((rule.what, margin, why))
+    return found
+
+
+def _items(found: Decidable) -> str:
+    return f"{found.items} gate items"
+
+
+def _way_out(found: Decidable, gate: GateRules) -> str:
+    margin = found.share * smallest_margin(found.items or 0, gate.odds)
+    if margin >= found.share:
+        return "add rows, or set train = false: then all rows are counted"
+    return f"set {found.rule.what} = {{ margin = {margin:.3g} }}, or train = false: then all rows are counted"
