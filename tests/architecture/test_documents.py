@@ -31,7 +31,6 @@ def fence(where: str) -> str:
     return str(text)
 
 
-@pytest.mark.timeout(120)
 def test_generated_parts_are_fresh() -> None:
     assert documents.stale() == [], "run `make fix`"
 

@@ -51,18 +51,16 @@ def test_a_circle_is_named() -> None:
 @pytest.fixture(scope="module")
 def worked(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     command = [sys.executable, "-m", "tests.architecture.control_plane", tmp_path_factory.mktemp("homes")]
-    done = subprocess.run(command, cwd=tree.ROOT, capture_output=True, text=True, check=False, timeout=300)
+    done = subprocess.run(command, cwd=tree.ROOT, capture_output=True, text=True, check=False, timeout=900)
     assert done.returncode == 0, done.stderr[-3000:]
     return dict(json.loads(done.stdout))
 
 
-@pytest.mark.timeout(300)
 def test_the_control_plane_imports_nothing_heavy(worked: dict[str, Any]) -> None:
     assert worked["imported"] == {}
 
 
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="reads /proc: Linux only")
-@pytest.mark.timeout(300)
 def test_torch_is_mapped_into_the_engine_process_alone(worked: dict[str, Any]) -> None:
     assert worked["processes"] == {ENGINE: True, **dict.fromkeys(OTHERS, False)}
 

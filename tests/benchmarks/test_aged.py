@@ -13,7 +13,6 @@ from services.home.home import Home
 from tests.benchmarks import aged
 from tests.journeys.terminal import metaevo
 
-pytestmark = pytest.mark.timeout(300)
 CYCLES = 80
 
 

@@ -67,7 +67,7 @@ def child(arguments: list[str]) -> int:
 def installed(*arguments: str | Path) -> Said:
     """Run the installed script to its end."""
     command = [str(Path(sys.executable).parent / "metaevo"), *map(str, arguments)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600, check=False)
     return Said(done.returncode, done.stdout, done.stderr)
 
 

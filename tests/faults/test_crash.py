@@ -102,7 +102,6 @@ def unbroken(micros: Micros, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-@pytest.mark.timeout(600)
 def test_killed_at_every_boundary(micros: Micros, tmp_path: Path, unbroken: Path) -> None:
     home, kills = tmp_path / "home", 0
     while micros.run(home, "boundary") != 0:
@@ -114,7 +113,6 @@ def test_killed_at_every_boundary(micros: Micros, tmp_path: Path, unbroken: Path
 
 
 @pytest.mark.full
-@pytest.mark.timeout(600)
 def test_killed_at_random_moments(micros: Micros, tmp_path: Path, unbroken: Path) -> None:
     home, random, kills, runs = tmp_path / "home", Random(20), 0, 0
     whole = float((unbroken.parent / "seconds").read_text())
@@ -139,7 +137,6 @@ def test_killed_at_random_moments(micros: Micros, tmp_path: Path, unbroken: Path
     assert state(home) == state(unbroken)
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("step", ["update", "confirm", *(pytest.param(step, marks=pytest.mark.full) for step in RARE)])
 def test_full_disk_in_mid_cycle_loses_nothing_and_goes_on_once_there_is_room(
     micros: Micros, tmp_path: Path, unbroken: Path, step: str

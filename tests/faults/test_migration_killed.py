@@ -41,7 +41,6 @@ def moments(seen: list[str], backup: bool) -> list[int]:
     return sorted({*named, *range(1, len(seen) + 1, max(1, len(seen) // POINTS)), len(seen)})
 
 
-@pytest.mark.timeout(600)
 def test_killed_at_any_point_it_is_whole_or_as_it_was_and_the_next_opening_finishes(
     forks: Forks, places: Callable[[], Path | Postgres], tmp_path: Path
 ) -> None:
@@ -69,7 +68,6 @@ def test_killed_at_any_point_it_is_whole_or_as_it_was_and_the_next_opening_finis
     assert states == {False, True}
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("moment", NAMED)
 def test_a_home_whose_migration_was_killed_is_simply_opened(
     forks: Forks, tmp_path: Path, moment: str, capsys: pytest.CaptureFixture[str]

@@ -61,7 +61,7 @@ def shell(
     cwd: Path = ROOT,
     python: str = sys.executable,
     environment: dict[str, str] | None = None,
-    timeout: float = 300,
+    timeout: float = 1000,
 ) -> Said:
     """Run a command in a process of its own, with nothing in its environment that a fresh machine has not."""
     kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}

@@ -21,7 +21,7 @@ from tests.journeys import small
 from tests.journeys.small import rows
 from tests.journeys.terminal import metaevo
 
-pytestmark = [pytest.mark.full, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.full
 GOOD = "def keep(row):\n    return row['score'] is not None and row['score'] >= 1\n"
 
 

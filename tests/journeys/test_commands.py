@@ -15,7 +15,6 @@ from services.operations import OPERATIONS, load
 from tests.journeys import small
 from tests.journeys.terminal import ROOT, metaevo, shell
 
-pytestmark = pytest.mark.timeout(300)
 GENERATION = {
     *["id", "number", "parent", "status", "created_at"],
     *["objective", "recipe", "evaluator", "scores", "verdict", "artifact"],

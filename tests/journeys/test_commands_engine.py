@@ -16,8 +16,6 @@ from services.home.home import Home
 from tests.journeys import small
 from tests.journeys.terminal import ROOT, metaevo, shell
 
-pytestmark = pytest.mark.timeout(400)
-
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -211,7 +209,7 @@ def interrupt(home: Home, *words: str, phase: str, after: float = 0.0) -> None:
             break
     time.sleep(after)
     process.send_signal(signal.SIGINT)
-    out, said = process.communicate(timeout=180)  # the trials that run come to their end
+    out, said = process.communicate(timeout=600)  # the trials that run come to their end
     assert (process.returncode, out) == (130, "")
     assert said.splitlines()[-1] == ("metaevo: interrupted; what was finished is kept, run the command again to go on")
 

@@ -20,7 +20,7 @@ from tests.hostile import tiers
 from tests.journeys import small
 from tests.journeys.terminal import metaevo
 
-pytestmark = [*tiers.ALONE, pytest.mark.timeout(600)]
+pytestmark = [*tiers.ALONE]
 CODE = """ABILITY = "coding"
 rows = [{"prompt": f"double {i}", "answer": "def f(x): return 2 * x"} for i in range(60)]
 def reward(completion, run, **row):

@@ -9,7 +9,6 @@ from services.home.home import Home
 from tests.journeys import small
 from tests.journeys.terminal import ROOT, metaevo
 
-pytestmark = pytest.mark.timeout(300)
 SOURCE = (ROOT / "metaevo" / "modules" / "refinement" / "metric_filter.py").read_text().replace("metric_filter", "mine")
 RECIPE = small.PLAIN.replace("metric_filter", "mine").replace('"plain"', '"ours"')
 PINNED = small.CONFIG + '[fixed]\nrecipe = "ours"\n'

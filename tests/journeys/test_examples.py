@@ -25,7 +25,6 @@ from tests.journeys.terminal import ROOT, metaevo
 
 EXAMPLES = ROOT / "deploy" / "examples"
 DEMO = (EXAMPLES / "demo.toml").read_text()
-pytestmark = pytest.mark.timeout(300)
 
 
 def flat(table: dict[str, Any], above: tuple[str, ...] = ()) -> dict[tuple[str, ...], Any]:

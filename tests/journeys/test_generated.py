@@ -23,7 +23,6 @@ from services.home.open import open_home
 from tests.journeys import small
 from tests.journeys.terminal import metaevo
 
-pytestmark = pytest.mark.timeout(300)
 SOURCE = "def keep(row):\n    return row['score'] is not None and row['score'] >= 1\n"
 CODE = Code("refinement", "keep", "syn_right", SOURCE)
 RECIPE = small.PLAIN.replace("metric_filter", "syn_right").replace('"plain"', '"ours"')

@@ -14,7 +14,6 @@ from tests.journeys.terminal import metaevo
 
 OBJECTIVE = '[fixed]\nobjective = "other/performance"\n'
 RECIPE = 'recipe = "star"\n'
-pytestmark = pytest.mark.timeout(400)
 
 
 def status(home: Home) -> Any:

@@ -21,7 +21,6 @@ PACKAGE = ROOT / "tests" / "plugin_package"
 MODULE = PACKAGE / "src" / "acme_metaevo" / "short_answers.py"
 ENVIRONMENT = PACKAGE / "src" / "acme_metaevo" / "ones.py"
 NAME = "refinement.short_answers"
-pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture

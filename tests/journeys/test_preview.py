@@ -16,7 +16,6 @@ from services.records.plan import Plan
 from services.reports.plan import plan
 from tests.journeys import small
 
-pytestmark = pytest.mark.timeout(300)
 LINE = (ALIAS, CYCLE, EPOCH, GENERATION, MOVE, SCORE, EVENT)
 
 

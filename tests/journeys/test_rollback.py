@@ -26,7 +26,6 @@ PROCEDURE = (
     StepSpec("feedback", REFINE[0], {"temperature": 0.0}),
     StepSpec("refinement", REFINE[1], {"max_iters": 1, "temperature": 0.0, "keep_best": True}),
 )
-pytestmark = pytest.mark.timeout(300)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from services.home.home import Home
 from tests.journeys import schemas
 from tests.journeys.terminal import metaevo, shell
 
-pytestmark = pytest.mark.timeout(300)
 HOMELESS = (
     *(("schema",), ("schema", "status"), ("config", "schema"), ("environments", "list")),
     *(("modules", "list"), ("modules", "show", "metric_filter"), ("recipes", "list"), ("recipes", "show", "star")),

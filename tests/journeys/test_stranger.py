@@ -14,7 +14,6 @@ from tests.stranger.model import write_rows
 DONE = {"promote": "was promoted", "hold": "was held", "reject": "was rejected"}
 STATUS = {"promote": "champion", "hold": "held", "reject": "rejected"}
 Packages = dict[Path, int]
-pytestmark = pytest.mark.timeout(420)
 
 
 def packages() -> Packages:

@@ -28,7 +28,7 @@ SOURCE = ("pyproject.toml", "README.md", "LICENSE", "deploy", *PACKAGES)
 GOLDEN = ROOT / "tests" / "replay" / "golden" / "schema_2.tar.zst"
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
 OUTCOMES = ("PROMOTE", "HOLD", "REJECT", "NONE")
-pytestmark = [pytest.mark.full, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.full
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,7 @@ def test_it_runs_the_demo_and_an_interrupted_one_keeps_what_was_decided(installe
     assert demo.stderr is not None
     decided = next((line for line in demo.stderr if any(f"  {outcome}" in line for outcome in OUTCOMES)), None)
     demo.send_signal(signal.SIGINT)
-    out, said = demo.communicate(timeout=300)  # what is being computed comes to its end
+    out, said = demo.communicate(timeout=900)  # what is being computed comes to its end
     assert decided is not None, said
     assert (demo.returncode, out) == (130, "")
     last = [line for line in said.splitlines() if line.startswith("metaevo: ")]

@@ -13,7 +13,7 @@ from sandbox.monty import Monty
 from services.home.open import App
 from tests.evidence.writer import ASKED, author_of, home_of, judged, request
 
-pytestmark = [pytest.mark.full, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.full
 
 
 @pytest.fixture(scope="module")

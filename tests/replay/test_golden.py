@@ -21,7 +21,6 @@ HERE = Path(__file__).parent
 GOLDEN = sorted(HERE.rglob("*.tar.zst"))
 """One home for each schema that was ever in use."""
 Place = Path | Postgres
-pytestmark = pytest.mark.timeout(900)
 
 
 @pytest.fixture(params=GOLDEN, ids=lambda file: file.name.partition(".")[0])

@@ -13,7 +13,6 @@ import pytest
 from tests.replay.record import RECORDED, Lines, recorded
 from tests.replay.story import CHAPTERS
 
-pytestmark = pytest.mark.timeout(600)
 MOST_LINES = 60
 """Differing lines that are shown."""
 

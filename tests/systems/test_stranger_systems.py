@@ -28,7 +28,7 @@ EXAMPLE = Path(__file__).resolve().parents[2] / "deploy" / "examples" / "invoice
 SYSTEMS = ("rft", "rest_em", "star", "lmsi", "spin", "self_rewarding", "grpo", "self_refine", "self")
 FIDELITY = 0.15
 SMALL = "\n[diagnosis]\nitems = 8\nsamples = 2\n"
-pytestmark = [pytest.mark.full, pytest.mark.timeout(900)]
+pytestmark = pytest.mark.full
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,6 @@ from metaevo.types import Attempts, Experience, Experiences, Generation, TrainSp
 from tests.architecture.knobs import effect_of
 from tests.metaevo.engines.work import LORA, WORDS, job, judge, never, pairs, rows, said, task, trained
 
-pytestmark = pytest.mark.timeout(300)
 FULL = TrainSpec()
 
 

@@ -20,8 +20,6 @@ from sandbox.errors import Unavailable
 from sandbox.types import Limits, Sandbox
 from tests.hostile import tiers
 
-pytestmark = pytest.mark.timeout(300)
-
 
 @pytest.fixture(scope="module", params=["monty", pytest.param("docker", marks=tiers.ALONE)])
 def tier(request: pytest.FixtureRequest) -> Iterator[Sandbox]:

@@ -30,7 +30,6 @@ from tests.journeys.small import rows
 from tests.journeys.terminal import metaevo
 from tests.metaevo.synthesis.test_step import Killed, evolved, steps
 
-pytestmark = pytest.mark.timeout(600)
 KEEP = "def keep(row):\n    return row['score'] is not None and row['score'] >= 1\n"
 DOWN = Say("", status=500)
 KINDS = ("weight", "score", "order", "keep")

@@ -120,7 +120,6 @@ def monty() -> Iterator[Monty]:
         yield tier
 
 
-@pytest.mark.timeout(180)
 def test_the_embedded_tier_gives_the_same_values(monty: Monty) -> None:
     rng = Random(5)
     for one in many(7, rounds=6):

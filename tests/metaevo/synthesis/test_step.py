@@ -28,7 +28,6 @@ from services.home.open import App
 from tests.journeys import small
 from tests.journeys.small import rows
 
-pytestmark = pytest.mark.timeout(600)
 CONFIG = small.CONFIG.replace("trials = 2", "trials = 3\nkernels = 2")
 
 

@@ -70,7 +70,6 @@ def owners(monkeypatch: pytest.MonkeyPatch) -> dict[str, Scripted]:
     return found
 
 
-@pytest.mark.timeout(120)
 def test_kernels_and_rewards_ask_one_sandbox_that_is_opened_once(home: Home, owners: dict[str, Scripted]) -> None:
     config = home.config()
     with open_sandbox(home.path, config) as handle, graders(home.path, config, handle) as (pool, environments):
@@ -86,7 +85,6 @@ def test_kernels_and_rewards_ask_one_sandbox_that_is_opened_once(home: Home, own
     assert tier.closed == 1
 
 
-@pytest.mark.timeout(120)
 def test_an_audit_runs_programs_there_too_and_sweeps_nobody_elses_containers(
     home: Home, owners: dict[str, Scripted], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,7 +98,6 @@ def test_an_audit_runs_programs_there_too_and_sweeps_nobody_elses_containers(
     assert (owners[held].asked, owners[audit].closed) == ([], 1)
 
 
-@pytest.mark.timeout(120)
 def test_a_pool_that_borrows_a_tier_does_not_end_it_and_keeps_its_name(home: Home) -> None:
     tier = Scripted()
     handle = SandboxHandle("scripted 1", lambda: tier)
@@ -113,7 +110,6 @@ def test_a_pool_that_borrows_a_tier_does_not_end_it_and_keeps_its_name(home: Hom
     assert tier.closed == 1
 
 
-@pytest.mark.timeout(120)
 def test_a_daemon_that_is_not_there_is_said_by_name_before_anything_is_made(home: Home) -> None:
     said = metaevo("run", "--cycles", 1, home=home.path, code=3).err
     assert said.startswith("metaevo: metaevo.toml: sandbox: unix:///nowhere/docker.sock does not answer: ")
@@ -122,7 +118,6 @@ def test_a_daemon_that_is_not_there_is_said_by_name_before_anything_is_made(home
     assert not home.founded
 
 
-@pytest.mark.timeout(120)
 def test_what_measures_nothing_goes_on_without_the_daemon(home: Home) -> None:
     with open_home(home, make=small.engines(), engines=1, measures=False) as app:
         assert app.host.run.identity == "docker sha256:1234"

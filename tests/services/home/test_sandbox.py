@@ -99,7 +99,6 @@ def test_an_image_of_another_harness_is_refused(tmp_path: Path) -> None:
         handle_of(tmp_path, parse(table('use = "docker"')))
 
 
-@pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     ("more", "why"),
     [
