@@ -66,6 +66,7 @@ def task_of(program: Program, row: Row, origin: str, level: int, split: Split, t
         answer=row.get("answer"),
         reference=own_answer(row),
         origin=origin,
+        group=None if row.get("group") is None else str(row["group"]),
     )
 
 

@@ -1,6 +1,6 @@
 """One environment is one Python file (or one adapter). This file reads it; only the grader pool calls it.
 
-A file exports `rows` (finite: a list of dicts with `prompt`, optional `answer`, `level`, `id`, `reference`) or
+A file exports `rows` (finite: a list of dicts with `prompt`, optional `answer`, `level`, `id`, `reference`, `group`) or
 `make(seed, index, level) -> dict` (endless, a pure function), and `reward(completion, **row) -> float | None`.
 
 Optional: ABILITY, DIRECTION, LEVELS, PASS_MARK (1.0), TIMEOUT_S (2), ALPHABET (the characters an answer may

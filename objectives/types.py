@@ -104,6 +104,8 @@ class Task:
     reference: str | None = None
     origin: str = "posed"
     parents: tuple[str, ...] = ()
+    group: str | None = None
+    """The world or document it shares with other items: one group is one bet."""
 
     @property
     def cell(self) -> Cell:

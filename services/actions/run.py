@@ -49,7 +49,7 @@ def run_cycles(home: Home, cycles: int | None) -> CyclesRun:
     if cycles is not None and cycles < 1:
         raise BadInput("--cycles", "", "want at least 1", given=cycles)
     progress = Progress()
-    with progress, open_home(home, on_ready=lambda _: progress.starting()) as app:
+    with progress, open_home(home, on_ready=lambda _: progress.starting(), audits=True) as app:
         budget = budget_left(app, cycles)
         with drive(app, progress) as evolution:
             done = evolution.run(budget)

@@ -11,6 +11,7 @@ from objectives.environment import BadEnvironment
 from objectives.finder import Source
 from objectives.types import Cell, Environment
 from services.config import read as configs
+from services.home.audits import refuse_unfit
 from services.home.home import Home, default_path
 from services.home.margins import gate_items, proposed
 from services.home.open import gate_rules
@@ -70,6 +71,7 @@ def _described(
     pool = GraderPool(wanted, workers=1)
     try:
         found = {environment.name: environment for environment in pool.describe()}
+        refuse_unfit(home, pool, list(found.values()), keep=False)
         return found, gate_items(pool, found)
     except BadEnvironment as error:
         raise BadInput.of(error).inside("--environment") from error

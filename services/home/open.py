@@ -35,6 +35,7 @@ from sandbox.handle import SandboxHandle
 from services.config import unsupported
 from services.config.tables import Config
 from services.home import proposers
+from services.home.audits import refuse_unfit
 from services.home.home import Home
 from services.home.machine import usable_cores
 from services.home.margins import check_margins, gate_items
@@ -118,10 +119,12 @@ def open_home(
     engines: int | None = None,
     on_ready: Callable[[Mapping[str, Environment]], None] = lambda _environments: None,
     measures: bool = True,
+    audits: bool = False,
 ) -> Iterator[App]:
     """Hold the home and yield it ready for work; everything it started ends with the block.
 
-    ``on_ready`` gets the environments once all was looked at. What ``measures`` nothing needs no sandbox's daemon.
+    ``on_ready`` gets the environments once all was looked at. What ``measures`` nothing needs no sandbox's daemon;
+    what ``audits`` refuses environments whose reward cannot be trusted.
 
     Raises:
         BadInput: The configuration asks for what is not here, contradicts itself or measures nothing.
@@ -142,6 +145,8 @@ def open_home(
         )
         check_margins(chosen.goals, gate_items(pool, environments), environments, chosen.gate)
         _looked(home, handle if measures else None)
+        if audits:
+            refuse_unfit(home, pool, list(environments.values()))
         on_ready(environments)
         ledger = home.ledger(read_only=False, create=True)
         made: Sequence[Engine] = ()

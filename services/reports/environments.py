@@ -1,20 +1,20 @@
 """Environments as data: a list, and the audit of one with what it could prove."""
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
-from metaevo.engines.grader import GraderPool, Item
+from metaevo.engines.grader import GraderPool
 from metaevo.errors import BadInput
 from metaevo.evolution.objective_history import smallest_provable
 from metaevo.gate.settings import GateRules
-from objectives.audit import Audit, audit
+from objectives.audit import Audit
 from objectives.environment import BadEnvironment
 from objectives.finder import Source, installed
 from objectives.statistics import level
 from objectives.types import Environment, Split, Task
 from sandbox.handle import SandboxHandle, embedded
+from services.home.audits import audited
 from services.home.home import Home
 from services.home.sandbox import open_sandbox, require_answer
 from services.records.environments import (
@@ -60,7 +60,7 @@ def check_environment(name: str, home: Home | None, items: int) -> EnvironmentAu
         raise BadInput("--items", "", "want 1 to 4096", given=items)
     source = _source(name, home)
     with _tier(home) as handle:
-        environment, found, doors = _audited(source, handle, name, items)
+        environment, found, doors = _audited(source, handle, items)
     rules = GateRules()
     error = level(rules.alpha, 1)
     return EnvironmentAudit(
@@ -83,23 +83,14 @@ def _tier(home: Home | None) -> AbstractContextManager[SandboxHandle]:
     return open_sandbox(home.path, home.config(), by="audit")
 
 
-def _audited(
-    source: Source, handle: SandboxHandle, name: str, items: int
-) -> tuple[Environment, Audit, dict[str, bool]]:
+def _audited(source: Source, handle: SandboxHandle, items: int) -> tuple[Environment, Audit, dict[str, bool]]:
     """Return an environment, its audit, and which doors were closed to its code."""
     pool = GraderPool([source], sandbox=handle)
     try:
         environment = pool.describe()[0]
         if environment.runs:
             require_answer(handle)
-        tasks = _tasks(pool, environment, items)
-        if not tasks:
-            raise BadInput(f"environment {name}", "no task falls into the train split", "it needs more rows")
-
-        def grade(which: str, batch: Sequence[Item]) -> list[float | None]:
-            return [graded.score for graded in pool.grade(which, batch)]
-
-        return environment, audit(environment, tasks, grade), pool.closed_doors
+        return environment, audited(pool, environment, _tasks(pool, environment, items)), pool.closed_doors
     except BadEnvironment as error:
         raise BadInput.of(error) from error
     finally:

@@ -10,7 +10,7 @@ from objectives.audit import Audit, audit
 from objectives.drawing import draw, sizes
 from objectives.environment import Program, Row, from_file, own_answer
 from objectives.finder import BUILT_IN, built_in
-from objectives.types import Direction, Environment, Split, Task
+from objectives.types import Direction, Environment, Graded, Split, Task, Unsaid
 
 Item = tuple[str, int, str, str | None]
 Score = Callable[[Row, str], float | None]
@@ -23,13 +23,17 @@ class Grader:
     program: Program
     score: Score
 
-    def __call__(self, environment: str, items: Sequence[Item]) -> list[float | None]:
+    def __call__(self, environment: str, items: Sequence[Item]) -> list[Graded]:
         assert environment == self.program.name
         return [self._one(*item) for item in items]
 
-    def _one(self, origin: str, level: int, text: str, completion: str | None) -> float | None:
+    def _one(self, origin: str, level: int, text: str, completion: str | None) -> Graded:
         row = self.program.row(origin, level, text)
-        return self.score(row, (own_answer(row) or "") if completion is None else completion)
+        try:
+            score = self.score(row, (own_answer(row) or "") if completion is None else completion)
+        except ZeroDivisionError as error:
+            return Graded(None, f"ZeroDivisionError: {error}", unsaid=Unsaid.ROW)
+        return Graded(score, unsaid=Unsaid.ROW if score is None else None)
 
 
 def questions(n: int = 60, answer: Callable[[int], object] = lambda i: f"word{i}") -> Program:
@@ -94,6 +98,9 @@ def test_the_built_in_environments_pass(name: str) -> None:
         (lambda row, said: 0.0, "its own answers pass"),
         (lambda row, said: None, "its own answers pass"),
         (lambda row, said: 0.9 * exact(row, said), "its own answers pass"),
+        (lambda row, said: exact(row, said) if said else None, "empty answers fail"),
+        (lambda row, said: exact(row, said) if len(said) < 99 else None, "10,000 characters fail"),
+        (lambda row, said: exact(row, said) / (said != "zzz"), "no grading fails"),
     ],
 )
 def test_a_reward_that_pays_for_nothing_is_refused(score: Score, check: str) -> None:
@@ -154,3 +161,43 @@ def test_sizes_and_shares_are_told() -> None:
 
 def test_an_audit_without_tasks_does_not_pass() -> None:
     assert not audited(exact, tasks=()).usable
+
+
+def test_the_first_distinct_causes_are_named_with_their_counts() -> None:
+    """Whoever reads why no own answer passes reads what went wrong, not only that something did."""
+    found = {f.name: f.detail for f in audited(lambda row, said: 1 / 0).findings}
+    assert found["its own answers pass"].startswith("0 of 30: ZeroDivisionError: division by zero (30), for example ")
+    assert found["no grading fails"].startswith("ZeroDivisionError: division by zero (")
+    ten = {f.name: f.detail for f in audited(lambda row, said: 0.5).findings}
+    assert ten["its own answers pass"].startswith("0 of 30: it gave 0.5 (30)")
+
+
+def test_a_reward_that_counts_its_calls_is_refused() -> None:
+    """The first grading is compared with a later one in another order, not the second with the third."""
+    asked: set[str] = set()
+
+    def once(row: Row, said: str) -> float:
+        fresh = row["prompt"] not in asked
+        asked.add(row["prompt"])
+        return exact(row, said) * fresh
+
+    found = audited(once)
+    assert "grading is repeatable" in failed(found)
+    assert not found.usable
+
+
+def worlds(group: bool) -> Program:
+    """Five questions about each of a dozen stories."""
+    rows = []
+    for i in range(60):
+        story = " ".join(f"{word}{i // 5}" for word in ("an", "old", "king", "of", "far", "lands") * 6)
+        row = {"prompt": f"Read and answer. {story} Question {i}?", "answer": f"word{i}", "level": 1}
+        rows.append(row | ({"group": f"story {i // 5}"} if group else {}))
+    return Program("e", "other", Direction.PERFORMANCE, (1,), exact_reward, "v", rows=tuple(rows))
+
+
+def test_rows_about_one_world_that_do_not_say_so_are_refused() -> None:
+    found = audited(exact, worlds(group=False))
+    assert failed(found) == {"no undeclared groups"}
+    assert not found.usable
+    assert audited(exact, worlds(group=True)).usable
