@@ -54,7 +54,7 @@ def test_check_exits_3_and_init_refuses_with_the_cause(tmp_path: Path, kind: str
 
 def test_run_refuses_what_became_unfit_and_keeps_what_it_found_by_version(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
-    home.create('[model]\nbase = "builtin:tiny"\n[environments.mine]\nuse = "mine.py"\n')
+    home.create('[model]\nbase = "builtin:tiny"\n[environments.mine]\nuse = "mine.py"\n[protect]\n"*" = false\n')
     (home.path / "mine.py").write_text(FINE)
     pool = GraderPool([Source("mine", "mine.py", str(home.path))], workers=1)
     try:
