@@ -14,6 +14,7 @@ import socket
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from sandbox.container import Container
 from sandbox.errors import Refused, Unavailable
@@ -58,7 +59,7 @@ def words(program: str, python: Interpreter, limits: Limits, source: int) -> Ite
 class BubblewrapCell:
     """One `bwrap` and what it holds."""
 
-    def __init__(self, program: str, python: Interpreter, limits: Limits, uid: int) -> None:
+    def __init__(self, program: str, python: Interpreter, limits: Limits, uid: int, harness: Path) -> None:
         ours, theirs = socket.socketpair()
         read, write = os.pipe()
         drop = {"user": uid, "group": uid, "extra_groups": []} if uid != os.geteuid() else {}
@@ -73,7 +74,7 @@ class BubblewrapCell:
                 env={},
                 **drop,  # type: ignore[call-overload]
             )
-            os.write(write, HARNESS.read_bytes())
+            os.write(write, harness.read_bytes())
         except OSError as error:
             ours.close()
             raise Unavailable("sandbox", f"{program} does not start: {error}") from None
@@ -153,11 +154,12 @@ class Local:
 
     program: str
     limits: Limits
+    harness: Path
 
     def start(self, session: str) -> Container:
         """Return a blank harness; root's is given to a user that nobody is, where that user can read a Python."""
         uid = secrets.choice(UIDS) if os.geteuid() == 0 else os.geteuid()
-        cell = BubblewrapCell(self.program, interpreter(_user()), self.limits, uid)
+        cell = BubblewrapCell(self.program, interpreter(_user()), self.limits, uid, self.harness)
         return Container(cell, self.limits)
 
     def sweep(self, session: str, left: set[str]) -> int:
@@ -179,10 +181,11 @@ class Bubblewrap:
         most: int = 8,
         calls: int = CALLS,
         program: str = PROGRAM,
+        harness: Path = HARNESS,
     ) -> None:
         found = bwrap(program)
         self._limits, self.meter = limits or Limits(), Meter()
-        ground = Local(found, self._limits)
+        ground = Local(found, self._limits, harness)
         self.pool = Pool(ground, standby=standby, most=most, calls=calls, meter=self.meter)
         self._warm = Warm(self.pool, self._limits, self.meter)
 

@@ -35,7 +35,7 @@ ROWS, CALLS, ROUNDS, NEW = 64, 200, 5, 8
 BESIDE = 20
 """Benign calls timed after each hostile program."""
 CORES = os.cpu_count() or 1
-AIM_PER_S, AIM_TIMES = 500, 200
+AIM_PER_S, AIM_TIMES, AIM_NEW_PER_S, AIM_NEW = 500, 200, 40, 0.8
 Call = Callable[[], None]
 
 
@@ -86,12 +86,29 @@ def docker_peers(docker: Docker) -> Iterator[dict[str, Call]]:
         subprocess.run([*base, "rm", "-f", held], capture_output=True, check=True)
 
 
-def bubblewrap() -> Call:
-    """Return a call in bubblewrap."""
+def bare_bubblewrap() -> list[str]:
+    """Return the words that start the system's Python in bubblewrap."""
     words = ["bwrap", "--unshare-all", "--die-with-parent", "--ro-bind", "/usr", "/usr", "--proc", "/proc"]
     for link in ("lib", "lib64", "bin"):
         words += ["--symlink", f"usr/{link}", f"/{link}"]
-    return process([*words, "/usr/bin/python3", "-I", "-S", "-c", CODE])
+    return [*words, "/usr/bin/python3"]
+
+
+def nothing_in_bubblewrap() -> None:
+    """Start a Python in bubblewrap and end it: what a new program costs at least where each has a place of its own."""
+    subprocess.run([*bare_bubblewrap(), "-c", "pass"], check=True, stdin=subprocess.DEVNULL)
+
+
+def new_programs(tier: Sandbox) -> Call:
+    """Return a call with a program that the tier has never seen."""
+    count = iter(range(10**9))
+
+    def call() -> None:
+        fresh = replace(KERNEL, source=f"{KERNEL.source}# new {next(count)}\n")
+        assert tier.run(fresh, [[1, 2]], wall_s=30).values == (3,)
+
+    call()
+    return call
 
 
 FORKS = """
@@ -218,6 +235,10 @@ def run(folder: Path, quick: bool = False) -> Result:
             stack.callback(tier.close)
             call = calls_of(tier)
             arms[name] = block(call, max(2, many // 10) if "runsc" in name else many)
+            if name != "monty":
+                arms[f"{name}, new programs"] = block(
+                    new_programs(tier), max(2, many // (20 if "runsc" in name else 4))
+                )
             if name == "docker" and isinstance(tier, Docker):
                 stood = tiers.open_tier("docker", owner="bench-cold", standby=0, most=1)
                 assert isinstance(stood, Docker)
@@ -226,9 +247,8 @@ def run(folder: Path, quick: bool = False) -> Result:
                 arms |= {"rows": block(calls_of(tier, ROWS), many), "cores": together(call, many)}
                 arms |= {"cpu": cpu(tier, call, many), "standing by": starts(tier), "cold": starts(stood)}
         if shutil.which("bwrap"):
-            arms["bubblewrap"] = block(bubblewrap(), 2 if quick else 10)
-        else:
-            lacking["bubblewrap"] = "bwrap is not installed"
+            arms["bwrap a call"] = block(process([*bare_bubblewrap(), "-I", "-S", "-c", CODE]), 2 if quick else 10)
+            arms["bwrap python3 -c pass"] = block(nothing_in_bubblewrap, 2 if quick else 10)
         say(f"sandbox_calls: {', '.join(arms)}; left out: {lacking or 'nothing'}")
         found = alternated(arms, 2 if quick else ROUNDS)
         if "docker" not in lacking:
@@ -262,10 +282,14 @@ def _lines(
     lines += line(f"docker, {ROWS} rows a call", "rows", "per_s", "1/s")
     lines += line("  rows", "rows", "per_s", "1/s", times=ROWS)
     lines += line("docker, CPU in this process", "cpu", "here_ms", "ms") + line("  inside", "cpu", "inside_ms", "ms")
-    for way in ("docker run", "docker exec", "bubblewrap", "bare fork", "monty", "docker+runsc"):
+    for way in ("docker run", "docker exec", "bwrap a call", "bare fork", "monty", "bubblewrap", "docker+runsc"):
         lines += line(way, way, "per_s", "1/s")
+    lines += line("docker, new programs", "docker, new programs", "per_s", "1/s", at_least=AIM_NEW_PER_S)
+    for way in ("bwrap python3 -c pass", "bubblewrap, new programs", "docker+runsc, new programs"):
+        lines += line(way, way, "per_s", "1/s")
+    lines += over("bubblewrap, new programs", "bwrap python3 -c pass", at_least=AIM_NEW)
     lines += over("docker", "docker run", at_least=AIM_TIMES)
-    for one, other in (("docker", "docker exec"), ("docker", "bubblewrap"), ("bare fork", "docker")):
+    for one, other in (("docker", "docker exec"), ("docker", "bwrap a call"), ("bare fork", "docker")):
         lines += over(one, other)
     lines += line("a new kernel's first call, container standing by", "standing by", "ms", "ms")
     lines += line("  of them waited for a start", "standing by", "waited", "", at_most=0)
@@ -283,6 +307,7 @@ def _how(lacking: Mapping[str, str]) -> str:
     return (
         f"Every way in turn, {ROUNDS} rounds in alternating order; a spread is over rounds. A call is one row of two "
         "integers, answered in a forked process of its own, with everything of it killed afterwards; docker run, "
-        "docker exec and bubblewrap start a Python each time. CPU inside is read from the cgroups. "
+        "docker exec and bwrap start a Python each time; a new program is bound and "
+        "called once. CPU inside is read from the cgroups. "
         + (f"Left out: {', '.join(f'{name} ({why})' for name, why in lacking.items())}." if lacking else "")
     )

@@ -10,6 +10,7 @@ import pytest
 
 from sandbox.bubblewrap import Bubblewrap
 from sandbox.errors import Refused
+from sandbox.images import HARNESS
 from sandbox.self_check import self_check
 from sandbox.types import Kernel, Limits, Shape, Verdict
 from tests.hostile import tiers
@@ -65,6 +66,26 @@ def test_every_limit_is_proven_by_its_effect(bubblewrap: Bubblewrap) -> None:
     proof = self_check(bubblewrap)
     assert proof.holds, str(proof)
     assert {"the filter", "system calls", "system calls that end it", "state", "facts of the host"} <= {*proof.passed}
+
+
+@pytest.mark.parametrize(
+    ("line", "instead", "only", "why"),
+    [
+        ("area.madvise(mmap.MADV_DONTFORK)", "pass", "state", "the mark is in memory: rw-p"),
+        ("self.install(self.inner)", "pass", "system calls", "the check itself ended"),  # two processes answer
+        ("limits.install(limits.filter(outer))", "pass", "system calls", "open: "),
+    ],
+)
+def test_a_harness_that_lacks_a_line_is_refused_by_what_it_does(
+    tmp_path: Path, line: str, instead: str, only: str, why: str
+) -> None:
+    tiers.need("bubblewrap")
+    text = HARNESS.read_text()
+    assert text.count(line) == 1
+    (tmp_path / "harness.py").write_text(text.replace(line, instead))
+    with Bubblewrap(harness=tmp_path / "harness.py") as sandbox:
+        proof = self_check(sandbox, [only])
+    assert proof.failed[only].startswith(why)
 
 
 def test_no_program_is_a_refusal_that_names_it() -> None:

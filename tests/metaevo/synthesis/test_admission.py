@@ -110,14 +110,14 @@ BAD: dict[str, tuple[tuple[str, str, str], RejectReason]] = {
         RejectReason.CHANGES_NOTHING,
     ),
 }
-UNEQUAL: dict[str, tuple[tuple[str, str, str], dict[str, RejectReason]]] = {
+UNEQUAL: dict[str, tuple[tuple[str, str, str], dict[str, tuple[RejectReason, ...]]]] = {
     "an object's address": (
         keep("return random.Random(id(row)).random() < 0.5", "import random\n"),
-        {"monty": RejectReason.STATE, "docker": RejectReason.NOT_REPEATABLE},
+        {"monty": (RejectReason.STATE,), "docker": (RejectReason.NOT_REPEATABLE,)},
     ),
     "what a module imports": (
         keep("return random._os.chroot('/') is None", "import random\n"),
-        {"monty": RejectReason.CRASHES, "docker": RejectReason.REACHES},
+        {"monty": (RejectReason.CRASHES,), "docker": (RejectReason.REACHES,)},
     ),
 }
 """The embedded interpreter counts its objects, and its modules import nothing: there it is another fault."""
@@ -178,7 +178,7 @@ def test_a_bad_proposal_is_refused_for_its_true_reason(tier: Sandbox, name: str)
 def test_what_each_tier_sees_otherwise_is_refused_for_what_it_is_there(tier: Sandbox, name: str) -> None:
     proposal, reasons = UNEQUAL[name]
     decided = admit(*proposal, tier)
-    assert (decided.accepted, decided.reason) == (False, reasons[tier.tier]), decided.sentence
+    assert (decided.accepted, decided.reason in reasons[tier.tier]) == (False, True), decided.sentence
 
 
 @pytest.mark.parametrize("name", GOOD)
@@ -190,7 +190,7 @@ def test_a_right_one_is_admitted_with_its_numbers(tier: Sandbox, name: str) -> N
 
 def test_what_is_not_listed_here_is_tried_elsewhere() -> None:
     listed = {reason for _, reason in BAD.values()}
-    listed |= {reason for _, reasons in UNEQUAL.values() for reason in reasons.values()}
+    listed |= {reason for _, found in UNEQUAL.values() for reasons in found.values() for reason in reasons}
     elsewhere = {RejectReason.MEMORISED, RejectReason.UNLAWFUL}
     assert listed | elsewhere == set(RejectReason)
     assert {(slot, kind) for _, kind, slot in GOOD.values()} == set(FORMS)
