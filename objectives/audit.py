@@ -90,7 +90,8 @@ def audit(environment: Environment, tasks: Sequence[Task], grade: Grade) -> Audi
         _padding(environment, tasks, grader),
         _repeatable(environment, tasks, own, grader),
         Finding("cost of a call", cost < SLOW_S, f"{1000 * cost:.1f} ms", severe=False),
-        Finding("seeds give different tasks", *_different(environment, tasks)),
+        Finding("seeds give different tasks", *_different(tasks)),
+        _across(tasks),
         _undeclared(tasks),
     ]
     findings.append(grader.finding())
@@ -212,9 +213,15 @@ def _undeclared(tasks: Sequence[Task]) -> Finding:
     return Finding("no undeclared groups", len(grouped) <= GROUPED * len(tasks), detail)
 
 
-def _different(environment: Environment, tasks: Sequence[Task]) -> tuple[bool, str]:
-    ids = {task.id for task in tasks}
+def _different(tasks: Sequence[Task]) -> tuple[bool, str]:
+    ids = {(task.level, task.id) for task in tasks}
     return len(ids) == len(tasks), f"{len(ids)} different texts in {len(tasks)} tasks"
+
+
+def _across(tasks: Sequence[Task]) -> Finding:
+    """Return whether levels have texts of their own; an exam holds each text once, whatever its level."""
+    shared = len(tasks) - len({task.id for task in tasks})
+    return Finding("levels differ", not shared, f"{shared} of {len(tasks)} texts stand at two levels", severe=False)
 
 
 def _cell(environment: Environment, level: int, tasks: Sequence[Task]) -> CellFacts:

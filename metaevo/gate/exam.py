@@ -20,6 +20,7 @@ from metaevo.runtime.answering import examine, measure_mark
 from metaevo.runtime.host import Host
 from metaevo.types import Generation, Tasks
 from objectives.betting import Wealth
+from objectives.splits import canonical
 from objectives.types import Cell, Report, Split, Task
 
 FIXED = 1
@@ -106,7 +107,7 @@ class GateExam:
             (cell.environment, cell.level, Split.GATE, FIXED if self.finite(cell) else seed, 0, each) for cell in cells
         ]
         drawn = self.host.graders.draw_many(wanted)
-        return interleave([list(found.tasks) for found in drawn], n)
+        return once(interleave([list(found.tasks) for found in drawn], n * max(1, len(cells))))[:n]
 
     def rows(self, cell: Cell) -> Tasks:
         """Return every row of a finite cell that nothing is trained on, whatever its split: all serve the exam."""
@@ -211,6 +212,14 @@ def gate_seed(secret: str, cycle: int, use: str = "gain") -> int:
 def commitment(secret: str, cycle: int) -> str:
     """Return a hash of the cycle's exam seed, written before anything is trained: nobody can choose it afterwards."""
     return fingerprint("commitment", gate_seed(secret, cycle))
+
+
+def once(tasks: Tasks) -> Tasks:
+    """Return the items whose text none before them has: an exam holds each text once, also across cells."""
+    first: dict[str, Task] = {}
+    for task in tasks:
+        first.setdefault(canonical(task.prompt), task)
+    return tuple(first.values())
 
 
 def interleave(lists: Sequence[list[Task]], n: int) -> Tasks:

@@ -1,7 +1,7 @@
 """Exam items: of the gate's share only, drawn from a secret, in an order nobody can influence, paired and counted."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from metaevo.artifacts.store import Store
 from metaevo.errors import CodeChanged
-from metaevo.gate.exam import GateExam, Pairs, Void, commitment, gate_seed, interleave, pair
+from metaevo.gate.exam import GateExam, Pairs, Void, commitment, gate_seed, interleave, once, pair
 from metaevo.gate.settings import GateRules
 from metaevo.ledger.journal import At, Journal
 from metaevo.ledger.ledger import open_ledger
@@ -18,12 +18,13 @@ from metaevo.prompts import load
 from metaevo.registry.registry import Registry
 from metaevo.runtime.host import Host
 from metaevo.testing import ScriptedEngine
+from metaevo.testing.effects import TASK
 from metaevo.types import Generation
 from objectives import drawing
 from objectives.environment import Program, from_file, own_answer
 from objectives.finder import BUILT_IN
 from objectives.splits import NEWEST
-from objectives.types import Cell, Environment, Graded, Outcome, Report, Split, Task
+from objectives.types import Cell, Environment, Graded, Message, Outcome, Report, Split, Task
 
 settings.register_profile("metaevo", deadline=None, derandomize=True, max_examples=40)
 settings.load_profile("metaevo")
@@ -259,3 +260,8 @@ def test_nothing_an_exam_draws_is_of_another_split(exam: GateExam) -> None:
     assert isinstance(exam.host.graders, InProcess)
     assert {want[2] for want in exam.host.graders.drawn} == {Split.GATE}
     assert Pairs((), (), 0, (0, 0)).by_cell() == {}
+
+
+def test_an_exam_holds_each_text_once_also_across_cells() -> None:
+    asked = [replace(TASK, id=f"t{i}", level=i % 3, prompt=(Message("user", f"question {i // 2}"),)) for i in range(12)]
+    assert [task.id for task in once(tuple(asked))] == [f"t{i}" for i in range(0, 12, 2)]
