@@ -281,3 +281,31 @@ def act():
                 pass
     return 'unheard'
 """
+
+KEEPS = """
+import collections, json, math, random, re
+kept = []
+def act():
+    found = ['global' for _ in kept]
+    kept.append(1)
+    for module in (collections, json, math, random, re):
+        try:
+            if module.mark:
+                found.append('module')
+        except AttributeError:
+            pass
+        try:
+            module.mark = 1
+        except Exception:
+            pass
+    drawn = random.random()
+    random.seed(drawn)
+    try:
+        found.append(held)
+    except NameError:
+        pass
+    print('metaevo-mark-' + str(drawn))
+    return [found, drawn]
+held = 'text' if kept else ''
+"""
+"""What a kernel of the embedded interpreter can mark: its globals, modules, the random generator."""

@@ -19,6 +19,7 @@ from sandbox.attempts import (
     FORKS,
     HOARD,
     HOARD_CHILDREN,
+    KEEPS,
     LEFT,
     LONG,
     NETWORK,
@@ -80,6 +81,15 @@ def equal(wanted: Json) -> Callable[[Probe], str | None]:
         return wrong or (None if value == wanted else f"gave {str(value)[:100]}")
 
     return proves
+
+
+def unchanged(probe: Probe) -> str | None:
+    """Prove that each call found what the first one found, and no mark."""
+    value, wrong = last(probe)
+    if wrong:
+        return wrong
+    other = [r for r in probe.results if r.values != probe.results[0].values]
+    return f"a later call found {str(other[0].values)[:100]}" if other else None if not any(value[0]) else str(value[0])
 
 
 def ends(probe: Probe) -> str | None:
@@ -146,6 +156,7 @@ def embedded(memory_mib: int) -> tuple[Check, ...]:
         Check("time", SPIN, within, wall_s=None),
         Check("memory", HOARD.format(steps=memory_mib * 3), at_most(lambda p: p.limits.memory_mib)),
         Check("recursion", DEEP, ended(Verdict.CRASH)),
+        Check("state", KEEPS, unchanged, calls=3),
         Check("reply", LONG, ended(Verdict.OVERFLOW, Verdict.OOM)),
         Check("log", PRINTS, ended(Verdict.OVERFLOW)),
         Check("numbers", BAD_NUMBERS, ended(Verdict.PROTOCOL_VIOLATION)),

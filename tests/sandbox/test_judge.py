@@ -1,10 +1,13 @@
 """The promises as a table: every end of a call, and whose failure it is."""
 
+from dataclasses import replace
+
 import pytest
 
 from sandbox.errors import Unavailable
 from sandbox.frame import Head
-from sandbox.judge import NO_HEAD, Doubt, Ending, Evidence, State, judge
+from sandbox.images import HARNESS
+from sandbox.judge import NO_HEAD, PASSED, Doubt, Ending, Evidence, State, judge
 from sandbox.types import Kernel, Shape, Verdict
 
 KERNEL = Kernel("", "f", Shape.NUMBER)
@@ -36,6 +39,10 @@ def seen(ending: Ending, state: State | None = None, *, started: bool = True, pa
         (seen(Ending.DEADLINE, RUNNING), Verdict.TIMEOUT),
         (seen(Ending.DEADLINE, OOM), Verdict.OOM),
         (seen(Ending.CLOSED, OOM), Verdict.OOM),
+        (seen(Ending.ANSWERED, how="memory", payload=b"MemoryError"), Verdict.OOM),
+        (seen(Ending.ANSWERED, how="signal", number=24), Verdict.CRASH),
+        (seen(Ending.DEADLINE, State(exit_code=PASSED)), Verdict.TIMEOUT),
+        (seen(Ending.CLOSED, State(exit_code=PASSED)), Verdict.TIMEOUT),
     ],
 )
 def test_what_the_candidate_did_is_a_result(evidence: Evidence, verdict: Verdict) -> None:
@@ -92,3 +99,14 @@ def test_words_decide_nothing(words: str) -> None:
     raised = judge(seen(Ending.ANSWERED, how="raised", payload=words.encode(), log=words.encode()), KERNEL, 1)
     assert raised.verdict is Verdict.CRASH
     assert words in raised.note
+
+
+def test_memory_that_an_earlier_call_may_have_passed_is_asked_again_afresh() -> None:
+    with pytest.raises(Doubt) as doubt:
+        judge(replace(seen(Ending.DEADLINE, OOM), fresh=False), KERNEL, 1)
+    assert doubt.value.result is not None
+    assert doubt.value.result.verdict is Verdict.OOM
+
+
+def test_the_harness_and_the_judge_mean_the_same_end() -> None:
+    assert f"PASSED, OVERTIME_S = {PASSED}, " in HARNESS.read_text()

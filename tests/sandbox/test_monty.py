@@ -7,7 +7,7 @@ import pytest
 from sandbox.errors import BadKernel, Refused
 from sandbox.look import refused
 from sandbox.monty import Monty
-from sandbox.self_check import Proof, Proven, self_check
+from sandbox.self_check import Proof, Proven, self_check, twice
 from sandbox.types import Kernel, Limits, Sandbox, Shape, Verdict
 
 
@@ -91,6 +91,13 @@ def test_a_tier_that_lacks_a_limit_is_refused_by_its_name_and_asked_again_after_
             proven.run(kernel, [[]])
     clock[0] = 86_400.0
     assert proven.run(kernel, [[]]).values == (1,)
+    assert found == []
+
+
+def test_one_false_alarm_is_no_refusal_and_two_are() -> None:
+    found = ["a busy machine", None, "missing", "missing"]
+    assert twice(lambda: found.pop(0)) is None
+    assert twice(lambda: found.pop(0)) == "missing"
     assert found == []
 
 

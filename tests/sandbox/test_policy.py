@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sandbox import filter as calls
 from sandbox.policy import Policy, seccomp
 from sandbox.types import Limits
 
@@ -97,3 +98,18 @@ def test_clone_makes_no_namespace_and_limits_are_ones_own() -> None:
     assert rules[("clone",)]["args"][0]["value"] == 0x7E020000
     assert rules[("clone",)]["args"][0]["op"] == "SCMP_CMP_MASKED_EQ"
     assert rules[("prlimit64",)]["args"] == [{"index": 0, "value": 0, "valueTwo": 0, "op": "SCMP_CMP_EQ"}]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["fork", "kill", "fcntl", "flock", "shmget", "semget", "msgget", "memfd_create", "socket", "unshare", "ptrace",
+     "utimensat", "clone", "clone3", "execve", "sched_setaffinity", "setpriority", "inotify_init1", "mincore", "sysinfo", "statfs"],
+)  # fmt: skip
+def test_our_own_filter_leaves_a_kernel_what_computes(name: str) -> None:
+    allowed = {word.split(":")[0] for word in calls.ALLOWED.split()}
+    assert name not in allowed
+    assert {"read", "mmap", "openat", "clock_gettime", "exit_group"} <= allowed
+    assert set(calls.refused()) == {"x86_64", "aarch64"}
+    for program in calls.programs():
+        assert len(program) % 8 == 0
+        assert len(program) // 8 < 4096
