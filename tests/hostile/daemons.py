@@ -15,7 +15,7 @@ from pathlib import Path
 class OwnDaemon:
     """`dockerd` in a folder. Only the process started here is ever signalled."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, **more: object) -> None:
         self.folder, self.process = folder, None
         settings = {
             "data-root": f"{folder}/data",
@@ -26,6 +26,7 @@ class OwnDaemon:
             "iptables": False,
             "ip-forward": False,
             "log-driver": "none",
+            **more,
         }
         (folder / "daemon.json").write_text(json.dumps(settings))
 

@@ -103,7 +103,8 @@ def test_clone_makes_no_namespace_and_limits_are_ones_own() -> None:
 @pytest.mark.parametrize(
     "name",
     ["fork", "kill", "fcntl", "flock", "shmget", "semget", "msgget", "memfd_create", "socket", "unshare", "ptrace",
-     "utimensat", "clone", "clone3", "execve", "sched_setaffinity", "setpriority", "inotify_init1", "mincore", "sysinfo", "statfs"],
+     "utimensat", "clone", "clone3", "execve", "sched_setaffinity", "setpriority", "inotify_init1", "mincore",
+     "sysinfo", "statfs"],
 )  # fmt: skip
 def test_our_own_filter_leaves_a_kernel_what_computes(name: str) -> None:
     allowed = {word.split(":")[0] for word in calls.ALLOWED.split()}
