@@ -81,8 +81,8 @@ def diagnose(host: Host, journal: Journal, at: At, champion: Generation, rules: 
         named = clustered(wrong, {cell: len(scores.get(cell, [])) for cell in cells})
         return Diagnosis(champion.id, looked, named, tokens + more)
 
-    def counts(made: Diagnosis) -> dict[str, int]:
-        return {"items": len(tasks), "tokens": made.tokens}
+    def counts(_: Diagnosis) -> dict[str, int]:
+        return {"items": len(tasks)}
 
     return retry(lambda: journal.step(key, mark, run, kind=Diagnosis, counts=counts))
 

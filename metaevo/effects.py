@@ -18,6 +18,7 @@ from metaevo.types import (
     Generation,
     StepSpec,
     Tasks,
+    Tokens,
     TrainSpec,
 )
 from objectives.types import Json, Messages, Report
@@ -174,8 +175,8 @@ class Weights(Protocol):
     def feedback(self, attempts_R: Attempts) -> Experiences:
         """Return the attempts judged by the stage's feedback steps (online updates only)."""
 
-    def spend(self, tokens: int) -> None:
-        """Count tokens that training read or wrote."""
+    def spend(self, tokens: Tokens) -> None:
+        """Count what went through models while training."""
 
     def admit(self, rows_R: Experiences) -> Admitted:
         """Return the rows that passed the door before the update, and those of the update's own that pass it now."""

@@ -71,6 +71,7 @@ def run(
     table = TaskTable()
     table.add(ground.seeds)
     known = {"parent": ground.parent, "base": ground.base, "current": ground.parent, "previous": ground.parent}
+    journal = replace(journal, meter=lambda: engine.meter)
     line = StepRunner(
         host=host,
         journal=journal,
@@ -93,7 +94,7 @@ def run(
         recipe=recipe.hash,
         fidelity=fidelity,
         generation=line.known["current"] if ending is TrialEnd.OK else None,
-        tokens=_tokens(journal, at),
+        tokens=journal.spent_by_trial(at.cycle, at.trial).total,  # a resumed trial cost what its finished steps did
         failure=failure,
         counts=dict(counts),
         ending=ending,
@@ -140,11 +141,6 @@ def refuse_lawless(recipe: Recipe, registry: Registry) -> None:
         slot, _, name = module.partition(".")
         if (slot, name) in known:
             raise BadInput(f"recipe {recipe.name}", f"{known[slot, name]}", "mend it, or take it out of the recipe")
-
-
-def _tokens(journal: Journal, at: At) -> int:
-    """Return what the trial cost, from its journal: a resumed trial cost what its finished steps did."""
-    return journal.tokens(at.cycle, at.trial)
 
 
 def at_fidelity(recipe: Recipe, host: Host, fidelity: float) -> Recipe:

@@ -44,6 +44,32 @@ class Completion:
 
 
 @dataclass(frozen=True, slots=True)
+class Tokens:
+    """What went through models: one token is a position. Padding is none.
+
+    A prompt counts as often as it is computed: once for all its samples where an engine shares it, else for each.
+    """
+
+    prompt: int = 0
+    """Read: prompts, texts that were scored or embedded."""
+    generated: int = 0
+    """Written, ends included."""
+    trained: int = 0
+    """Read while training, by the model that learns and by those it is compared with."""
+
+    @property
+    def total(self) -> int:
+        """Return all of them: what a cycle is charged."""
+        return self.prompt + self.generated + self.trained
+
+    def __add__(self, more: "Tokens") -> "Tokens":
+        return Tokens(self.prompt + more.prompt, self.generated + more.generated, self.trained + more.trained)
+
+    def __sub__(self, less: "Tokens") -> "Tokens":
+        return Tokens(self.prompt - less.prompt, self.generated - less.generated, self.trained - less.trained)
+
+
+@dataclass(frozen=True, slots=True)
 class Turn:
     """One turn after the task's prompt. Only turns with ``trained`` enter a loss."""
 
@@ -261,6 +287,7 @@ __all__ = [
     "Solution",
     "StepSpec",
     "Tasks",
+    "Tokens",
     "TrainSpec",
     "Trial",
     "TrialEnd",

@@ -186,8 +186,5 @@ def _key(record: Task | Solution) -> str:
 
 
 def count(value: object) -> dict[str, int]:
-    """Return what a journal row says of its body: how many rows, and how many tokens they cost."""
-    if not isinstance(value, tuple):
-        return {"rows": 1}
-    tokens = sum(record.solution.tokens for record in value if isinstance(record, Attempt))
-    return {"rows": len(value)} | ({"tokens": tokens} if tokens else {})
+    """Return what a journal row says of its body: how many rows it has."""
+    return {"rows": len(value) if isinstance(value, tuple) else 1}

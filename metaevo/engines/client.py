@@ -11,7 +11,7 @@ from metaevo.engines.process import Child
 from metaevo.engines.protocol import Ask, Job, Published, Sampling
 from metaevo.errors import EngineDied, from_frame
 from metaevo.learning.chat import ChatSettings
-from metaevo.types import Completion, Experiences, Generation, Tasks
+from metaevo.types import Completion, Experiences, Generation, Tasks, Tokens
 from objectives.types import Messages
 
 PLAIN = ChatSettings()
@@ -61,7 +61,7 @@ class EngineClient:
         self.child = Child("metaevo.runtime.engine_worker", environment=ENVIRONMENT | cache | hidden)
         self.silence_s = SILENCE_S
         self.on_progress: Callable[[int, int], None] = lambda _done, _total: None
-        self.model_s = 0.0
+        self.meter = Tokens()
         self._identity = ""
 
     @property
@@ -121,6 +121,7 @@ class EngineClient:
         except BaseException:
             self.child.kill()  # what it still says belongs to this call: the next one gets a fresh process
             raise
+        self.meter += Tokens(*frame.get("spent", ()))
         if "ok" in frame:
             return frame["ok"]
         raise from_frame(frame)

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, Protocol
 from pydantic_core import from_json, to_json
 
 from metaevo.errors import EngineDied
-from metaevo.types import Attempts, Completion, Experiences, Generation, Tasks, TrainSpec
+from metaevo.types import Attempts, Completion, Experiences, Generation, Tasks, Tokens, TrainSpec
 from objectives.types import Json, Messages
 
 LIMIT = 1 << 30
@@ -94,6 +94,7 @@ class Published:
     parts: Mapping[str, str]
     probes: Sequence[Completion]
     tokens: int
+    """Read while training."""
     model_s: float
     left_out: Mapping[str, int] = field(default_factory=dict)
     """Rows that were not learned, by reason."""
@@ -109,6 +110,10 @@ class Engine(Protocol):
     @property
     def identity(self) -> str:
         """Return name, versions, precision and device, never a circumstance: part of every mark."""
+
+    @property
+    def meter(self) -> Tokens:
+        """Return what went through this engine's models since it was made: it only ever grows."""
 
     def sample(self, generation: Generation, prompts_P: Sequence[Messages], how: Sampling) -> list[list[Completion]]:
         """Return P x n completions."""

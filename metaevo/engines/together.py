@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from metaevo.engines.protocol import Ask, Engine, Job, Published, Sampling
-from metaevo.types import Completion, Experiences, Generation, Tasks
+from metaevo.types import Completion, Experiences, Generation, Tasks, Tokens
 from objectives.types import Messages
 
 FEW = 32
@@ -25,6 +25,11 @@ class Together:
     def identity(self) -> str:
         """Return the first one's identity: engines of one home are alike."""
         return self.engines[0].identity
+
+    @property
+    def meter(self) -> Tokens:
+        """Return what went through all of them."""
+        return sum((engine.meter for engine in self.engines), Tokens())
 
     def sample(self, generation: Generation, prompts_P: Sequence[Messages], how: Sampling) -> list[list[Completion]]:
         """Return P x n completions: every k-th prompt from the same of k engines."""

@@ -16,7 +16,7 @@ from metaevo.engines.protocol import Sampling
 from metaevo.errors import OutOfMemory
 from metaevo.learning import model as weights
 from metaevo.learning.chat import ChatSettings, PromptMaker
-from metaevo.types import Completion, Generation
+from metaevo.types import Completion, Generation, Tokens
 from objectives.types import Messages
 
 ROWS = 256
@@ -31,6 +31,7 @@ class Transformers:
     def __init__(self, store: Store, settings: ChatSettings = weights.DEFAULT) -> None:
         self.store, self.settings = store, settings
         self._models: OrderedDict[str, weights.Learner] = OrderedDict()
+        self.meter = Tokens()
         self.rows = ROWS
         self.on_batch: Callable[[int, int], None] = lambda _done, _total: None
 
@@ -94,7 +95,9 @@ class Transformers:
             max_new_tokens=max(1, min(how.max_tokens, limit - longest)),
             logits_processor=LogitsProcessorList([choose]),
         )[:, longest:]
-        return _read(learner.chat, made, choose.logprobs(), how.stop)
+        found = _read(learner.chat, made, choose.logprobs(), how.stop)
+        self.meter += Tokens(sum(len(ids) for _, ids in batch), sum(completion.tokens for completion in found))
+        return found
 
     def with_model(
         self, model: Any, like: Generation, prompts_P: Sequence[Messages], how: Sampling
@@ -124,6 +127,7 @@ class Transformers:
             batch = rows[at : at + ROWS]
             for (i, _, added), value in zip(batch, _logprobs(learner, [(p, c) for _, p, c in batch]), strict=True):
                 out[i] = Completion(texts_P[i], len(added), value, "stop")
+            self.meter += Tokens(sum(len(p) + len(c) for _, p, c in batch))
         return out
 
     @torch.inference_mode()
@@ -134,6 +138,7 @@ class Transformers:
         for at in range(0, len(texts_R), ROWS):
             made = learner.chat.texts(texts_R[at : at + ROWS])
             mask = made["attention_mask"].to(weights.device())
+            self.meter += Tokens(int(mask.sum()))
             states = learner.model(
                 input_ids=made["input_ids"].to(weights.device()), attention_mask=mask, output_hidden_states=True
             ).hidden_states[-1]

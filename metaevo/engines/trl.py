@@ -14,7 +14,7 @@ from metaevo.engines.protocol import Ask, Job, Published, Sampling
 from metaevo.engines.transformers import Transformers
 from metaevo.errors import ModuleFailed
 from metaevo.learning import model as weights
-from metaevo.types import Admitted, Attempts, Experiences, Generation, Tasks, TrainSpec
+from metaevo.types import Admitted, Attempts, Experiences, Generation, Tasks, Tokens, TrainSpec
 from objectives.types import Message
 
 T = TypeVar("T")
@@ -103,9 +103,10 @@ class TrlWeights:
         self.leave_out(what, {"refused": len(own) - len(kept)} if len(kept) < len(own) else {})
         return tuple(row for row in rows if _stamp(row) in self._stamped)
 
-    def spend(self, tokens: int) -> None:
-        """Count tokens that training read or wrote."""
-        self.tokens += int(tokens)
+    def spend(self, tokens: Tokens) -> None:
+        """Count what went through models while training."""
+        self._models.meter += tokens
+        self.tokens += tokens.trained
 
     def leave_out(self, of: str, counts: Mapping[str, int]) -> None:
         """Count the rows that a part of the update does not learn; a part that is begun again says it anew."""

@@ -25,7 +25,7 @@ def closing(host: Host, state: CycleStart, made: Cycle) -> Closing:
         outcome=made.outcome,
         ending=made.ending.value,
         why=made.why[:500],
-        tokens=sum(trial.tokens for trial in made.trials),
+        tokens=made.tokens,
         epoch=state.epoch,
         candidate=made.candidate.id if made.candidate else None,
         objective=objective_data(made.objective) if made.objective else None,

@@ -90,7 +90,7 @@ class Evolution:
             spent = clock() - began
             if budget.wall_s is not None and spent + longest > budget.wall_s:
                 break
-            if budget.tokens is not None and sum(self._tokens(c) for c in done) >= budget.tokens:
+            if budget.tokens is not None and sum(c.tokens for c in done) >= budget.tokens:
                 break
             started = clock()
             done.append(self.one())
@@ -104,7 +104,7 @@ class Evolution:
         self.ensure_epoch()
         row = self._open_row()
         state = self.state(row)
-        journal = Journal(self.host.ledger, self.host.store, row.seed)
+        journal = Journal(self.host.ledger, self.host.store, row.seed, meter=lambda: self.host.together.meter)
         journal.on_step = self.on_step
         tools = self.tools(journal)
         tools.authors = self.authors
@@ -114,6 +114,7 @@ class Evolution:
             made = cycles.run(tools, state)
         except CodeChanged as error:
             made = Cycle.void(row.number, CycleEnd.CODE_CHANGED, f"code changed: {error}")
+        made = replace(made, spent=journal.spent(row.number))
         self.on_phase(row.number, "decide", made.outcome)
         self.advance(state, made)
         self.on_cycle(made)
@@ -182,7 +183,7 @@ class Evolution:
         """
         host, settings, epoch = self.host, self.settings, self.ensure_epoch()
         number = max(OUTSIDE, newest_journalled(host.ledger) + 1)
-        journal = Journal(host.ledger, host.store, host.seed + number)
+        journal = Journal(host.ledger, host.store, host.seed + number, meter=lambda: host.together.meter)
         tools, state = self.tools(journal), self.start(number, epoch)
         found = diagnose(host, journal, At(number), state.champion, settings.probe)
         coming = next_number(host.ledger)
@@ -243,6 +244,3 @@ class Evolution:
             raise Refused(
                 f"the champion is no longer {state.champion.id}: the candidate is not promoted onto another line"
             )
-
-    def _tokens(self, made: Cycle) -> int:
-        return sum(trial.tokens for trial in made.trials)

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from metaevo.gate.evidence import Verdict
-from metaevo.types import CycleEnd, Decision, Generation, Trial
+from metaevo.types import CycleEnd, Decision, Generation, Tokens, Trial
 from objectives.types import Objective, Report
 
 Outcome: TypeAlias = Literal["promote", "hold", "reject", "none", "void", "abandoned"]
 
+NOTHING = Tokens()
 ENDINGS: dict[Decision, CycleEnd] = {
     "promote": CycleEnd.PROMOTED,
     "hold": CycleEnd.INCONCLUSIVE,
@@ -30,6 +31,13 @@ class Cycle:
     candidate: Generation | None = None
     verdict: Verdict | None = None
     reports: tuple[Report, ...] = ()
+    spent: Tokens = NOTHING
+    """What went through the engines for it, from diagnosis to anchor."""
+
+    @property
+    def tokens(self) -> int:
+        """Return what it is charged."""
+        return self.spent.total
 
     @classmethod
     def decided(

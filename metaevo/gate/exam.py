@@ -278,8 +278,8 @@ class Confirmed:
 
 
 def _counts(pairs: Pairs) -> dict[str, int]:
-    return {"items": len(pairs.differences), "tokens": sum(pairs.tokens), "nones": pairs.nones}
+    return {"items": len(pairs.differences), "nones": pairs.nones}
 
 
 def _panel_counts(found: Panel) -> dict[str, int]:
-    return {"items": len(found.tasks), "tokens": found.tokens, "nones": found.nones}
+    return {"items": len(found.tasks), "nones": found.nones}

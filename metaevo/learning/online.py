@@ -12,7 +12,7 @@ from metaevo.errors import ModuleFailed
 from metaevo.learning import training
 from metaevo.learning.chat import PromptMaker
 from metaevo.learning.model import Learner
-from metaevo.types import Attempt, Completion, Tasks, TrainSpec, answered
+from metaevo.types import Attempt, Completion, Tasks, Tokens, TrainSpec, answered
 from objectives.types import Message
 
 
@@ -34,12 +34,22 @@ class MadePromptsTrainer(GRPOTrainer):
     """GRPO whose prompts come from the one maker: TRL would render and read them in its own way."""
 
     chat: PromptMaker
+    positions: training.Positions
 
     def _tokenize_prompts(
         self, prompts: Sequence[Sequence[dict[str, str]]]
     ) -> tuple[list[list[int]], None, dict[str, object]]:
         made = [self.chat.prompt(tuple(Message(m["role"], m["content"]) for m in prompt)) for prompt in prompts]
         return made, None, {}
+
+    def _generate_single_turn(self, prompt_ids: list[list[int]], *more: Any) -> tuple[list[list[int]], None]:
+        self.positions.writing = True
+        try:
+            made, logprobs = super()._generate_single_turn(prompt_ids, *more)
+        finally:
+            self.positions.writing = False
+        self.positions.counted += Tokens(sum(map(len, prompt_ids)), sum(map(len, made)))
+        return made, logprobs
 
 
 def run(learner: Learner, tasks: Tasks, weights: Weights, spec: TrainSpec, how: OnlineSettings) -> Any:

@@ -29,7 +29,6 @@ class WeightedSFTTrainer(SFTTrainer):
     ) -> object:
         """Return the weighted mean of the trained tokens' losses."""
         weight = inputs.pop("weight").unsqueeze(1)
-        self._total_train_tokens += int(inputs["attention_mask"].sum())  # what a trial cost, as TRL's own loss counts
         logits = model(input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]).logits[:, :-1].float()
         labels = inputs["labels"][:, 1:]
         mask = (labels != IGNORED).float() * weight

@@ -10,6 +10,7 @@ import math
 import shutil
 import warnings
 from collections.abc import Callable
+from dataclasses import astuple
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,13 +21,14 @@ from transformers import TrainerCallback
 from metaevo.effects import Weights
 from metaevo.errors import NotFinite, OutOfMemory
 from metaevo.learning.model import Learner
-from metaevo.types import TrainSpec
+from metaevo.types import Tokens, TrainSpec
 from objectives.types import JsonValue
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from transformers import PreTrainedModel, Trainer, TrainerControl, TrainerState, TrainingArguments
 
+COUNTED = "tokens.json"
 CHECKPOINT_EVERY = 100
 """Optimiser steps between checkpoints: a run shorter than this is simply run again after a crash."""
 
@@ -88,12 +90,16 @@ def run(make: Callable[[int, int], "Trainer"], weights: Weights, batch: int) -> 
         OutOfMemory: Memory did not suffice.
     """
     parts, start = 1, None
+    positions = Positions()
     for attempt in range(4):
         trainer = make(batch // parts, parts)
         start = start or _trainable(trainer.model)
-        trainer.add_callback(Guard(weights))
+        trainer.add_callback(Guard(weights, positions))
+        positions.watch(trainer)
+        checkpoint = _latest(weights.scratch)
+        positions.resume(checkpoint)
         try:
-            trainer.train(resume_from_checkpoint=_latest(weights.scratch))
+            trainer.train(resume_from_checkpoint=checkpoint)
         except (torch.OutOfMemoryError, RuntimeError) as error:
             if "probability tensor contains" in str(error):
                 raise NotFinite(f"no token can be drawn at step {trainer.state.global_step}: {error}") from error
@@ -102,8 +108,7 @@ def run(make: Callable[[int, int], "Trainer"], weights: Weights, batch: int) -> 
             if attempt == 3 or parts == batch:
                 raise OutOfMemory(f"training does not fit in memory, also with a batch of {batch // parts}") from error
         else:
-            seen = getattr(trainer, "_total_train_tokens", 0) or trainer.state.num_input_tokens_seen
-            weights.spend(int(seen))
+            weights.spend(positions.counted)
             return trainer.accelerator.unwrap_model(trainer.model)
         # outside of the except block, whose traceback would keep the failed step's tensors alive
         _restore(trainer.model, start)
@@ -137,11 +142,52 @@ def _restore(model: "PreTrainedModel | PeftModel", start: dict[str, torch.Tensor
                 weight.copy_(start[name])
 
 
+class Positions:
+    """Counts what goes through the models of one training, at the models themselves: no two trainers count alike.
+
+    While an online update is ``writing`` it counts by itself: rows that ended before others are fed padding.
+    """
+
+    def __init__(self) -> None:
+        self.counted = Tokens()
+        self.writing = False
+
+    def watch(self, trainer: "Trainer") -> None:
+        """Count all that goes through the trainer's model, and through the one it is compared with."""
+        trainer.positions = self
+        for model in (trainer.model, getattr(trainer, "ref_model", None)):
+            if model is not None:
+                model.register_forward_pre_hook(self._count, with_kwargs=True)
+
+    def resume(self, checkpoint: str | None) -> None:
+        """Go on from what stood beside a checkpoint."""
+        path = Path(checkpoint or "") / COUNTED
+        if checkpoint is not None and path.is_file():
+            self.counted = Tokens(*json.loads(path.read_text()))
+
+    def save(self, checkpoint: Path) -> None:
+        """Write the count beside a checkpoint."""
+        (checkpoint / COUNTED).write_text(json.dumps(astuple(self.counted)))
+
+    def _count(self, _model: object, args: tuple[torch.Tensor, ...], given: dict[str, torch.Tensor]) -> None:
+        if self.writing:
+            return
+        mask, ids = given.get("attention_mask"), given.get("input_ids", args[0] if args else None)
+        seen = mask.sum() if mask is not None else ids.numel() if ids is not None else 0
+        self.counted += Tokens(trained=int(seen))
+
+
 class Guard(TrainerCallback):
     """Stops a run whose loss is not finite, and reports how far it is."""
 
-    def __init__(self, weights: Weights) -> None:
-        self.weights = weights
+    def __init__(self, weights: Weights, positions: Positions) -> None:
+        self.weights, self.positions = weights, positions
+
+    def on_save(
+        self, args: "TrainingArguments", state: "TrainerState", control: "TrainerControl", **kwargs: object
+    ) -> None:
+        """Keep the count beside the checkpoint: a run that goes on from it has read what was read before."""
+        self.positions.save(Path(str(args.output_dir)) / f"checkpoint-{state.global_step}")
 
     def on_log(
         self,

@@ -13,6 +13,7 @@ from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.line import line_of
 from metaevo.ledger.lineage import alias_of, judge, move, promote
 from metaevo.ledger.scores import Scores, write_scores
+from metaevo.ledger.spent import spent_by
 from metaevo.ledger.tables import CYCLE, EPOCH, EVENT, GENERATION, JsonMap
 from metaevo.types import CycleEnd
 
@@ -144,6 +145,7 @@ def close_open(connection: Connection, outcome: str, ending: CycleEnd, why: str,
     for number, opened_at in opened:
         said = {"outcome": outcome, "ending": ending.value, "why": why}
         facts = said | {"closed_at": now, "wall_s": _seconds(opened_at, now)}
+        facts |= {"tokens": spent_by(connection, number).total}
         connection.execute(update(CYCLE).where(CYCLE.c.number == number).values(facts))
 
 

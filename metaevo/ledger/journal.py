@@ -16,8 +16,9 @@ from metaevo.artifacts.bodies import BodyStore, count, inline_body, parse
 from metaevo.artifacts.store import Store
 from metaevo.errors import CodeChanged, ReplayError, StoreError
 from metaevo.ledger.ledger import Ledger
-from metaevo.ledger.steps import StepName
+from metaevo.ledger.spent import spent_in, token_counts
 from metaevo.ledger.tables import STEP
+from metaevo.types import Tokens
 
 StepKey = tuple[int, int, int, int, str, int]
 """(cycle, trial, stage, round, step, position)."""
@@ -74,6 +75,8 @@ class Journal:
     """Called with (key, done) when a step opens and when it is finished; `metaevo.testing` kills here."""
     alike: Callable[[StepKey], StepKey] = lambda key: key
     """The key whose random stream a step has; its own, but where two trials shall differ in their recipe alone."""
+    meter: Callable[[], Tokens] = Tokens
+    """What went so far through the engines that these steps use: what a step spends is written into its row."""
 
     def shelf(self) -> BodyStore:
         """Return a new shelf for one line of steps."""
@@ -121,10 +124,12 @@ class Journal:
                 raise ReplayError(f"step {where} is missing from a decided cycle")
             self._again(key)
         self.on_step(key, False)
+        before = self.meter()
         value = run()
+        spent = self.meter() - before
         body = inline_body(value)
         digest = shelf.write(value) if body is None else hashlib.sha256(body).hexdigest()
-        self._close(key, digest, body, counts(value))
+        self._close(key, digest, body, {**counts(value), **token_counts(spent)})
         self.on_step(key, True)
         return value
 
@@ -133,12 +138,13 @@ class Journal:
         row = self._row(key)
         return row.digest if row else None
 
-    def tokens(self, cycle: int, trial: int) -> int:
-        """Return the tokens a trial's finished steps cost, measuring left out."""
-        with self.ledger.look() as connection:
-            mine = (STEP.c.cycle == cycle, STEP.c.trial == trial, STEP.c.step != StepName.SCORE)
-            rows = connection.execute(select(STEP.c.counts).where(*mine))
-            return sum(int(counts.get("tokens", 0)) for (counts,) in rows)
+    def spent(self, cycle: int) -> Tokens:
+        """Return what all finished steps of a cycle spent."""
+        return spent_in(self.ledger, cycle)
+
+    def spent_by_trial(self, cycle: int, trial: int) -> Tokens:
+        """Return what a trial's finished steps spent, measuring left out."""
+        return spent_in(self.ledger, cycle, trial)
 
     def _row(self, key: StepKey) -> "Finished | None":
         """Return (mark, digest, body) of the step's row, None where it has none."""

@@ -49,6 +49,7 @@ class StepName(StrEnum):
     PROTECT = "protect"
     GUARD_COST = "guard_cost"
     GUARD_TOKENS = "guard_tokens"
+    GUARD_ARTIFACT = "guard_artifact"
     ANCHOR = "anchor"
 
     @property
@@ -82,6 +83,7 @@ _PHASES = {
     StepName.PROTECT: Phase.EXAMINE,
     StepName.GUARD_COST: Phase.EXAMINE,
     StepName.GUARD_TOKENS: Phase.EXAMINE,
+    StepName.GUARD_ARTIFACT: Phase.EXAMINE,
     StepName.ANCHOR: Phase.DECIDE,
 }
 

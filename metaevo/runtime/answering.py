@@ -14,7 +14,7 @@ from metaevo.effects import Exam, Policy, Prompts
 from metaevo.engines.protocol import Engine, Sampling
 from metaevo.errors import BadInput, ModuleFailed
 from metaevo.registry.slots import Module
-from metaevo.runtime.effects import EnginePolicy, PoolReward, TokenMeter, redact
+from metaevo.runtime.effects import EnginePolicy, PoolReward, redact
 from metaevo.runtime.host import Host, TaskTable
 from metaevo.runtime.step_runner import call, retry
 from metaevo.types import Attempt, Attempts, Experience, Feedback, Generation, StepSpec, Tasks, answered
@@ -31,10 +31,10 @@ def answer(host: Host, engine: Engine, generation: Generation, tasks: Tasks, see
     Raises:
         ModuleFailed: The generation's procedure does not end in one attempt a task.
     """
-    meter = TokenMeter()
+    before = engine.meter.generated
     if not generation.answer:
-        return _direct(host, engine, generation, tasks, meter), meter.tokens
-    policy = EnginePolicy(host, engine, generation, seed, meter)
+        return _direct(host, engine, generation, tasks), engine.meter.generated - before
+    policy = EnginePolicy(host, engine, generation, seed)
     batch: Any = redact(tasks)
     for position, spec in enumerate(generation.answer):
         module = host.registry.get(spec.slot, spec.use)
@@ -45,12 +45,12 @@ def answer(host: Host, engine: Engine, generation: Generation, tasks: Tasks, see
     if len(batch) != len(tasks) or any(task.id not in found for task in tasks):
         raise ModuleFailed(f"generation {generation.id}: its answer gives {len(batch)} attempts for {len(tasks)} tasks")
     rows = [found[task.id] for task in tasks]
-    return tuple(row.attempt if isinstance(row, Experience) else row for row in rows), meter.tokens
+    return tuple(row.attempt if isinstance(row, Experience) else row for row in rows), engine.meter.generated - before
 
 
-def _direct(host: Host, engine: Engine, generation: Generation, tasks: Tasks, meter: TokenMeter) -> Attempts:
+def _direct(host: Host, engine: Engine, generation: Generation, tasks: Tasks) -> Attempts:
     """Return greedy completions, environments with equal answer lengths together."""
-    policy = EnginePolicy(host, engine, generation, 0, meter)
+    policy = EnginePolicy(host, engine, generation, 0)
     lengths = sorted({host.max_tokens(task.environment) for task in tasks})
     made: dict[str, Attempt] = {}
     for length in lengths:

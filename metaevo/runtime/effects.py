@@ -15,13 +15,6 @@ from objectives.types import Graded, Json, Messages, Split, Task, Unsaid
 
 
 @dataclass(slots=True)
-class TokenMeter:
-    """Tokens written by models on this line."""
-
-    tokens: int = 0
-
-
-@dataclass(slots=True)
 class EnginePolicy:
     """`Policy`: one frozen generation. Call c of a step is seeded by (step stream, c)."""
 
@@ -29,7 +22,6 @@ class EnginePolicy:
     engine: Engine
     generation: Generation
     seed: int
-    meter: TokenMeter
     calls: int = 0
 
     @property
@@ -57,9 +49,7 @@ class EnginePolicy:
             stop=tuple(stop),
             seed=self.seed + self.calls,
         )
-        made = self.engine.sample(self.generation, prompts_P, how)
-        self.meter.tokens += sum(completion.tokens for row in made for completion in row)
-        return made
+        return self.engine.sample(self.generation, prompts_P, how)
 
     def score(self, prompts_P: Sequence[Messages], completions_P: Sequence[str]) -> list[Completion]:
         """Return each completion with its log-probability."""
@@ -78,14 +68,13 @@ class KnownPolicies:
     engine: Engine
     known: Mapping[str, Generation]
     seed: int
-    meter: TokenMeter
 
     def __call__(self, which: str) -> EnginePolicy:
         """Return the policy of that role."""
         if which not in self.known:
             raise BadInput("", f"no generation {which!r} on this line", f"known: {', '.join(self.known)}")
         salt = sum(which.encode()) << 40
-        return EnginePolicy(self.host, self.engine, self.known[which], self.seed ^ salt, self.meter)
+        return EnginePolicy(self.host, self.engine, self.known[which], self.seed ^ salt)
 
 
 @dataclass(slots=True)

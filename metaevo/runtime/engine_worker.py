@@ -7,7 +7,7 @@ that only the control plane holds: when that closes, this process ends, whatever
 import os
 import sys
 import traceback
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict
@@ -99,15 +99,16 @@ class Worker:
                 request = receive(self.into)
             except EngineDied:
                 return
+            before = self.models.meter
             try:
-                answer = getattr(self, f"do_{request['op']}")(request)
-                send(self.out, {"ok": answer})
+                frame = {"ok": getattr(self, f"do_{request['op']}")(request)}
             except MetaevoError as error:
-                send(self.out, to_frame(error))
+                frame = to_frame(error)
             except Exception as error:  # noqa: BLE001 - the process boundary: whatever a module or library raised
                 traceback.print_exc()
                 text = f"{type(error).__name__}: {error}"
-                send(self.out, {"error": _kind(error, text), "text": text[:2000]})
+                frame = {"error": _kind(error, text), "text": text[:2000]}
+            send(self.out, {**frame, "spent": astuple(self.models.meter - before)})
 
     def do_sample(self, request: ToSample) -> list[list[Completion]]:
         """Sample completions."""

@@ -31,7 +31,6 @@ from metaevo.runtime.effects import (
     RoundsPast,
     StageStart,
     TableReference,
-    TokenMeter,
 )
 from metaevo.runtime.host import Host, TaskTable
 from metaevo.types import Attempt, Attempts, Experience, Experiences, Generation, StepSpec, Tasks, TrainSpec
@@ -57,7 +56,6 @@ class StepRunner:
     archive: CycleArchive
     shelf: BodyStore
     past: RoundsPast = field(default_factory=RoundsPast)
-    meter: TokenMeter = field(default_factory=TokenMeter)
     start: StageStart | None = None
     digests: Mapping[tuple[str, str], str] = field(default_factory=dict)
     """Every module's digest when the cycle began: a module edited since then ends the cycle."""
@@ -89,20 +87,14 @@ class StepRunner:
         module = self.module(slot, spec)
         key = at.key(slot, position)
 
-        spent = 0
-
         def run() -> T:
-            nonlocal spent
-            before = self.meter.tokens
-            made: T = identify(module, call(module, batch, self.effects(module, key), spec.knobs))
-            spent = self.meter.tokens - before
-            return after(made)
+            return after(identify(module, call(module, batch, self.effects(module, key), spec.knobs)))
 
         mark = self.mark(module, spec, key, batch)
         label = f"{slot}.{spec.use}"
 
         def counts(made: T) -> dict[str, int]:
-            return {"rows": len(made) if isinstance(made, tuple) else 1, "tokens": spent}
+            return {"rows": len(made) if isinstance(made, tuple) else 1}
 
         return retry(
             lambda: self.journal.step(key, mark, run, kind=kind, shelf=self.shelf, module=label, counts=counts)
@@ -141,8 +133,8 @@ class StepRunner:
         """
         seed = self.journal.stream_seed(key)
         offered: dict[type, Callable[[], object]] = {
-            Policy: lambda: EnginePolicy(self.host, self.engine, self.known["current"], seed, self.meter),
-            Policies: lambda: KnownPolicies(self.host, self.engine, self.known, seed, self.meter),
+            Policy: lambda: EnginePolicy(self.host, self.engine, self.known["current"], seed),
+            Policies: lambda: KnownPolicies(self.host, self.engine, self.known, seed),
             Reward: lambda: PoolReward(self.host, self.table),
             Reference: lambda: TableReference(self.table),
             Prompts: lambda: self.host.dialect,

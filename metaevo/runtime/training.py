@@ -92,7 +92,7 @@ def _trained(
         return replace(published, model_s=0.0)  # a clock's time has no place in a body that repeats bit for bit
 
     def costs(published: Published) -> Counts:
-        return {"tokens": published.tokens, "model_s": round(seconds, 3), **published.left_out}
+        return {"model_s": round(seconds, 3), **published.left_out}
 
     return retry(
         lambda: line.journal.step(

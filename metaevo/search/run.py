@@ -242,13 +242,14 @@ class Search:
         """Return the report on the cycle's dev items, journalled with the trial (what was before it under trial 0)."""
         key = At(self.cycle, number, stage=int(place)).key(StepName.SCORE)
         mark = measure_mark(self.host, generation, self.ground.dev)
-        return self.journal.step(
+        journal = replace(self.journal, meter=lambda: engine.meter)  # beside it other trials use theirs
+        return journal.step(
             key,
             mark,
             lambda: examine(self.host, engine, generation, self.ground.dev, Split.DEV)[0],
             kind=Report,
             shelf=BodyStore(self.host.store),
-            counts=lambda r: {"items": len(r.outcomes), "tokens": sum(o.tokens for o in r.outcomes)},
+            counts=lambda r: {"items": len(r.outcomes)},
         )
 
     def _scored(self, made: Trial, report: Report, old: Mapping[str, Report]) -> Trial:

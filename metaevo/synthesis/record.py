@@ -62,7 +62,7 @@ class Proposal:
         made = self.candidate
         known: dict[str, Any] = {"id": made.id, "proposer": made.by} if made is not None else {}
         known |= {"model": made.model, "prompt": made.prompt} if made is not None and made.model else {}
-        known |= {"calls": self.cost.calls, "tokens": self.cost.tokens} if self.cost.calls else {}
+        known |= {"calls": self.cost.calls, "author_tokens": self.cost.tokens} if self.cost.calls else {}
         refused = [f"{refusal.by}: {refusal.reason}" for refusal in self.refusals]
         said = {"kind": self.kind, "reason": self.reason} | ({"module": self.label} if self.accepted else {})
         return known | said | ({"before": refused} if refused else {})

@@ -18,13 +18,18 @@ from metaevo.artifacts.store import Store
 from metaevo.engines.protocol import Ask, Job, Published, Sampling
 from metaevo.errors import ModuleFailed, NotFinite, writing
 from metaevo.testing.effects import EchoPolicy, chance
-from metaevo.types import Attempt, Attempts, Completion, Experiences, Generation, Tasks, answered
+from metaevo.types import Attempt, Attempts, Completion, Experiences, Generation, Tasks, Tokens, answered
 from objectives.environment import Program, from_file
 from objectives.finder import BUILT_IN, built_in
 from objectives.types import Messages, Task
 
 Skills = dict[str, float]
 """``environment/level`` to the share of tasks answered right."""
+
+
+def length(prompt: Messages) -> int:
+    """Return how many tokens a scripted engine reads of a prompt."""
+    return sum(len(message.content) + 1 for message in prompt)
 
 
 @dataclass(slots=True)
@@ -42,6 +47,8 @@ class ScriptedEngine:
     environments: tuple[str, ...] = ()
     model_s: float = 0.0
     programs: dict[str, Program] = field(default_factory=dict)
+    meter: Tokens = field(default_factory=Tokens)
+    """A letter is a token, and so is the end of a turn."""
 
     @property
     def identity(self) -> str:
@@ -57,10 +64,13 @@ class ScriptedEngine:
     def sample(self, generation: Generation, prompts_P: Sequence[Messages], how: Sampling) -> list[list[Completion]]:
         """Return P x n answers; what is right is a pure function of skills, text, seed and number."""
         skills = self.skills(generation)
-        return [
+        made = [
             [self._answer(skills, prompt, how, f"{how.seed}/{how.first + p * how.stride}/{g}") for g in range(how.n)]
             for p, prompt in enumerate(prompts_P)
         ]
+        read = how.n * sum(map(length, prompts_P))
+        self.meter += Tokens(read, sum(completion.tokens for row in made for completion in row))
+        return made
 
     def score(self, generation: Generation, prompts_P: Sequence[Messages], texts_P: Sequence[str]) -> list[Completion]:
         """Return a log-probability: that of a skill where the text is right."""
@@ -69,15 +79,18 @@ class ScriptedEngine:
             cell, right = self._solved(prompt[-1].content)
             p = skills.get(cell, 0.5)
             out.append(Completion(text, max(1, len(text)), math.log(max(1e-3, p if text == right else (1 - p) / 4))))
+            self.meter += Tokens(length(prompt) + max(1, len(text)))
         return out
 
     def embed(self, generation: Generation, texts_R: Sequence[str]) -> list[list[float]]:
         """Return four numbers per text."""
+        self.meter += Tokens(sum(map(len, texts_R)))
         return EchoPolicy().embed(texts_R)
 
     def probe(self, generation: Generation) -> Sequence[Completion]:
         """Return eight answers that are a function of the skills alone."""
         said = json.dumps(self.skills(generation), sort_keys=True)
+        self.meter += Tokens(generated=8)
         return [Completion(f"{chance(said, str(i)):.6f}", 1, -chance(said, f"p{i}")) for i in range(8)]
 
     def train(self, job: Job, batch: Experiences | Tasks | Generation, ask: Ask) -> Published:
@@ -99,9 +112,9 @@ class ScriptedEngine:
             skills = self._learned(skills, rows, strength)  # type: ignore[arg-type]
         parts = {**job.start.parts, "policy": self.write(skills)}
         made = Generation(job.id, job.parent, parts)
-        return Published(
-            parts, self.probe(made), tokens=16 * len(batch) if isinstance(batch, tuple) else 0, model_s=0.0
-        )
+        trained = 16 * len(batch) if isinstance(batch, tuple) else 0
+        self.meter += Tokens(trained=trained)
+        return Published(parts, self.probe(made), tokens=trained, model_s=0.0)
 
     def export(self, generation: Generation, folder: str) -> None:
         """Write the skills into a folder."""

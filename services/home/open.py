@@ -21,7 +21,7 @@ from metaevo.ledger.ledger import Ledger
 from metaevo.recipes import schema
 from metaevo.recipes.schema import Recipe
 from metaevo.registry.registry import Registry
-from metaevo.runtime.effects import EnginePolicy, TokenMeter
+from metaevo.runtime.effects import EnginePolicy
 from metaevo.runtime.host import Host
 from metaevo.runtime.sandbox import KernelRun
 from metaevo.search.run import SearchRules
@@ -67,7 +67,7 @@ class App:
 
     def _writes(self, generation: Generation, seed: int) -> Policy:
         """Return a generation as a policy: the champion as it writes kernels."""
-        return EnginePolicy(self.host, self.host.engine, generation, seed, TokenMeter())
+        return EnginePolicy(self.host, self.host.engine, generation, seed)
 
 
 def sources(home: Path, config: Config) -> list[Source]:

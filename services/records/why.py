@@ -55,10 +55,13 @@ class RowsUsed:
 
 @record
 class CycleCost:
-    """What the whole cycle took."""
+    """What the whole cycle took; the three meters are None where the ledger is older than they."""
 
     tokens: int
     seconds: float | None
+    prompt: int | None = None
+    generated: int | None = None
+    trained: int | None = None
 
 
 @record

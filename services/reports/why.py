@@ -12,6 +12,7 @@ from metaevo.ledger.generation_queries import GenerationOrigin, origin
 from metaevo.ledger.journal import read_body
 from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.queries import CycleFacts
+from metaevo.ledger.spent import spent_in
 from metaevo.ledger.steps import StepName
 from metaevo.registry import generated_files
 from metaevo.runtime.door import Passed
@@ -102,10 +103,20 @@ def _why(home: Home, ledger: Ledger, row: GenerationOrigin, parent: str, cycle: 
         secret_seed=found.secret_seed,
         reasons=tuple(shown_reason(reason) for reason in verdict.reasons),
         data=_rows(home, ledger, row, verdict),
-        cost=CycleCost(tokens=cycle.tokens, seconds=round(cycle.wall_s, 1) if cycle.closed_at else None),
+        cost=_cost(ledger, cycle),
         undo=f'metaevo rollback --to {parent} --reason "…"' if row.status == "champion" else None,
         lines=(),
     )
+
+
+def _cost(ledger: Ledger, cycle: CycleFacts) -> CycleCost:
+    """Return what a cycle took, as metered at the engines."""
+    seconds = round(cycle.wall_s, 1) if cycle.closed_at else None
+    spent = spent_in(ledger, cycle.number)
+    if spent.total != cycle.tokens:  # its rows were written before there were meters, or it is not closed yet
+        return CycleCost(tokens=cycle.tokens, seconds=seconds)
+    meters = {"prompt": spent.prompt, "generated": spent.generated, "trained": spent.trained}
+    return CycleCost(tokens=cycle.tokens, seconds=seconds, **meters)
 
 
 def _weakness(home: Home, ledger: Ledger, row: GenerationOrigin) -> WeaknessFound | None:

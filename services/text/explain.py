@@ -131,7 +131,9 @@ def _data_line(rows: RowsUsed | None) -> str:
 
 def _cost_line(cost: CycleCost) -> str:
     seconds = f", {cost.seconds:.0f} s" if cost.seconds is not None else ""
-    return _line("Cost", f"{thousands(cost.tokens)} tokens{seconds} for the cycle.")
+    meters = ((cost.prompt, "read"), (cost.generated, "written"), (cost.trained, "in training"))
+    parts = ", ".join(f"{thousands(count)} {how}" for count, how in meters if count is not None)
+    return _line("Cost", f"{thousands(cost.tokens)} tokens{f' ({parts})' if parts else ''}{seconds} for the cycle.")
 
 
 def sentence(made: Cycle) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from metaevo.engines.protocol import Ask, Engine, Job, Published, Sampling
-from metaevo.types import Completion, Experiences, Generation, Tasks
+from metaevo.types import Completion, Experiences, Generation, Tasks, Tokens
 from objectives.types import Messages
 
 
@@ -41,6 +41,11 @@ class Metered:
     def identity(self) -> str:
         """Return the other engine's identity."""
         return self.inner.identity
+
+    @property
+    def meter(self) -> Tokens:
+        """Return the other engine's meter."""
+        return self.inner.meter
 
     def sample(self, generation: Generation, prompts_P: Sequence[Messages], how: Sampling) -> list[list[Completion]]:
         """Return P x n completions."""

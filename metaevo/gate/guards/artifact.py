@@ -1,9 +1,12 @@
 """A candidate that cannot be served is not promoted: reloaded from disk it must answer as when it was published."""
 
+from metaevo.artifacts.fingerprint import fingerprint
 from metaevo.errors import EngineError, MetaevoError
 from metaevo.gate.case import Case
 from metaevo.gate.evidence import GuardFinding
 from metaevo.gate.exam import GateExam
+from metaevo.ledger.steps import StepName
+from metaevo.runtime.answering import measure_mark
 from metaevo.runtime.manifest import Manifest
 
 NAME = "servable artifact"
@@ -13,6 +16,12 @@ TOLERANCE = 1e-4
 
 def artifact(exam: GateExam, case: Case) -> GuardFinding:
     """Return whether the artifact verifies, loads, and answers its probes as when it was published."""
+    mark = fingerprint(measure_mark(exam.host, case.candidate, ()), case.manifest)
+    key = exam.at.key(StepName.GUARD_ARTIFACT)
+    return exam.journal.step(key, mark, lambda: _found(exam, case), kind=GuardFinding)
+
+
+def _found(exam: GateExam, case: Case) -> GuardFinding:
     known = Manifest.from_data(exam.host.store.get(case.manifest)).probes
     try:
         now = exam.engine.probe(case.candidate)

@@ -23,14 +23,13 @@ from metaevo.runtime.effects import (
     EnginePolicy,
     KnownPolicies,
     PoolReward,
-    TokenMeter,
     admit_tasks,
     redact,
 )
 from metaevo.runtime.host import TaskTable
 from metaevo.runtime.step_runner import StepRunner
 from metaevo.runtime.training import DevScores, StageFeedback, publish
-from metaevo.types import Experiences, Generation, StepSpec, Tasks
+from metaevo.types import Experiences, Generation, StepSpec, Tasks, Tokens
 from objectives.types import Message, Split
 from tests.systems.bench import CELLS, NAMES, Bench, CountingPool, bench, kept_rows
 
@@ -111,21 +110,22 @@ def test_how_prompts_are_made_is_part_of_the_evaluator_and_engines_make_them(hom
     home.host.chat = ChatSettings("Be brief.")
     assert home.host.evaluator != before
     asked = (Message("user", "srt ba"),)
-    EnginePolicy(home.host, home.engine, home.base, 1, TokenMeter()).sample([asked])
+    EnginePolicy(home.host, home.engine, home.base, 1).sample([asked])
     ((_, given, _),) = home.engine.sampled
     assert list(given) == [asked]
 
 
 def test_every_call_of_a_policy_has_its_own_seed_and_spends_tokens(home: Bench) -> None:
-    meter = TokenMeter()
-    policy = EnginePolicy(home.host, home.engine, home.base, 40, meter)
+    before = home.engine.meter
+    policy = EnginePolicy(home.host, home.engine, home.base, 40)
     made = [policy.sample([(Message("user", "srt dcba"),)], n=4) for _ in range(2)]
     assert [how.seed for _, _, how in home.engine.sampled] == [41, 42]
-    assert meter.tokens == sum(c.tokens for call in made for row in call for c in row)
+    written = sum(c.tokens for call in made for row in call for c in row)
+    assert home.engine.meter - before == Tokens(prompt=2 * 4 * len("srt dcba "), generated=written)
 
 
 def test_an_unknown_role_is_refused_and_the_known_ones_are_told(home: Bench) -> None:
-    policies = KnownPolicies(home.host, home.engine, {"base": home.base, "current": home.base}, 1, TokenMeter())
+    policies = KnownPolicies(home.host, home.engine, {"base": home.base, "current": home.base}, 1)
     assert policies("base").id == home.base.id
     assert policies("base").seed != policies("current").seed
     with pytest.raises(BadInput, match="no generation 'teacher' on this line; known: base, current"):
