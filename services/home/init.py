@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from metaevo.artifacts import base as bases
+from metaevo.engines.base_look import look_at
 from metaevo.engines.grader import GraderPool
 from metaevo.errors import BadInput
 from metaevo.registry.registry import Registry
@@ -15,7 +16,7 @@ from services.home.audits import refuse_unfit
 from services.home.home import Home, default_path
 from services.home.margins import gate_items, proposed
 from services.home.open import gate_rules
-from services.home.preflight import base_folder, check_wishes
+from services.home.preflight import BUILT_IN, base_folder, check_wishes
 from services.records.configuration import NewHome
 
 TINY = ("addition", "letter_count", "reversal", "sorting", "extremes", "grid_navigation", "block_unstacking")
@@ -29,9 +30,9 @@ def init_home(
     Raises:
         BadInput: The base, an environment or the goal is wrong, or there is a home already; nothing is left behind.
     """
-    if not base.startswith("builtin:"):
+    if not base.startswith(BUILT_IN):
         base = str(Path(base).resolve())
-    chosen = environments or (list(TINY) if base.startswith("builtin:") else [])
+    chosen = environments or (list(TINY) if base.startswith(BUILT_IN) else [])
     if not chosen:
         raise BadInput("--environment", "", "name at least one, for example --environment my_environment.py")
     files = {Path(use).stem: Path(use).resolve() for use in chosen if use.endswith(".py")}
@@ -41,6 +42,7 @@ def init_home(
     names = [_name(use) for use in chosen]
     settings = configs.parse(_text(base, names, list(chosen), goal, answer, seed))
     bases.inspect(base_folder(home, settings), "--base")
+    unused = () if base.startswith(BUILT_IN) else _unused_settings(Path(base))
     described, items = _described(home, chosen, files)
     margins = proposed(settings.wishes(), items, described, gate_rules(settings))
     text = _text(base, names, list(chosen), goal, answer, seed, margins)
@@ -60,7 +62,16 @@ def init_home(
         environments=tuple(described),
         next=f"metaevo plan{there}",
         margins=tuple(f"{what} within {100 * margin:.3g} points, {why}" for what, margin, why in margins),
+        unused=unused,
     )
+
+
+def _unused_settings(folder: Path) -> tuple[str, ...]:
+    """Return the settings of the base's own file that are not used; a base that cannot be asked is refused here."""
+    try:
+        return look_at(folder).unused
+    except BadInput as error:
+        raise error.at("--base") from error
 
 
 def _described(

@@ -33,3 +33,5 @@ class NewHome:
     next: str
     margins: tuple[str, ...] = ()
     """What is protected by files alone: the smallest loss that their items decide."""
+    unused: tuple[str, ...] = ()
+    """Settings of the checkpoint's generation_config.json: none of them is used."""

@@ -236,7 +236,8 @@ def _config_check(found: ConfigCheck) -> str:
 
 def _init(made: NewHome) -> str:
     protected = "".join(f" Protected: {said}." for said in made.margins)
-    return f"{made.home} is ready: {', '.join(made.environments)}.{protected} Next: {made.next}"
+    settings = f"Not used of the base's generation_config.json: {', '.join(made.unused)}.\n" if made.unused else ""
+    return f"{settings}{made.home} is ready: {', '.join(made.environments)}.{protected} Next: {made.next}"
 
 
 def _recipe_run(run: RecipeRun) -> str:
