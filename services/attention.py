@@ -3,14 +3,18 @@
 A rejected candidate, a hold, "no improvement, because…" never call anyone.
 """
 
+from collections.abc import Mapping
 from typing import Literal
 
-from metaevo.errors import ModuleFailed
+from metaevo.errors import ModuleFailed, StoreError
+from metaevo.gate.evidence import Verdict
+from metaevo.gate.starved import starved_of
 from metaevo.ledger import queries
 from metaevo.ledger.ledger import Ledger
 from metaevo.registry.laws import unlawful_modules
 from metaevo.registry.registry import Registry
 from metaevo.types import CycleEnd
+from objectives.types import JsonValue
 from services.config.tables import Config
 from services.config.unsupported import unsupported_keys
 from services.home.home import LEAST_FREE, Home
@@ -23,9 +27,12 @@ CODES: dict[str, tuple[Literal["page", "ticket"], str]] = {
     "module_broken": ("ticket", "metaevo modules list"),
     "grader_failed": ("ticket", "metaevo environments check"),
     "few_proposals": ("ticket", "metaevo modules list"),
+    "gate_starved": ("ticket", "metaevo config check"),
 }
 """Code to (severity, command)."""
 FAILED_IN_A_ROW = 3
+STARVED_IN_A_ROW = 3
+"""Examinations after which a gate that could not have proven anything calls a person."""
 
 
 def needed_attention(ledger: Ledger, config: Config, home: Home) -> tuple[AttentionItem, ...]:
@@ -46,11 +53,23 @@ def needed_attention(ledger: Ledger, config: Config, home: Home) -> tuple[Attent
         told = next(iter(queries.events(ledger, 1, code=code)), None)
         if told is not None and (not recent or told.at >= recent[0].opened_at):
             found.append(entry(code, told.at.isoformat(), told.sentence))
+    lacked = [starved(data) for data in queries.newest_verdicts(ledger, STARVED_IN_A_ROW)]
+    if len(lacked) == STARVED_IN_A_ROW and all(lacked):
+        text = f"the last {STARVED_IN_A_ROW} examinations could not have proven anything: {lacked[0]}"
+        found.append(entry("gate_starved", None, text))
     try:
         broken = list(unlawful_modules(Registry(home.path)).values())
     except ModuleFailed as error:  # two modules of one name: neither can be listed
         broken = [str(error)]
     return (*found, *(entry("module_broken", None, said) for said in broken))
+
+
+def starved(data: Mapping[str, JsonValue]) -> str:
+    """Return what an examination lacked; empty where nothing, or where its verdict cannot be read (fsck tells that)."""
+    try:
+        return starved_of(Verdict.from_data(data))
+    except StoreError:
+        return ""
 
 
 def entry(code: str, since: str | None, sentence: str) -> AttentionItem:

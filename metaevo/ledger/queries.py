@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, func, or_, select
+from sqlalchemy import Row, Text, cast, func, or_, select
 
 from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.line import line_of
 from metaevo.ledger.tables import ALIAS, CYCLE, EVENT, RECIPE, STEP, TRIAL
-from objectives.types import Cell, Direction, Objective
+from objectives.types import Cell, Direction, JsonValue, Objective
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +103,14 @@ def newest_closed(ledger: Ledger, most: int = 1) -> tuple[CycleFacts, ...]:
     query = select(*_CYCLE_FACTS).where(CYCLE.c.outcome != "open").order_by(CYCLE.c.number.desc()).limit(most)
     with ledger.look() as connection:
         return tuple(_cycle(row) for row in connection.execute(query))
+
+
+def newest_verdicts(ledger: Ledger, most: int) -> tuple[Mapping[str, JsonValue], ...]:
+    """Return the verdicts of the last cycles that examined a candidate, newest first."""
+    examined = cast(CYCLE.c.verdict, Text) != "null"
+    query = select(CYCLE.c.verdict).where(CYCLE.c.outcome != "open", examined).order_by(CYCLE.c.number.desc())
+    with ledger.look() as connection:
+        return tuple(row.verdict for row in connection.execute(query.limit(most)))
 
 
 def newest_cycles(ledger: Ledger, most: int) -> tuple[CycleFacts, ...]:

@@ -46,6 +46,17 @@ class Cost:
 
 
 @record
+class HeldCandidate:
+    """A candidate that is examined again: about how many items it still needs, and in how many nights at most."""
+
+    generation: str
+    since_cycle: int
+    needed: int | None
+    nights: int | None
+    waits_for: Literal["items", "a person"]
+
+
+@record
 class Status:
     """The status of a home."""
 
@@ -64,6 +75,7 @@ class Status:
     cost: Cost
     next_fire_at: str | None
     heartbeat_age_s: float | None
+    held: tuple[HeldCandidate, ...] = ()
 
 
 @record

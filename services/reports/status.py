@@ -3,12 +3,16 @@
 import contextlib
 import fcntl
 import os
+from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Literal
 
 from metaevo.errors import MetaevoError
 from metaevo.evolution.autonomy import autonomy
 from metaevo.evolution.objective_history import REMEMBERED
+from metaevo.gate.evidence import Hold
 from metaevo.ledger import queries
+from metaevo.ledger.holds import open_holds
 from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.lineage import Lineage
 from metaevo.ledger.queries import CycleFacts, StepFacts
@@ -17,7 +21,7 @@ from metaevo.recipes import schema
 from metaevo.registry.registry import Registry
 from services.attention import needed_attention
 from services.home.home import Home
-from services.records.status import Budgets, Cost, Event, LastDecision, Status
+from services.records.status import Budgets, Cost, Event, HeldCandidate, LastDecision, Status
 from services.reports.verdicts import shown_objective
 
 
@@ -54,6 +58,7 @@ def current_status(home: Home) -> Status:
             cost=Cost(tokens=used.tokens, wall_s=used.wall_s),
             next_fire_at=None,
             heartbeat_age_s=_age(step),
+            held=held_candidates(ledger),
         )
     finally:
         ledger.close()
@@ -77,6 +82,24 @@ def _empty(home: Home, mode: str) -> Status:
         next_fire_at=None,
         heartbeat_age_s=None,
     )
+
+
+def held_candidates(ledger: Ledger) -> tuple[HeldCandidate, ...]:
+    """Return the candidates that are held, newest first, and how many nights each still needs."""
+    found = []
+    for record in open_holds(ledger):
+        hold = Hold.from_data(asdict(record))
+        waits: Literal["items", "a person"] = "a person" if hold.person else "items"
+        found.append(
+            HeldCandidate(
+                generation=hold.candidate,
+                since_cycle=hold.cycle,
+                needed=hold.needed,
+                nights=hold.nights,
+                waits_for=waits,
+            )
+        )
+    return tuple(found)
 
 
 def held_by(home: Home) -> str | None:

@@ -25,7 +25,7 @@ from services.records.modules import (
 from services.records.plan import NothingPlanned, Plan
 from services.records.recipes import BrokenRecipe, RecipeLine, RecipeRun
 from services.records.sandbox import PinnedImage, Tier
-from services.records.status import LastDecision, Status
+from services.records.status import HeldCandidate, LastDecision, Status
 from services.records.verbs import Verb
 from services.records.why import Why, WhyBase
 from services.text.format import reason_words, signed, thousands, written_by
@@ -98,6 +98,16 @@ def _why(found: Why | WhyBase) -> str:
     return "\n".join(found.lines)
 
 
+def _held(one: HeldCandidate) -> str:
+    about = f"{one.generation} since cycle {one.since_cycle}"
+    if one.waits_for == "a person":
+        return f"{about}: it waits for a person"
+    if one.needed is None or one.nights is None:
+        return f"{about}: no number of items is known to decide it"
+    nights = "1 night" if one.nights == 1 else f"{one.nights} nights"
+    return f"{about}: about {thousands(one.needed)} more items, {nights}"
+
+
 def _status(found: Status) -> str:
     last, objective = found.last_decision, found.objective
     lines = [
@@ -112,6 +122,7 @@ def _status(found: Status) -> str:
     for name, amounts in budgets:
         if amounts is not None and amounts[1] is not None:
             lines.append(f"Budget     {name}: {thousands(amounts[0])} of {thousands(amounts[1])}")
+    lines += [f"Held       {_held(one)}" for one in found.held]
     lines += [f"Attention  {a.severity}: {a.sentence} ({a.command})" for a in found.attention]
     return "\n".join([*lines, *([] if found.attention else ["Attention  nothing needs you"])])
 
