@@ -61,6 +61,14 @@ CLAIMS: Mapping[str, tuple[str, ...]] = {
         "tests/evidence/sealed.py",
     ),
     "null": (*MODEL, *EVOLUTION, *HOME, "tests/evidence/null.py", "tests/recipes.py"),
+    "protection": (
+        "metaevo/gate/protection.py",
+        "metaevo/gate/lines.py",
+        "metaevo/gate/rounds.py",
+        "objectives/betting.py",
+        "tests/evidence/protection.py",
+        "tests/metaevo/gate/drawn.py",
+    ),
     "planted": (*MODEL, *EVOLUTION, *HOME, "tests/evidence/planted.py"),
     "writer": (
         *MODEL,

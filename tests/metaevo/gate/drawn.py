@@ -41,6 +41,10 @@ class DrawnExam:
     rows_of: Mapping[Cell, int] = field(default_factory=dict)
     censuses: frozenset[Cell] = frozenset()
     skill: float = 0.8
+    sampled: bool = False
+    """Answers are drawn anew for every generation, all of one skill: an identical candidate under sampled decoding."""
+    unreadable: float = 0.0
+    """Share of answers that cannot be read: 0, on either side alone."""
     at: At = field(default_factory=lambda: At(4))
     asked: list[tuple[str, int, tuple[str, ...]]] = field(default_factory=list)
 
@@ -70,6 +74,9 @@ class DrawnExam:
         return Panel(tuple(task.cell for task in tasks), tuple(task.id for task in tasks), scores, 0, 0)
 
     def _one(self, cell: Cell, many: int) -> tuple[float, ...]:
+        if self.sampled:
+            right = self.skill * (1 - self.unreadable)
+            return tuple(float(self.rng.random() < right) for _ in range(many))
         gain = self.gains.get(cell, 0.0)
         share = max(self.discordant, abs(gain))
         if self.rng.random() >= share:
@@ -94,3 +101,18 @@ def protected(
 def kept(found: Protection) -> bool:
     """Return whether nothing stands against a promotion."""
     return not found.cells_harmed and all(line.state == "kept" for line in found.lines)
+
+
+def over_nights(
+    exams: Sequence[DrawnExam], rules: Sequence[Rule], reference: Generation = OLD
+) -> tuple[bool, int, int]:
+    """Return whether all was kept in the end, after how many nights, and how many items were asked."""
+    outcomes: tuple[RuleOutcomes, ...] = ()
+    nights = 0
+    for exam in exams:
+        nights += 1
+        found = protected(exam, rules, outcomes, reference)
+        outcomes = found.outcomes
+        if kept(found) or any(line.state == "harmed" for line in found.lines) or found.cells_harmed:
+            break
+    return kept(found), nights, sum(len(tasks) for exam in exams for _, _, tasks in exam.asked)
