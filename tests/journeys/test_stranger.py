@@ -57,10 +57,13 @@ def decided(stranger: Stranger) -> Any:
     return stranger.asks("run", "--cycles", 1)
 
 
-def test_init_writes_one_goal_and_one_protected_line_and_copies_the_environment(stranger: Stranger) -> None:
+def test_init_writes_one_goal_and_the_margin_its_rows_decide_and_copies_the_environment(stranger: Stranger) -> None:
     config = tomllib.loads((stranger.home / "metaevo.toml").read_text())
     assert [goal["raise"] for goal in config["goals"].values()] == ["invoices"]
-    assert config["protect"] == {"*": {"margin": 0.02}}
+    assert config["protect"].pop("*") == {"margin": 0.03}
+    ((ability, line),) = config["protect"].items()
+    assert ability == "instruction_following"
+    assert 0.1 < line["margin"] < 0.3, "about 40 gate rows decide no smaller loss"
     assert config["model"]["base"] == str(stranger.model)
     example = ROOT / "deploy" / "examples" / "invoices.py"
     assert filecmp.cmp(stranger.home / "environments" / "invoices.py", example, shallow=False)
