@@ -112,7 +112,7 @@ class GateExam:
     def rows(self, cell: Cell) -> Tasks:
         """Return every row of a finite cell that nothing is trained on, whatever its split: all serve the exam."""
         wanted = [(cell.environment, cell.level, split, FIXED, 0, ALL) for split in Split]
-        return tuple(task for found in self.host.graders.draw_many(wanted) for task in found.tasks)
+        return once(tuple(task for found in self.host.graders.draw_many(wanted) for task in found.tasks))
 
     def whole(self, cell: Cell) -> bool:
         """Return whether a cell is protect-only and finite: its exam is a census of all its rows."""
@@ -164,7 +164,13 @@ class GateExam:
         marks = [measure_mark(self.host, generation, tasks) for generation in generations]
 
         def run() -> Panel:
-            reports = [examine(self.host, self.engine, one, tasks, Split.GATE) for one in generations]
+            first, *rest = generations  # they answer side by side where there are two engines
+            other, host = self.host.engines[-1], self.host
+            with ThreadPoolExecutor(1) as threads:
+                later = [threads.submit(examine, host, other, one, tasks, Split.GATE) for one in rest]
+                if other is self.engine:
+                    _ = [one.result() for one in later]
+                reports = [examine(host, self.engine, first, tasks, Split.GATE), *(one.result() for one in later)]
             return panel(tasks, [report for report, _ in reports], sum(tokens for _, tokens in reports))
 
         key = self.at.key(step, position)

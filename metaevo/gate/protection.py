@@ -22,7 +22,7 @@ from metaevo.gate.lines import (
     judge,
     judge_floor,
 )
-from metaevo.gate.rounds import Plan, Reading, plan
+from metaevo.gate.rounds import Reading, RoundPlan, plan
 from metaevo.types import Generation, Tasks
 from objectives.goals import Rule
 from objectives.types import Cell
@@ -110,7 +110,7 @@ class _Examined:
 
     def harms(self) -> list[CellHarm]:
         """Return the evidence that each cell lost more than its margin, against the parent."""
-        return harms(self._frame(Plan((), (), (), (), 0, 0)), self.series, PARENT)
+        return harms(self._frame(RoundPlan((), (), (), (), 0, 0)), self.series, PARENT)
 
     def _goes_on(self, lines: Sequence[ProtectionFinding]) -> bool:
         if any(line.state == "harmed" for line in stops(lines)):
@@ -119,7 +119,7 @@ class _Examined:
             return False
         return any(line.state == "open" for line in lines)
 
-    def _plan(self) -> Plan:
+    def _plan(self) -> RoundPlan:
         exam = self.exam
         rows: dict[Cell, int | None] = {}
         whole: list[Cell] = []
@@ -139,7 +139,7 @@ class _Examined:
             found[f"{BEST} {best.id}"] = best
         return found
 
-    def _ask(self, block: int, tasks: Tasks, made: Plan) -> None:
+    def _ask(self, block: int, tasks: Tasks, made: RoundPlan) -> None:
         """Ask these items of the candidate and of all whose line is open, and count what came."""
         decided = {line.against for line in self._judged(made) if line.state == "kept"} if block else set()
         others = {name: one for name, one in self._others().items() if name not in decided or self._floor()}
@@ -155,11 +155,11 @@ class _Examined:
     def _floor(self) -> bool:
         return self.rule.floor is not None
 
-    def _frame(self, made: Plan) -> Frame:
+    def _frame(self, made: RoundPlan) -> Frame:
         sampled, whole = tuple(map(str, made.sampled)), tuple(map(str, made.whole))
         return Frame(self.rule, sampled, whole, self.exam.rules.odds, made.left(self.series.rounds))
 
-    def _judged(self, made: Plan) -> list[ProtectionFinding]:
+    def _judged(self, made: RoundPlan) -> list[ProtectionFinding]:
         """Return every line of the rule as it stands."""
         frame, rule = self._frame(made), self.rule
         if rule.floor is None:

@@ -19,7 +19,7 @@ MANY = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class RoundPlan:
     """How the cells of a rule are asked: ``each`` are a sampled cell's items per round."""
 
     sampled: tuple[Cell, ...]
@@ -37,7 +37,7 @@ class Plan:
         return None if self.last is None else (self.last - done) * sum(self.each)
 
 
-def plan(rule: Rule, rows: dict[Cell, int | None], whole: Sequence[Cell], most: int) -> Plan:
+def plan(rule: Rule, rows: dict[Cell, int | None], whole: Sequence[Cell], most: int) -> RoundPlan:
     """Return the plan of a rule whose cells have so many gate items (None: endless), ``most`` of them a cycle."""
     rest = [cell for cell in rule.cells if cell not in whole]
     fair = max(1, most // max(1, len(rest)))
@@ -46,12 +46,12 @@ def plan(rule: Rule, rows: dict[Cell, int | None], whole: Sequence[Cell], most: 
     few = tuple(cell for cell in rest if have[cell] < FEW and have[cell] * MANY < top)
     sampled = tuple(cell for cell in rest if cell not in few)
     if not sampled or not top:
-        return Plan((), (), tuple(whole), tuple(rest), 0, 0)
+        return RoundPlan((), (), tuple(whole), tuple(rest), 0, 0)
     rounds = max(1, min(have[cell] for cell in sampled))
     room = max(1, most // max(1, rounds))
     each = _shared([have[cell] // rounds for cell in sampled], room)
     ends = [(rows[cell] or 0) // n for cell, n in zip(sampled, each, strict=True) if rows[cell] is not None]
-    return Plan(sampled, each, tuple(whole), few, rounds, min(ends, default=None))
+    return RoundPlan(sampled, each, tuple(whole), few, rounds, min(ends, default=None))
 
 
 def _shared(each: list[int], room: int) -> tuple[int, ...]:
@@ -67,7 +67,7 @@ class Reading:
     """The items of one rule in one cycle, drawn as far as they are needed; what a hold has read is not read again."""
 
     exam: GateExam
-    plan: Plan
+    plan: RoundPlan
     begun: int
     """Rounds that earlier cycles asked: of finite cells these items were read."""
     lists: dict[Cell, list[Task]] = field(default_factory=dict)
