@@ -4,6 +4,7 @@ A rejected candidate, a hold, "no improvement, because…" never call anyone.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from metaevo.errors import ModuleFailed, StoreError
@@ -33,6 +34,8 @@ CODES: dict[str, tuple[Literal["page", "ticket"], str]] = {
 FAILED_IN_A_ROW = 3
 STARVED_IN_A_ROW = 3
 """Examinations after which a gate that could not have proven anything calls a person."""
+LOOKED_BACK, CAUSES = 500, 3
+"""Newest events of failed gradings that are read, and distinct causes that are named."""
 
 
 def needed_attention(ledger: Ledger, config: Config, home: Home) -> tuple[AttentionItem, ...]:
@@ -49,10 +52,12 @@ def needed_attention(ledger: Ledger, config: Config, home: Home) -> tuple[Attent
         since = recent[-1].closed_at
         text = f"the last {FAILED_IN_A_ROW} cycles ended for infrastructure: {recent[0].why[:160]}"
         found.append(entry("infrastructure", since.isoformat() if since else None, text))
-    for code in ("grader_failed", "few_proposals"):
-        told = next(iter(queries.events(ledger, 1, code=code)), None)
-        if told is not None and (not recent or told.at >= recent[0].opened_at):
-            found.append(entry(code, told.at.isoformat(), told.sentence))
+    failed = failed_gradings(ledger)
+    if failed:
+        found.append(entry("grader_failed", failed[0].since, "; ".join(cause.sentence for cause in failed)))
+    told = next(iter(queries.events(ledger, 1, code="few_proposals")), None)
+    if told is not None and (not recent or told.at >= recent[0].opened_at):
+        found.append(entry("few_proposals", told.at.isoformat(), told.sentence))
     lacked = [starved(data) for data in queries.newest_verdicts(ledger, STARVED_IN_A_ROW)]
     if len(lacked) == STARVED_IN_A_ROW and all(lacked):
         text = f"the last {STARVED_IN_A_ROW} examinations could not have proven anything: {lacked[0]}"
@@ -70,6 +75,36 @@ def starved(data: Mapping[str, JsonValue]) -> str:
         return starved_of(Verdict.from_data(data))
     except StoreError:
         return ""
+
+
+@dataclass(frozen=True, slots=True)
+class FailedGradings:
+    """Answers that an environment's reward did not grade for one reason, and since when."""
+
+    environment: str
+    note: str
+    answers: int
+    since: str
+
+    @property
+    def sentence(self) -> str:
+        """Return it as people are told."""
+        return f"{self.environment}: {self.answers} answers were not graded ({self.note})"
+
+
+def failed_gradings(ledger: Ledger) -> list[FailedGradings]:
+    """Return the first distinct causes for which grading failed since the newest closed cycle began, with counts."""
+    recent = queries.newest_closed(ledger)
+    causes: dict[tuple[str, str], FailedGradings] = {}
+    for code in ("grader_failed", "answer_breaks_grader"):
+        for told in queries.events(ledger, LOOKED_BACK, code=code):
+            if recent and told.at < recent[0].opened_at:
+                continue
+            place, note = str(told.data.get("environment")), str(told.data.get("note"))[:160]
+            known = causes.get((place, note)) or FailedGradings(place, note, 0, told.at.isoformat())
+            answers = known.answers + int(told.data.get("answers", 1))
+            causes[place, note] = replace(known, answers=answers)
+    return list(causes.values())[:CAUSES]
 
 
 def entry(code: str, since: str | None, sentence: str) -> AttentionItem:

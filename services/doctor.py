@@ -11,7 +11,9 @@ from typing import Literal
 from metaevo.engines.client import EngineClient
 from metaevo.engines.grader import GraderPool
 from metaevo.errors import MetaevoError
+from metaevo.evolution.bootstrap import scheme_of
 from objectives.finder import Source
+from objectives.splits import NEWEST, Scheme
 from services.home.home import LEAST_FREE, Home
 from services.home.preflight import NVIDIA
 from services.records.health import Doctor, MachineCheck
@@ -99,14 +101,23 @@ def _home(home: Home | None) -> Iterator[MachineCheck]:
         if home.founded:
             ledger = home.ledger()
             try:
-                found = ledger.check()
+                found, scheme = ledger.check(), scheme_of(ledger)
             finally:
                 ledger.close()
             yield _found(
                 "ledger", "ok" if found == "ok" else "fail", found, "" if found == "ok" else "restore a backup"
             )
+            yield _splits(scheme)
     except MetaevoError as error:
         yield _found("home", "fail", str(error), "fix the configuration")
+
+
+def _splits(scheme: Scheme) -> MachineCheck:
+    """Say by which scheme the home's texts are split; the first one lets two environments disagree about a text."""
+    if scheme is NEWEST:
+        return _found("splits", "ok", "by the text alone, a seed an item", "")
+    found = "by the environment's name and the text, one seed a stream: the scheme this home was begun with"
+    return _found("splits", "warn", found, "metaevo audit splits --reason … moves it")
 
 
 def _sandbox(home: Home) -> MachineCheck:

@@ -13,7 +13,7 @@ from sqlalchemy import Row, Text, cast, func, or_, select
 
 from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.line import line_of
-from metaevo.ledger.tables import ALIAS, CYCLE, EVENT, RECIPE, STEP, TRIAL
+from metaevo.ledger.tables import ALIAS, CYCLE, EVENT, RECIPE, STEP, TRIAL, JsonMap
 from objectives.types import Cell, Direction, JsonValue, Objective
 
 
@@ -62,6 +62,7 @@ class Told:
     sentence: str
     cycle: int | None
     at: datetime
+    data: JsonMap
 
 
 @dataclass(frozen=True, slots=True)

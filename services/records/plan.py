@@ -56,6 +56,8 @@ class Plan:
     first_recipes: tuple[str, ...]
     exam: PlannedExam
     forecast_s: float | None
+    ungraded: tuple[str, ...]
+    """Why rewards did not grade answers of late, and how many."""
 
 
 @record

@@ -11,6 +11,7 @@ from metaevo.ledger.queries import newest_cycles
 from metaevo.search.skeletons import skeletons
 from metaevo.search.study import study
 from objectives.diagnosis import Weakness
+from services.attention import failed_gradings
 from services.home.home import Home
 from services.home.open import App, MakeEngines, open_home
 from services.records.plan import NamedWeakness, NothingPlanned, Plan, PlannedExam, PlannedObjective, PlannedSearch
@@ -46,6 +47,7 @@ def plan(home: Home, *, make: MakeEngines | None = None) -> Plan | NothingPlanne
             first_recipes=tuple(skeleton.preset or "" for skeleton in evidence.ranked_presets()[:2]),
             exam=PlannedExam(screen=gate.screen_items, confirmation=gate.max_items),
             forecast_s=_forecast(app),
+            ungraded=tuple(cause.sentence for cause in failed_gradings(app.ledger)),
         )
 
 

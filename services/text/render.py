@@ -212,6 +212,7 @@ def _plan(found: Plan | NothingPlanned) -> str:
         f"Forecast   {forecast}",
     ]
     lines += [f"Weakness   {w.where}: {w.name} ({100 * w.share:.0f} % of its errors)" for w in found.weaknesses]
+    lines += [f"Ungraded   {said}" for said in found.ungraded]
     lines += [f"Parked     {cell}: {why}" for cell, why in list(found.parked.items())[:5]]
     return "\n".join(lines)
 

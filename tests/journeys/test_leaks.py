@@ -141,7 +141,11 @@ def near(rows: list[tuple[str, str]]) -> list[tuple[str, str]]:
     return [(prompt.upper().replace(" ", " \u200b "), answer) for prompt, answer in rows]
 
 
-LEAKS = ("none", "replay", "refinement", "near", "tasks", "copy")
+LEAKS = (
+    "replay",
+    *(pytest.param(kind, marks=pytest.mark.full) for kind in ("none", "refinement", "near", "tasks", "copy")),
+)
+"""Every home takes some seconds: one is enough beside the door's own tests (tests/objectives/test_door.py)."""
 
 
 def leaking(path: Path, kind: str) -> Home:
@@ -178,3 +182,25 @@ def test_a_home_that_leaks_promotes_on_clean_rows_in_the_same_cycle_and_names_wh
         assert f"{sum(said.values())} were kept out" in lines
     else:
         assert said == {}
+
+
+PEEKING = '''"""Train on a file of its own."""
+
+from metaevo import Experiences, Generation, Weights
+
+ROWS = open("questions.jsonl").read()
+
+
+def peeking(experiences_R: Experiences, *, weights: Weights) -> Generation:
+    """Return what was learned from the file."""
+    raise ValueError(ROWS)
+'''
+
+
+def test_an_update_that_opens_a_file_of_its_own_is_never_run_and_named(tmp_path: Path) -> None:
+    recipe = small.PLAIN.replace('update = { use = "supervised_finetune" }', 'update = { use = "peeking" }')
+    home = home_of(tmp_path / "home", recipe, files={"modules/update/peeking.py": PEEKING})
+    made = run(home)
+    assert made.outcome == "none"
+    assert {trial.generation for trial in made.trials} == {None}
+    assert all("reaches for nothing" in trial.failure and "it uses open" in trial.failure for trial in made.trials)
