@@ -188,12 +188,9 @@ PEEKING = '''"""Train on a file of its own."""
 
 from metaevo import Experiences, Generation, Weights
 
-ROWS = open("questions.jsonl").read()
-
-
 def peeking(experiences_R: Experiences, *, weights: Weights) -> Generation:
     """Return what was learned from the file."""
-    raise ValueError(ROWS)
+    raise ValueError(open("questions.jsonl").read())
 '''
 
 
