@@ -1,0 +1,71 @@
+"""What a home's items can decide is said before anything is trained; what they cannot decide is refused."""
+
+import pytest
+
+from metaevo.errors import BadInput
+from metaevo.gate.settings import GateRules
+from objectives.deciding import power, smallest_loss, smallest_margin
+from objectives.goals import Goals, Protection
+from objectives.types import Cell, Direction, Environment
+from services.home.margins import check_margins, proposed
+
+FILE, ENDLESS, KEPT = Cell("file", 1), Cell("endless", 1), Cell("kept", 1)
+GATE = GateRules()
+
+
+def environment(name: str, ability: str, texts: int | None, *, train: bool = True) -> Environment:
+    return Environment(name, ability, Direction.PERFORMANCE, (1,), {1: texts}, 1.0, 2.0, "v", train)
+
+
+WORLD = {
+    one.name: one
+    for one in (
+        environment("file", "math", 800),
+        environment("endless", "other", None),
+        environment("kept", "reasoning", 300, train=False),
+    )
+}
+ITEMS: dict[Cell, int | None] = {FILE: 80, ENDLESS: None, KEPT: 300}
+
+
+def goals(**margins: float) -> Goals:
+    return Goals(protections=tuple(Protection(what, margin=margin) for what, margin in margins.items()))
+
+
+def test_a_rule_that_an_identical_candidate_could_not_pass_is_refused_with_the_smallest_loss() -> None:
+    with pytest.raises(BadInput) as caught:
+        check_margins(goals(math=0.02), ITEMS, WORLD, GATE)
+    said = str(caught.value)
+    assert said.startswith("metaevo.toml: protect.math = margin 0.02: an identical candidate could not pass")
+    assert f"80 gate items of math exclude no loss below {smallest_loss(80, 20):.3g}" in said
+    assert f"math = {{ margin = {smallest_margin(80, 20):.3g} }}" in said
+    assert "train = false" in said
+
+
+def test_the_default_counts_as_written_and_is_refused_by_its_own_name() -> None:
+    with pytest.raises(BadInput, match=r'protect\."\*"'):
+        check_margins(Goals(), ITEMS, WORLD, GATE)
+
+
+def test_a_rule_below_power_is_a_warning_and_a_decidable_one_is_silent() -> None:
+    (warning,) = check_margins(goals(math=smallest_loss(80, 20) + 0.01), ITEMS, WORLD, GATE)
+    assert "an unchanged candidate passes math at margin" in warning
+    assert check_margins(goals(math=smallest_margin(80, 20)), ITEMS, WORLD, GATE) == ()
+
+
+def test_a_protect_only_file_and_endless_items_decide_the_default_margin() -> None:
+    assert check_margins(goals(reasoning=0.001, other=0.03), ITEMS, WORLD, GATE) == ()
+
+
+def test_init_proposes_a_margin_for_what_files_alone_measure() -> None:
+    ((what, margin, why),) = proposed(Goals(), ITEMS, WORLD, GATE)
+    assert (what, margin) == ("math", smallest_margin(80, 20))
+    assert why == "file: 80 gate items decide no smaller loss (power 0.8, discordance 0.05)"
+
+
+def test_more_items_decide_smaller_losses_and_power_is_what_it_says() -> None:
+    margins = [smallest_margin(n, 20) for n in (40, 80, 200, 600)]
+    assert margins == sorted(margins, reverse=True)
+    for n, margin in ((80, smallest_margin(80, 20)), (200, smallest_margin(200, 20))):
+        assert power(n, margin, 20) >= 0.8 > power(n, margin - 0.005, 20)
+    assert smallest_loss(3, 20) == 1.0
