@@ -2,7 +2,8 @@
 
 Part ``seed S``: the demo as a user runs it, timed. Part ``vault S``: the sealed re-score of its final champion.
 Parts ``zero S`` and ``rft S``, at the demo's tokens: an arm that learns nothing (learning rate 0, scored on other vault
-items too: the noise floor) and RFT on all cells without search, gate or objectives.
+items too: the noise floor) and RFT on all cells without search, gate or objectives. Part ``wide S``: three wide rounds,
+each with the tokens that the engines' meters say.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from sqlmodel import col, select
 from metaevo import diagnose, trial
 from metaevo.evolution import trial_data
 from metaevo.evolution.context import CycleStart
-from metaevo.ledger.journal import Journal
+from metaevo.ledger.journal import At, Journal
 from metaevo.ledger.tables import CycleRow, GenerationRow, RecipeRow, ScoreRow
 from metaevo.recipes import schema
 from metaevo.types import Generation
@@ -34,6 +35,8 @@ from services.text.explain import reason_words
 from tests.evidence import record, sealed
 
 CLAIM = "demo"
+WIDE = 3
+"""Rounds of the wide arm."""
 ROUND = {"k": 4, "steps": 60}
 """One round of the plain arm: samples a task, training steps. As in the preset's middle."""
 
@@ -156,6 +159,37 @@ def _floor(app: App, end: Generation, before: sealed.Scores, cells: list[Cell], 
     return round(100 * sum(gaps) / len(gaps), 2)
 
 
+def wide(seed: int, folder: Path) -> dict[str, Any]:
+    """Return what rounds of RFT on all open cells gain, each from the one before, and what each took by the meters.
+
+    Beside them every round replays the model's own right answers elsewhere, which are charged to it too.
+    """
+    home = Home(folder / f"wide{seed}")
+    if not home.config_path.exists():
+        home.create(demo_text(seed))
+    with open_home(home, engines=1) as app:
+        evolution, host = app.evolution(), app.host
+        epoch, parent = evolution.ensure_epoch(), host.lineage.get("g000000")
+        base, before = parent, sealed.rescore(host, parent, seed)
+        journal = Journal(app.ledger, host.store, seed, meter=lambda: host.together.meter)
+        tools = evolution.tools(journal)
+        found = diagnose.diagnose(host, journal, At(WIDE + 1), base, tools.settings.probe)
+        cells = tuple(c.cell for c in found.cells if sealed.OPEN[0] <= c.mean <= sealed.OPEN[1])
+        aim = Objective("all", Direction.PERFORMANCE, cells, "all that is open", "all")
+        recipe, rounds = schema.load("rft", host.registry).filled(host.registry), []
+        for number in range(1, WIDE + 1):
+            ground = trial_data.prepare(tools, CycleStart(number, parent, base, base, epoch), aim, found)
+            made = trial.run(host, journal, host.engine, recipe, replace(ground, dev=()), cycle=number, number=1)
+            if made.generation is None:
+                raise SystemExit(f"round {number}: {made.failure}")
+            parent, spent = made.generation, journal.spent(number)
+            scored = sealed.table(before, sealed.rescore(host, parent, seed), list(cells), abilities(app))
+            gained = {key: value for key, value in scored.items() if key != "cells"}
+            rounds.append(gained | {"tokens": asdict(spent), "all tokens": spent.total})
+        evolution.sampler.close()
+        return {"open cells": len(cells), "rounds": rounds, "diagnosis": asdict(journal.spent(WIDE + 1))}
+
+
 def plain_rft(app: App, seed: int, budget: int, rate: float | None) -> tuple[Generation, int, int]:
     """Return the generation after RFT rounds on all cells, every one adopted, until the tokens are spent."""
     evolution = app.evolution()
@@ -164,7 +198,7 @@ def plain_rft(app: App, seed: int, budget: int, rate: float | None) -> tuple[Gen
     parent = base = host.lineage.get("g000000")
     cells = tuple(c for environment in host.environments.values() for c in environment.cells)
     aim = Objective("all", Direction.PERFORMANCE, cells, "every cell, always", "all")
-    journal = Journal(app.ledger, host.store, seed)
+    journal = Journal(app.ledger, host.store, seed, meter=lambda: host.together.meter)
     tools = evolution.tools(journal)
     data = schema.load("rft", host.registry).model_dump(mode="json")
     data["stage"][0]["solutions"]["knobs"]["k"] = ROUND["k"]
@@ -188,7 +222,13 @@ def _nothing(parent: Generation) -> diagnose.Diagnosis:
     return diagnose.Diagnosis(parent.id, (), (), 0)
 
 
-PARTS: dict[str, Callable[[int, Path], dict[str, Any]]] = {"seed": demo, "vault": vault, "zero": zero, "rft": rft}
+PARTS: dict[str, Callable[[int, Path], dict[str, Any]]] = {
+    "seed": demo,
+    "vault": vault,
+    "zero": zero,
+    "rft": rft,
+    "wide": wide,
+}
 
 
 def main() -> None:

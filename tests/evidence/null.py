@@ -157,10 +157,10 @@ def null_cycle(app: App, evolution: Evolution) -> Cycle:
     row = evolution._open_row()  # a cycle that was killed goes on
     state = evolution.state(row)
     settings = replace(app.settings, gate=replace(app.settings.gate, screen_bar=-1.0))
-    journal = Journal(app.ledger, app.host.store, row.seed)
+    journal = Journal(app.ledger, app.host.store, row.seed, meter=lambda: app.host.together.meter)
     tools = replace(evolution.tools(journal), settings=settings)
     made = ordinary(tools, state) if state.hold is not None else _null(tools, state)
-    evolution.advance(state, made)
+    evolution.advance(state, replace(made, spent=journal.spent(row.number)))
     return made
 
 
