@@ -12,6 +12,7 @@ def act():
     held = []
     for _ in range({steps}):
         held.append('x' * (1 << 20) + str(len(held)))
+    print(len(held))
     return len(held)
 """
 

@@ -67,7 +67,9 @@ def at_most(limit: Callable[[Probe], float]) -> Callable[[Probe], str | None]:
         result = probe.results[-1]
         if result.verdict is Verdict.TIMEOUT:
             return "ran to the deadline"
-        far = 0 if result.values is None else result.values[0]
+        # What it printed shows how far it came where its end was noticed only afterwards.
+        came = int(result.log) if result.log.strip().isdigit() else 0
+        far = came if result.values is None else result.values[0]
         return None if far <= limit(probe) else f"reached {far}, the limit is {limit(probe):.0f}"
 
     return proves

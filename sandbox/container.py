@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
-from signal import SIGSYS
+from signal import SIGKILL
 
 from sandbox import filter as calls
 from sandbox import frame
@@ -21,8 +21,8 @@ BOOT_S = 30.0
 BEGIN_S = 10.0
 """How long the harness may take until the child stands: waiting is no part of a call's deadline."""
 READY = b"ready"
-HARMLESS = ("returned", "raised", "refused", "memory")
-"""Ends after which the harness serves on. After any other its cell is thrown away."""
+HARMLESS = ("returned", "raised", "refused", "memory", "no frame")
+"""Ends after which the harness serves on, a child's own death among them. After any other its cell is thrown away."""
 
 
 @cache
@@ -159,7 +159,7 @@ class Container:
 def harmless(seen: Evidence) -> bool:
     """Return whether a call's end leaves its harness fit for the next."""
     head = seen.head
-    known = head.how in HARMLESS or (head.how == "signal" and head.number == SIGSYS)
+    known = head.how in HARMLESS or (head.how == "signal" and head.number != SIGKILL)
     return seen.ending is Ending.ANSWERED and known and not head.dirty
 
 

@@ -7,7 +7,6 @@ and searches the whole of its memory for the mark, in the same kernel and in the
 
 import json
 import secrets
-from collections.abc import Callable
 
 from sandbox.types import Json, Kernel, Result, Sandbox
 
@@ -16,8 +15,8 @@ OTHERS = 3
 """So many other kernels look for the mark too: they bind a container in which the writer was."""
 WALL_S = 30.0
 LOOKS = r"""
-import ctypes, fcntl, os, re, resource, signal, sys, time
-def attempt(call, *given):
+import ctypes, fcntl, os, re, resource, signal, socket, sys, time
+def said(call, *given):
     try:
         return repr(call(*given))[:300]
     except BaseException as error:
@@ -28,22 +27,22 @@ def read(path):
 def status(path):
     kept = ('Umask', 'SigPnd', 'ShdPnd', 'SigBlk', 'SigIgn', 'SigCgt', 'NoNewPrivs', 'Seccomp', 'Threads', 'Cap')
     return sorted(line for line in open(path) if line.startswith(kept))
-def act():
+def look():
     libc, seen = ctypes.CDLL(None, use_errno=True), {}
     for name in ('getcwd', 'getuid', 'getgid', 'getgroups', 'getsid', 'getpgrp', 'getppid', 'uname', 'getloadavg',
                  'cpu_count', 'getresuid', 'getlogin', 'ctermid'):
-        seen[name] = attempt(getattr(os, name), *((0,) if name == 'getsid' else ()))
-    seen['umask'] = attempt(os.umask, 0o22)
-    seen['nice'] = [attempt(os.getpriority, kind, 0) for kind in (0, 1, 2)]
-    seen['scheduler'] = [attempt(f, 0) for f in (os.sched_getscheduler, os.sched_getaffinity, os.sched_getparam)]
-    seen['limits'] = [attempt(resource.getrlimit, number) for number in range(16)]
-    seen['children'] = attempt(resource.getrusage, resource.RUSAGE_CHILDREN)
-    seen['timers'] = [attempt(signal.getitimer, kind) for kind in (0, 1, 2)]
-    seen['signals'] = [attempt(signal.getsignal, number) for number in range(1, 65)]
-    seen['mask'] = attempt(signal.pthread_sigmask, signal.SIG_BLOCK, [])
-    seen['pending'] = attempt(signal.sigpending)
+        seen[name] = said(getattr(os, name), *((0,) if name == 'getsid' else ()))
+    seen['umask'] = said(os.umask, 0o22)
+    seen['nice'] = [said(os.getpriority, kind, 0) for kind in (0, 1, 2)]
+    seen['scheduler'] = [said(f, 0) for f in (os.sched_getscheduler, os.sched_getaffinity, os.sched_getparam)]
+    seen['limits'] = [said(resource.getrlimit, number) for number in range(16)]
+    seen['children'] = said(resource.getrusage, resource.RUSAGE_CHILDREN)
+    seen['timers'] = [said(signal.getitimer, kind) for kind in (0, 1, 2)]
+    seen['signals'] = [said(signal.getsignal, number) for number in range(1, 65)]
+    seen['mask'] = said(signal.pthread_sigmask, signal.SIG_BLOCK, [])
+    seen['pending'] = said(signal.sigpending)
     seen['prctl'] = [libc.prctl(option, 0, 0, 0, 0) for option in (3, 21, 23, 30, 39)]
-    seen['clocks'] = [attempt(time.clock_getres, clock) for clock in range(12)]
+    seen['clocks'] = [said(time.clock_getres, clock) for clock in range(12)]
     seen['environment'] = sorted(os.environ.items())
     seen['modules'] = sorted(sys.modules)[:400]
     for fd in range(32):
@@ -51,33 +50,33 @@ def act():
             stat = os.fstat(fd)
         except OSError:
             continue
-        found = [oct(stat.st_mode), stat.st_rdev, attempt(os.lseek, fd, 0, 1), os.get_inheritable(fd)]
-        found += [attempt(fcntl.fcntl, fd, command) for command in (1, 3, 9, 11, 1025, 1032, 1034, 1035, 1037)]
-        found += [attempt(fcntl.fcntl, fd, 5, bytes(32)), attempt(fcntl.ioctl, fd, 0x541B, bytes(8))]
+        found = [oct(stat.st_mode), stat.st_rdev, said(os.lseek, fd, 0, 1), os.get_inheritable(fd)]
+        found += [said(fcntl.fcntl, fd, command) for command in (1, 3, 9, 11, 1025, 1032, 1034, 1035, 1037)]
+        found += [said(fcntl.fcntl, fd, 5, bytes(32)), said(fcntl.ioctl, fd, 0x541B, bytes(8))]
         seen['descriptor %d' % fd] = found
     for path in ('/', '/tmp', '/dev', '/dev/shm', '/dev/mqueue', '/dev/pts', '/run', '/var', '/var/tmp', '/etc',
                  '/dev/null', '/dev/zero', '/dev/full', '/dev/random', '/dev/urandom', '/dev/tty', '/dev/ptmx',
                  '/harness.py', sys.executable):
-        stat = attempt(lambda: tuple(os.stat(path, follow_symlinks=False)))
-        seen['file ' + path] = [stat, attempt(lambda: sorted(os.listdir(path)))]
+        stat = said(lambda: tuple(os.stat(path, follow_symlinks=False)))
+        seen['file ' + path] = [stat, said(lambda: sorted(os.listdir(path)))]
         fd = -1
         try:
             fd = os.open(path, os.O_RDONLY)
             locks = ((fcntl.flock, 5), (fcntl.lockf, 5), (fcntl.fcntl, 1025))
-            seen['lock ' + path] = [attempt(call, fd, kind) for call, kind in locks]
+            seen['lock ' + path] = [said(call, fd, kind) for call, kind in locks]
             os.close(fd)
         except OSError as error:
             seen['lock ' + path] = error.errno
     for name in ('limits', 'oom_score_adj', 'oom_adj', 'timerslack_ns', 'coredump_filter', 'personality', 'comm',
                  'cgroup', 'attr/current', 'loginuid', 'sessionid', 'uid_map', 'gid_map', 'setgroups', 'mountinfo'):
         for who in ('self', '1'):
-            seen['proc %s/%s' % (who, name)] = attempt(read, '/proc/%s/%s' % (who, name))
+            seen['proc %s/%s' % (who, name)] = said(read, '/proc/%s/%s' % (who, name))
     for who in ('self', '1'):
-        seen['status ' + who] = attempt(status, '/proc/%s/status' % who)
+        seen['status ' + who] = said(status, '/proc/%s/status' % who)
     for path in ('/proc/sysvipc/shm', '/proc/sysvipc/sem', '/proc/sysvipc/msg', '/proc/locks', '/proc/keys',
                  '/proc/key-users', '/proc/sys/kernel/hostname', '/proc/sys/kernel/domainname',
                  '/proc/sys/kernel/core_pattern', '/proc/net/unix'):
-        seen[path] = attempt(read, path)
+        seen[path] = said(read, path)
     seen['processes'] = sorted(p for p in os.listdir('/proc') if p.isdigit() and p != str(os.getpid()))
     for number in (29, 30, 64, 68, 240):
         seen['shared %d' % number] = os.uname().machine == 'x86_64' and libc.syscall(number, 0x4d45, 64, 0o600, 0, 0)
@@ -87,13 +86,12 @@ def act():
 """Everything a process can ask for, but what changes by itself: process numbers, times that run, addresses."""
 
 WRITES = r"""
-import ctypes, fcntl, os, resource, signal, socket, sys, time
 def attempt(call, *given):
     try:
         return call(*given)
     except BaseException:
         return None
-def act(number):
+def write(number):
     mark = 'metaevo-' + 'mark-' + '%032x' % number
     data, libc = mark.encode(), ctypes.CDLL(None)
     for fd in range(6):
@@ -160,7 +158,7 @@ def act(number):
 
 SEARCHES = r"""
 import ctypes, re
-def act():
+def search():
     found, shape = [], re.compile(rb'metaevo-[m]ark-[0-9a-f]{32}')
     for line in open('/proc/self/maps'):
         span, rights, *rest = line.split()
@@ -176,6 +174,13 @@ def act():
 """All of the memory that can be read."""
 
 
+OTHER = "def act(mode, number):\n    return search()\n"
+ACTS = """
+def act(mode, number):
+    return look() if mode == 'look' else search() if mode == 'search' else write(number)
+"""
+
+
 def kernel(source: str, number: int = 0) -> Kernel:
     """Return one of the sources as a kernel; the number makes it another version."""
     return Kernel(f"# {number}\n{source}", "act", imports=None)
@@ -187,21 +192,18 @@ def left(sandbox: Sandbox) -> str | None:
     Raises:
         Unavailable: The probe could not be made.
     """
-    looks, writes, searches = kernel(LOOKS), kernel(WRITES), kernel(SEARCHES)
-    steps: list[Callable[[], Result]] = [
-        lambda: sandbox.run(looks, [()], wall_s=WALL_S),
-        lambda: sandbox.run(looks, [()], wall_s=WALL_S),
-        lambda: sandbox.run(writes, [(secrets.randbits(62),)], wall_s=WALL_S),
-        lambda: sandbox.run(looks, [()], wall_s=WALL_S),
-    ]
-    first, before, wrote, after = (step() for step in steps)
-    del first  # the first call of all differs from the second by what the machine itself has warmed up
-    said = [sandbox.run(kernel(SEARCHES, n), [()], wall_s=WALL_S) for n in range(OTHERS)]
-    said.append(sandbox.run(searches, [()], wall_s=WALL_S))
-    for result in (before, wrote, after, *said):
+    probe = kernel(LOOKS + WRITES + SEARCHES + ACTS)
+
+    def asked(mode: str, of: Kernel = probe) -> Result:
+        return sandbox.run(of, [(mode, secrets.randbits(62))], wall_s=WALL_S)
+
+    asked("look")  # the first call of all differs from the second by what the machine itself has warmed up
+    before, wrote, after = asked("look"), asked("write"), asked("look")
+    searched = [asked("search"), *(asked("search", kernel(SEARCHES + OTHER, n)) for n in range(OTHERS))]
+    for result in (before, wrote, after, *searched):
         if result.values is None:
             return f"the probe itself ended {result.verdict}: {result.note[:200]}"
-    found = sorted({str(place) for result in said for place in _value(result)})
+    found = sorted({str(place) for result in searched for place in _value(result)})
     if found:
         return f"the mark is in memory: {', '.join(found)}"
     one, two = json.loads(_value(before)), json.loads(_value(after))

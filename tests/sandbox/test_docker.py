@@ -25,7 +25,7 @@ PROBES = ("network", "read-only", "no place for files", "nothing to see", "right
 """What amicontained and deepce look for from inside, by the names of our own checks."""
 ADD = Kernel("def add(a, b):\n    return a + b\n", "add", Shape.NUMBER)
 
-STOPS = Kernel("import os\ndef f(n):\n    if n:\n        os._exit(n)\n    return n\n", "f", imports=None)
+STOPS = Kernel("def f(n):\n    for _ in range(n):\n        print('x' * 100000)\n    return n\n", "f")
 
 
 @pytest.fixture(scope="module", params=tiers.CONTAINERS)
@@ -103,7 +103,7 @@ def test_the_pool_hides_the_start_of_the_next_container(docker: Docker) -> None:
     docker.pool.settle(60)
     before = docker.meter.read()
     for number in range(1, 4):
-        assert docker.run(STOPS, [[number]], wall_s=20).verdict is Verdict.CRASH
+        assert docker.run(STOPS, [[number]], wall_s=20).verdict is Verdict.OVERFLOW
         docker.pool.settle(60)
     after = docker.meter.read()
     assert after.starts - before.starts >= 2
@@ -127,7 +127,7 @@ def test_a_candidates_own_crash_costs_no_container_and_an_anomaly_does(docker: D
     assert docker.pool.ids(ADD.version) == [first]
     docker.run(STOPS, [[0]], wall_s=20)
     (other,) = docker.pool.ids(STOPS.version)
-    assert docker.run(STOPS, [[3]], wall_s=20).verdict is Verdict.CRASH
+    assert docker.run(STOPS, [[3]], wall_s=20).verdict is Verdict.OVERFLOW
     assert docker.pool.ids(STOPS.version) == []
     assert other not in {entry["Id"] for entry in docker.daemon.owned(docker.owner)}
     assert docker.run(ADD, [[1, 2]], wall_s=20).values == (3,)
