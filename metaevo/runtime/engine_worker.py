@@ -35,33 +35,33 @@ class Settings(TypedDict):
     chat: JsonValue
 
 
-class Asked(TypedDict):
+class OfGeneration(TypedDict):
     """A request about one generation."""
 
     generation: JsonValue
 
 
-class ToSample(Asked):
+class ToSample(OfGeneration):
     """Prompts to answer."""
 
     prompts: JsonValue
     how: JsonValue
 
 
-class ToScore(Asked):
+class ToScore(OfGeneration):
     """Completions to score, one for each prompt."""
 
     prompts: JsonValue
     texts: list[str]
 
 
-class ToEmbed(Asked):
+class ToEmbed(OfGeneration):
     """Texts to embed."""
 
     texts: list[str]
 
 
-class ToExport(Asked):
+class ToExport(OfGeneration):
     """The folder to write a plain checkpoint into."""
 
     folder: str
@@ -123,7 +123,7 @@ class Worker:
         """Embed texts."""
         return self.models.embed(_generation(request), request["texts"])
 
-    def do_probe(self, request: Asked) -> list[Completion]:
+    def do_probe(self, request: OfGeneration) -> list[Completion]:
         """Answer the fixed probes with weights freshly read from disk."""
         from metaevo.engines.trl import PROBES
 
@@ -186,7 +186,7 @@ def _kind(error: Exception, text: str) -> str:
     return "Unwritable" if cannot_write(error) else "ModuleFailed"
 
 
-def _generation(request: Asked) -> Generation:
+def _generation(request: OfGeneration) -> Generation:
     return adapter(Generation).validate_python(request["generation"])
 
 
