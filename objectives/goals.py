@@ -121,7 +121,7 @@ class Goals:
             for name in names:
                 cells = tuple(sorted(cells_of(name, environments, f"protect.{line.what}")))
                 slack = DEFAULT_MARGIN / 3 if line.floor is None else every / 3
-                rules[name] = Rule(name, cells, line.margin, line.floor, slack, line.cell_margin)
+                rules[name] = Rule(name, cells, line.margin, line.floor, slack, own_cell_margin=line.cell_margin)
         return tuple(rules.values())
 
     @property

@@ -134,7 +134,7 @@ def harms(frame: Frame, series: Series, against: str) -> list[CellHarm]:
     margin, found = frame.rule.cell_margin, []
     for cell, counts in sorted(series.of_series(against).items()):
         wealth = Wealth(bound=-margin, above=False).bet(list(counts.elements()))
-        found.append(CellHarm(cell, None, wealth.e_value, _mean(counts), wealth.n, margin))
+        found.append(CellHarm(cell, e_value=wealth.e_value, mean=_mean(counts), n=wealth.n, margin=margin))
     return found
 
 

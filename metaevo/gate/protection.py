@@ -57,7 +57,9 @@ def check_protection(exam: GateExam, case: Case) -> Protection:
     seen: list[CellHarm] = []
     kept: list[RuleOutcomes] = []
     for number, rule in enumerate(case.rules):
-        found = _Examined(exam, case, rule, number, number_of_cells, Series.of(before.get(rule.what)))
+        found = _Examined(
+            exam, case, rule, number=number, cells=number_of_cells, series=Series.of(before.get(rule.what))
+        )
         lines += found.run()
         seen += found.harms()
         kept.append(found.series.kept(rule.what))
@@ -110,7 +112,7 @@ class _Examined:
 
     def harms(self) -> list[CellHarm]:
         """Return the evidence that each cell lost more than its margin, against the parent."""
-        return harms(self._frame(RoundPlan((), (), (), (), 0, 0)), self.series, PARENT)
+        return harms(self._frame(RoundPlan((), (), (), (), rounds=0, last=0)), self.series, PARENT)
 
     def _goes_on(self, lines: Sequence[ProtectionFinding]) -> bool:
         if any(line.state == "harmed" for line in stops(lines)):

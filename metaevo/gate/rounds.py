@@ -46,12 +46,12 @@ def plan(rule: Rule, rows: dict[Cell, int | None], whole: Sequence[Cell], most: 
     few = tuple(cell for cell in rest if have[cell] < FEW and have[cell] * MANY < top)
     sampled = tuple(cell for cell in rest if cell not in few)
     if not sampled or not top:
-        return RoundPlan((), (), tuple(whole), tuple(rest), 0, 0)
+        return RoundPlan((), (), tuple(whole), tuple(rest), rounds=0, last=0)
     rounds = max(1, min(have[cell] for cell in sampled))
     room = max(1, most // max(1, rounds))
     each = _shared([have[cell] // rounds for cell in sampled], room)
     ends = [(rows[cell] or 0) // n for cell, n in zip(sampled, each, strict=True) if rows[cell] is not None]
-    return RoundPlan(sampled, each, tuple(whole), few, rounds, min(ends, default=None))
+    return RoundPlan(sampled, each, tuple(whole), few, rounds=rounds, last=min(ends, default=None))
 
 
 def _shared(each: list[int], room: int) -> tuple[int, ...]:

@@ -75,6 +75,7 @@ _PHASES = {
     StepName.FEEDBACK: Phase.SEARCH,
     StepName.REFINEMENT: Phase.SEARCH,
     StepName.STABILITY: Phase.SEARCH,
+    StepName.DOOR: Phase.SEARCH,
     StepName.UPDATE: Phase.SEARCH,
     StepName.CONSOLIDATION: Phase.SEARCH,
     StepName.EVALUATION: Phase.SEARCH,

@@ -255,8 +255,8 @@ class Config(Table):
     @property
     def odds(self) -> float:
         """Return the evidence that decides a protected line."""
-        said = self.protect.get(ODDS)
-        return said.odds if isinstance(said, ProtectTable) and said.odds is not None else DEFAULT_ODDS
+        said = [line.odds for line in self.protect.values() if isinstance(line, ProtectTable)]
+        return next((odds for odds in said if odds is not None), DEFAULT_ODDS)
 
     def wishes(self) -> Goals:
         """Return goals, protections and prohibitions as plain records."""
