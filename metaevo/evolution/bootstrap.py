@@ -49,6 +49,10 @@ def exam_secret(folder: Path, ledger: Ledger, seed: int | None) -> str:
     return made
 
 
+UNSEALED = "unsealed"
+"""The fact that names the newest generation that was trained under another split of texts."""
+
+
 def scheme_of(ledger: Ledger) -> Scheme:
     """Return how the home splits its texts. One that was begun before homes said so has the first scheme."""
     said = ledger.meta("splits")

@@ -13,7 +13,7 @@ from typing import Any, Literal
 Scope = Literal["read", "operate", "admin"]
 NOUNS = (
     *("evolution", "generations", "goals", "configuration", "environments"),
-    *("modules", "recipes", "sandbox", "health", "models", "verbs"),
+    *("modules", "recipes", "sandbox", "health", "models", "audit", "verbs"),
 )
 
 

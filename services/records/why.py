@@ -49,6 +49,8 @@ class RowsUsed:
     fresh: int
     exam_items: int | None
     """How many may not be trained on; null where nobody looked, in homes of an older metaevo."""
+    sealed: bool
+    """Whether it was trained under the split of texts by which exams are drawn now."""
     refused: Mapping[str, int]
     """How many rows were kept out of training, by reason."""
 

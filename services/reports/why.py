@@ -6,6 +6,7 @@ from dataclasses import replace
 from metaevo.artifacts.bodies import BodyStore
 from metaevo.diagnose import Diagnosis
 from metaevo.errors import BadInput
+from metaevo.evolution.bootstrap import UNSEALED
 from metaevo.gate.evidence import Verdict
 from metaevo.ledger import queries
 from metaevo.ledger.generation_queries import GenerationOrigin, origin
@@ -188,6 +189,7 @@ def _rows(home: Home, ledger: Ledger, row: GenerationOrigin, verdict: Verdict) -
         rows=len(rows),
         replayed=replayed,
         fresh=len(rows) - replayed,
+        sealed=(ledger.meta(UNSEALED) or "") < row.id,
         exam_items=leaked if guard is not None or doors else None,
         refused=dict(sum((Counter(door.refused.counts) for door in doors), Counter())),
     )

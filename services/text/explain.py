@@ -126,6 +126,8 @@ def _data_line(rows: RowsUsed | None) -> str:
     if rows.refused:
         reasons = ", ".join(f"{count} {why}" for why, count in sorted(rows.refused.items()))
         text += f" {thousands(sum(rows.refused.values()))} were kept out: {reasons}."
+    if not rows.sealed:
+        text += " Not sealed: texts were split otherwise when it was trained."
     return _line("Data", text)
 
 

@@ -12,6 +12,7 @@ from services.home.home import Home
 from services.home.open import open_home
 from services.reports.why import why_generation
 from tests.journeys import small
+from tests.journeys.terminal import metaevo
 
 RANDOM = small.CONFIG.replace("secret_seed = 11\n", "")
 
@@ -75,3 +76,19 @@ def test_a_home_keeps_the_scheme_it_was_begun_with(tmp_path: Path) -> None:
                 app.ledger.set_meta("splits", said)
         with open_home(home, make=small.engines(), engines=1) as app:
             assert (app.host.scheme, app.host.graders.scheme) == (scheme, scheme)
+
+
+def test_a_person_moves_an_old_home_and_what_was_trained_before_is_not_sealed(tmp_path: Path) -> None:
+    home = small.create(tmp_path / "home")
+    (made,) = small.evolve(home)
+    assert made.candidate is not None
+    metaevo("audit", "splits", "--reason", "again", home=home.path, code=4)
+    ledger = home.ledger(read_only=False)
+    ledger.drop_meta("splits")
+    ledger.close()
+    assert metaevo("audit", "splits", "--reason", " ", home=home.path, code=2).err.count("say why") == 1
+    said = metaevo("--json", "audit", "splits", "--reason", "two files share texts", home=home.path).data
+    assert (said["before"], said["scheme"], said["unsealed"]) == (1, 2, made.candidate.id)
+    assert any("Not sealed" in line for line in why_generation(home, made.candidate.id).lines)
+    with open_home(home, make=small.engines(), engines=1) as app:
+        assert app.host.scheme is NEWEST
