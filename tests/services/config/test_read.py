@@ -262,3 +262,13 @@ def test_an_engine_sees_a_gpu_only_where_training_gpus_says_so(tmp_path: Path) -
         (engine,) = engine_processes(home, wanted, 1)
         seen[gpus] = engine.child.environment.get("CUDA_VISIBLE_DEVICES", "as inherited")  # type: ignore[attr-defined]
     assert seen == {0: "", 1: "as inherited"}
+
+
+def test_odds_is_a_key_of_protect_itself_and_nothing_else_there_is_a_number() -> None:
+    assert parse(BASE).odds == 20.0
+    found = parse(BASE + "[protect]\nodds = 100\nmath = { margin = 0.05, cell_margin = 0.2 }\n")
+    assert found.odds == 100.0
+    assert found.wishes().protections == (Protection("math", margin=0.05, cell_margin=0.2),)
+    for wrong in ("odds = 1", "math = { odds = 20 }", "odds = { margin = 0.1 }"):
+        with pytest.raises(BadInput):
+            parse(BASE + f"[protect]\n{wrong}\n")
