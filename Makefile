@@ -20,7 +20,7 @@ help:
 	@echo "make check            formatting, lints, types, layers, generated pages, evidence"
 	@echo "make fix              format, fix lints, write generated pages"
 	@echo "make bench            speed and memory, as ratios to a plain script"
-	@echo "make evidence CLAIM=… renew tests/evidence/<claim>.json: demo, null, planted, protection, writer, kernels"
+	@echo "make evidence CLAIM=… renew tests/evidence/<claim>.json: demo, null, planted, protection, writer, years, kernels"
 
 setup: $(VENV)/made
 

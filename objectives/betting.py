@@ -1,7 +1,7 @@
 """Bets on paired differences in [-1, 1]: evidence, valid whenever one looks, that their mean lies beyond a bound.
 
 A paired betting e-process, wealth mixed over betting fractions that are fixed beforehand (Waudby-Smith and Ramdas
-2024, arXiv:2010.09686).
+2024, arXiv:2010.09686). The fractions are geometric: small differences and large ones each have one that suits them.
 The same bets on every mean there may be give the confidence sequence. Nothing here reads or writes anything.
 """
 
@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 from objectives.statistics import Interval, z
 
-FRACTIONS: tuple[float, ...] = tuple(round(0.04 + 0.06 * i, 2) for i in range(16))
-"""Betting fractions of the mixture, fixed beforehand: 0.04 to 0.94, equal weights."""
+FRACTIONS: tuple[float, ...] = tuple(round(0.03 * (0.7 / 0.03) ** (i / 9), 4) for i in range(10))
+"""Betting fractions of the mixture, fixed beforehand: 0.03 to 0.7, geometric, equal weights."""
 STEP = 0.0005
 """Width of the grid on which a confidence sequence is looked for."""
 

@@ -123,7 +123,7 @@ def provable_gain(items: int, error: float, discordant: float = 0.2) -> float:
 
     ``discordant`` is the share of items on which the two differ. 1.0 means that no gain can be proven.
     """
-    need = math.log(1 / error) + math.log(16) / 2 + 1.0
+    need = math.log(1 / error) + math.log(10) / 2 + 1.0
     for percent in range(1, 100):
         gain = percent / 100
         share = max(discordant, gain)

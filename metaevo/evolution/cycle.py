@@ -21,6 +21,7 @@ from metaevo.gate.decision import decide, resume
 from metaevo.gate.evidence import Hold
 from metaevo.gate.exam import Void
 from metaevo.history import History
+from metaevo.ledger.confirmations import SampleUsedUp
 from metaevo.ledger.journal import At, StepKey
 from metaevo.ledger.scores import scores_of
 from metaevo.ledger.steps import StepName
@@ -50,6 +51,8 @@ def run(tools: CycleContext, state: CycleStart) -> Cycle:
         return _evolve(tools, state)
     except Void as error:
         return Cycle.void(state.number, CycleEnd.NOT_GRADED, str(error))
+    except SampleUsedUp as error:
+        return Cycle.nothing(state.number, CycleEnd.LIMIT_OF_DATA, str(error))
     except ModuleFailed as error:
         return Cycle.void(state.number, CycleEnd.MODULE_FAILED, str(error)[:300])
     except EngineError as error:
@@ -82,7 +85,8 @@ def _evolve(tools: CycleContext, state: CycleStart) -> Cycle:
 
     candidate = best.generation
     tools.on_phase("examine", f"{candidate.id} by {result.recipe.name if result.recipe else '?'}")
-    verdict = decide(tools.exam(number), _case(tools, state, candidate, objective.cells, best.score or 0.0))
+    case = _case(tools, state, candidate, objective.cells, best.score or 0.0)
+    verdict = decide(tools.exam(number), replace(case, partial=_partial(found, objective)))
     known = scores_of(host.ledger, state.champion.id, Split.ANCHOR, state.epoch)
     unmeasured = (candidate,) if known else (state.champion, candidate)
     reports = tuple(measure_anchor(tools, state, generation) for generation in unmeasured)
@@ -154,7 +158,7 @@ def check_objective(objective: Objective, seen: History) -> Objective:
     """Return the objective if it lies inside the goals and is of one kind, or has no cells at all.
 
     Raises:
-        ModuleFailed: It has too many cells, mixes them, or names one that is not open.
+        ModuleFailed: It has too many cells, mixes abilities, or names one that is not open.
     """
     if not objective.cells:
         return objective
@@ -164,8 +168,8 @@ def check_objective(objective: Objective, seen: History) -> Objective:
     ]
     if not 1 <= len(chosen) <= 4 or len(chosen) != len(objective.cells):
         raise ModuleFailed(f"rule {objective.rule} chose {len(objective.cells)} cells, want 1 to 4 of the open ones")
-    if len({(c.ability, c.direction, c.finite) for c in chosen}) != 1:
-        raise ModuleFailed(f"rule {objective.rule} mixed abilities, directions or finite with endless cells")
+    if len({(c.ability, c.direction) for c in chosen}) != 1:
+        raise ModuleFailed(f"rule {objective.rule} mixed abilities or directions")
     return objective
 
 
@@ -216,6 +220,12 @@ def _search(
     return search.run()
 
 
+def _partial(found: Diagnosis, objective: Objective) -> bool:
+    """Return whether the diagnosis saw scores between 0 and 1 on the objective's cells: said before the exam begins."""
+    passes = [looked.mean * looked.n for looked in found.cells if looked.cell in objective.cells]
+    return any(abs(sum_ - round(sum_)) > 1e-6 for sum_ in passes)
+
+
 def _fruitless(result: SearchResult, found: Diagnosis, objective: Objective) -> tuple[CycleEnd, str]:
     """Return why a search found nothing to examine, as a code and as a sentence."""
     if result.failed is TrialEnd.INFRASTRUCTURE:
@@ -249,6 +259,7 @@ def _case(
         manifest=host.lineage.row(candidate.id).manifest or "",
         answer_tokens=settings.goals.answer_tokens,
         held=resume(hold.evidence.gain) if hold is not None and hold.evidence.gain is not None else None,
+        held_k=hold.evidence.gain.k if hold is not None and hold.evidence.gain is not None else None,
         stream=hold.evidence.stream if hold is not None else None,
         outcomes=(hold.evidence.outcomes or ()) if hold is not None else (),
         best=state.best,

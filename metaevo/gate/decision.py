@@ -19,11 +19,12 @@ from metaevo.gate.evidence import (
     Screen,
     Verdict,
 )
-from metaevo.gate.exam import Confirmed, GateExam
-from metaevo.gate.gain import confirm, screen
+from metaevo.gate.exam import Confirmed, GateExam, Void
+from metaevo.gate.gain import Question, confirm, question, screen, tell
 from metaevo.gate.guards import ask_guards
 from metaevo.gate.protection import check_protection, stops
-from metaevo.ledger.confirmations import Asked, Confirmation, end_confirmation, open_confirmation
+from metaevo.gate.stopping import none_limit, screened
+from metaevo.ledger.confirmations import Asked, Confirmation, Ended, end_confirmation, open_confirmation
 from metaevo.types import Decision
 from objectives.betting import Wealth
 
@@ -33,48 +34,71 @@ def decide(exam: GateExam, case: Case) -> Verdict:
 
     Raises:
         Void: Too many items could not be graded: no verdict, nothing is promoted, the error spent stays spent.
+        SampleUsedUp: A finite cell's sample served as often as it may.
     """
+    asked = question(exam, case)
     found = Evidence(
-        tuple(str(cell) for cell in case.cells), protects_nothing=not case.rules, secret_seed=exam.rules.secret_seed
+        tuple(str(cell) for cell in case.cells),
+        protects_nothing=not case.rules,
+        secret_seed=exam.rules.secret_seed,
+        weights=asked.weights,
     )
+    limit = none_limit(exam.rules.none_share, [rule.margin for rule in case.rules if rule.margin is not None])
     if case.held is None:
         bar = exam.rules.screen_bar
-        first = screen(exam, case.candidate, case.parent, case.cells, case.dev_gain)
+        first = screen(exam, asked, case.dev_gain)
         seen = Screen(first.mean, first.low, first.high, first.n, bar)
         found = replace(found, screen=seen)
-        if seen.mean < bar:
+        if not screened(seen.mean, bar):
+            exam.check_gradable(limit)
             return _verdict(exam, "reject", [Reason(ReasonCode.SCREEN_FAILED, seen)], found)
-    row = _opened(exam, case)
-    stream = exam.at.cycle if case.stream is None else case.stream
-    gained = case.held  # what is proven stays proven: only what is open is asked again
-    if gained is None or not gained.proven:
-        gained = confirm(exam, case.candidate, case.parent, case.cells, row.level, cycle=stream, before=gained)
-    end_confirmation(exam.host.ledger, row, "proven" if gained.proven else "open", gained.place, gained.wealth.log_e)
+    row = _opened(exam, case, asked)
+    gained = case.held if case.held_k == row.k else None
+    if gained is None or not gained.proven:  # what is proven stays proven: only what is open is asked again
+        gained = confirm(exam, asked, row.level, gained)
+    try:
+        verdict = _confirmed(exam, case, row, gained, replace(found, stream=asked.cycle))
+        exam.check_gradable(limit)
+    except Void:
+        end_confirmation(exam.host.ledger, row, "void", gained.place, gained.wealth.log_e)
+        raise
+    ended: Ended = "proven" if gained.proven else "unproven" if gained.futile or gained.p_value else "open"
+    end_confirmation(exam.host.ledger, row, ended, gained.place, gained.wealth.log_e)
+    if verdict.decision != "promote":
+        return verdict
+    return replace(verdict, evidence=replace(verdict.evidence, told=tell(exam, asked, gained)))
+
+
+def _confirmed(exam: GateExam, case: Case, row: Confirmation, gained: Confirmed, found: Evidence) -> Verdict:
+    """Return the verdict on a candidate whose confirmation stands where it stands."""
     gain = gain_numbers(gained, row)
-    found = replace(found, gain=gain, stream=stream)
-    if not gained.proven:  # no harm is proven either: the next cycle asks whether more items are worth it
-        most = exam.rules.max_items
-        left = 0 if isinstance(gain, ExactGain) else None
-        more = MoreItems(gain, gained.wealth.needed(1 / row.level), most, most, left)
-        return _verdict(exam, "hold", [Reason(ReasonCode.MORE_ITEMS, more)], found)
-    return _protected(exam, case, found, gain)
+    found = replace(found, gain=gain)
+    if gained.proven:
+        return _protected(exam, case, found, gain)
+    if gained.futile:
+        more = MoreItems(gain, None, exam.rules.max_items)
+        return _verdict(exam, "reject", [Reason(ReasonCode.MORE_ITEMS, more)], found)
+    # no harm is proven either: the next cycle asks whether more items are worth it
+    most = exam.rules.max_items
+    left = 0 if isinstance(gain, ExactGain) else None
+    more = MoreItems(gain, gained.wealth.needed(1 / row.level), most, most, left)
+    return _verdict(exam, "hold", [Reason(ReasonCode.MORE_ITEMS, more)], found)
 
 
-def _opened(exam: GateExam, case: Case) -> Confirmation:
+def _opened(exam: GateExam, case: Case, asked: Question) -> Confirmation:
     """Return the confirmation's row, which is written before its first item is looked at."""
-    share = 1 / len(case.cells)
-    asked = Asked(
+    about = Asked(
         candidate=case.candidate.id,
         parent=case.parent.id,
         epoch=case.epoch,
-        cells=tuple(map(str, case.cells)),
-        weights=(share,) * len(case.cells),
+        cells=tuple(map(str, asked.cells)),
+        weights=asked.weights,
     )
     sizes = {str(cell): exam.texts(cell) for cell in case.cells}
     finite = {cell: texts for cell, texts in sizes.items() if texts is not None}
     rules = exam.rules
     return open_confirmation(
-        exam.host.ledger, asked, cycle=exam.at.cycle, alpha=rules.alpha, finite=finite, reuse=rules.reuse
+        exam.host.ledger, about, cycle=exam.at.cycle, alpha=rules.alpha, finite=finite, reuse=rules.reuse
     )
 
 

@@ -71,6 +71,28 @@ class ExactGain(Gain):
 
 
 @dataclass(frozen=True, slots=True)
+class ToldCell:
+    """The gain on one cell, with its interval."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class ToldGain:
+    """What is told of a promoted candidate's gain: no part of the decision, so its stop does not flatter it."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+    test: Literal["fresh items", "confidence sequence"]
+    cells: Mapping[str, ToldCell]
+
+
+@dataclass(frozen=True, slots=True)
 class ProtectionFinding:
     """One protected rule: the difference with one-sided 95 % bounds, its limit, and what follows."""
 
@@ -228,6 +250,9 @@ class Evidence:
     """What the exam's secret was made from, where anyone can know it."""
     outcomes: tuple[RuleOutcomes, ...] | None = None
     """What a held candidate's protection goes on from."""
+    weights: tuple[float, ...] | None = None
+    """The share of items of each cell, fixed before the first one."""
+    told: ToldGain | None = None
 
     def as_data(self) -> dict[str, JsonValue]:
         """Return the evidence as the ledger keeps it."""

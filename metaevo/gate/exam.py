@@ -6,7 +6,7 @@ limited number of times. Every block of a confirmation is one journal row, so a 
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -15,16 +15,16 @@ from metaevo.artifacts.fingerprint import fingerprint
 from metaevo.engines.protocol import Engine
 from metaevo.errors import MetaevoError
 from metaevo.gate.settings import GateRules
+from metaevo.gate.stopping import cell_weights, mean_of_groups
+from metaevo.gate.stream import FIXED, units
 from metaevo.ledger.journal import At, Journal
 from metaevo.runtime.answering import examine, measure_mark
 from metaevo.runtime.host import Host
 from metaevo.types import Generation, Tasks
 from objectives.betting import Wealth
-from objectives.splits import canonical
-from objectives.types import Cell, Report, Split, Task
+from objectives.splits import canonical, share
+from objectives.types import Cell, Outcome, Report, Split, Task, Unsaid
 
-FIXED = 1
-"""Stream seed of a finite cell's fixed sample."""
 TURNS = 3
 """How often items are replaced before the rest is left out: replacements may be impossible to grade, too."""
 ALL = 1_000_000
@@ -39,7 +39,11 @@ class Void(MetaevoError):
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """What two generations did on the same items, in order; those with a None are counted, and replaced or left out."""
+    """What two generations did on the same items, in order.
+
+    An item whose row cannot be graded, or whose grader failed, is counted (``nones``) and replaced or left out, for
+    both. Any other None is a 0 of the side that got it.
+    """
 
     cells: tuple[Cell, ...]
     differences: tuple[float, ...]
@@ -49,6 +53,12 @@ class Pairs:
     tasks: tuple[str, ...] = ()
     scores: tuple[float, float] = (0.0, 0.0)
     """Sums of the scores: (candidate, parent)."""
+    groups: tuple[str, ...] = ()
+    """The group of each item, "" where it has none; empty where no item has one."""
+
+    def bets(self) -> tuple[float, ...]:
+        """Return one difference a bet: a group's mean where items share a world or a document."""
+        return mean_of_groups(self.differences, self.groups) if any(self.groups) else self.differences
 
     def joined(self, more: "Pairs") -> "Pairs":
         """Return these pairs and further ones."""
@@ -59,6 +69,7 @@ class Pairs:
             tokens=(self.tokens[0] + more.tokens[0], self.tokens[1] + more.tokens[1]),
             tasks=self.tasks + more.tasks,
             scores=(self.scores[0] + more.scores[0], self.scores[1] + more.scores[1]),
+            groups=self.groups + more.groups,
         )
 
     def by_cell(self) -> dict[Cell, list[float]]:
@@ -95,6 +106,9 @@ class GateExam:
     on_items: Callable[[int, int], None] = lambda _done, _most: None
     spares: set[str] = field(default_factory=set)
     """Items that replaced others so far: none is looked at twice."""
+    asked: int = 0
+    replaced: int = 0
+    """Items of the whole decision so far, and how many of them could not be graded."""
 
     def __post_init__(self) -> None:
         self.shelf = self.journal.shelf()
@@ -118,6 +132,26 @@ class GateExam:
         """Return whether a cell is protect-only and finite: its exam is a census of all its rows."""
         return self.finite(cell) and not self.host.environments[cell.environment].train
 
+    def units(self, cells: Sequence[Cell], weights: Sequence[float], cycle: int, use: str = "gain") -> Iterator[Tasks]:
+        """Yield whole gate items, one bet at a time, their cells drawn at random by the weights; the order is fixed."""
+        sized = [(cell, self.texts(cell)) for cell in cells]
+        return units(self.host.graders, sized, weights, gate_seed(self.secret, cycle, use))
+
+    def weights(self, cells: Sequence[Cell]) -> tuple[float, ...]:
+        """Return the share of items of each cell: no finite one is to run dry before the limit."""
+        sizes = [self.texts(cell) for cell in cells]
+        unread = [None if n is None else int(n * share(Split.GATE)) for n in sizes]
+        return cell_weights(unread, self.rules.screen_items + self.rules.max_items)
+
+    def check_gradable(self, limit: float) -> None:
+        """Refuse to decide where too many items of the whole decision could not be graded.
+
+        Raises:
+            Void: More than this share of them.
+        """
+        if self.replaced > limit * self.asked:
+            raise Void(f"{self.replaced} of {self.asked} items could not be graded, more than {limit:.1%}")
+
     def finite(self, cell: Cell) -> bool:
         """Return whether a cell has a fixed sample."""
         return self.texts(cell) is not None
@@ -129,10 +163,10 @@ class GateExam:
     def pairs(self, step: str, position: int, candidate: Generation, parent: Generation, tasks: Tasks) -> Pairs:
         """Return the paired outcomes on these items, as one journalled step.
 
-        An item of an endless cell that cannot be said of both is replaced by the next one of its cell.
+        An item of an endless cell that cannot be graded is replaced by the next one of its cell.
 
         Raises:
-            Void: More than the allowed share could not be graded.
+            Void: More could not be graded than a whole decision may have.
         """
         fresh = tuple(task for task in tasks if task.id not in self.spares)
         marks = (measure_mark(self.host, candidate, fresh), measure_mark(self.host, parent, fresh))
@@ -149,17 +183,14 @@ class GateExam:
 
         found = self.journal.step(self.at.key(step, position), mark, run, kind=Pairs, shelf=self.shelf, counts=_counts)
         self.spares |= set(found.tasks) - {task.id for task in tasks}
-        if found.nones > self.rules.none_share * max(1, len(tasks)):
-            raise Void(
-                f"{found.nones} of {len(tasks)} items could not be graded, more than {self.rules.none_share:.0%}"
-            )
+        self._count(len(tasks), found.nones)
         return found
 
     def panel(self, step: str, position: int, generations: Sequence[Generation], tasks: Tasks) -> Panel:
         """Return what several generations did on the same items, each asked once, as one journalled step.
 
         Raises:
-            Void: More than the allowed share could not be graded.
+            Void: More could not be graded than a whole decision may have.
         """
         marks = [measure_mark(self.host, generation, tasks) for generation in generations]
 
@@ -176,11 +207,14 @@ class GateExam:
         key = self.at.key(step, position)
         mark = fingerprint(marks, self.rules.hash)
         found = self.journal.step(key, mark, run, kind=Panel, shelf=self.shelf, counts=_panel_counts)
-        if found.nones > self.rules.none_share * max(1, len(tasks)):
-            raise Void(
-                f"{found.nones} of {len(tasks)} items could not be graded, more than {self.rules.none_share:.0%}"
-            )
+        self._count(len(tasks), found.nones)
         return found
+
+    def _count(self, asked: int, replaced: int) -> None:
+        """Count what could not be graded, and end early where the whole decision cannot come to a verdict any more."""
+        self.asked, self.replaced = self.asked + asked, self.replaced + replaced
+        if self.replaced > self.rules.none_share * (self.rules.screen_items + self.rules.max_items):
+            raise Void(f"{self.replaced} items could not be graded, more than any decision may have")
 
     def _asked(self, candidate: Generation, parent: Generation, tasks: Tasks) -> Pairs:
         """Return what the two do on these items; they answer side by side where there are two engines."""
@@ -196,10 +230,10 @@ class GateExam:
         return pair(tasks, new, before, (spent, used))
 
     def _spare(self, use: str, tasks: Tasks, found: Pairs) -> Tasks:
-        """Return items to replace the missing ones, of a stream of their own; () where the decision is void anyway."""
-        missing = Counter(task.cell for task in tasks) - Counter(found.cells)
-        if found.nones > self.rules.none_share * len(tasks):
+        """Return items to replace the missing ones, of a stream of their own; a group is not replaced by one item."""
+        if any(task.group for task in tasks) or 2 * found.nones > len(tasks):
             return ()
+        missing = Counter(task.cell for task in tasks) - Counter(found.cells)
         taken = {task.id for task in tasks} | self.spares | set(found.tasks)
         spare: list[Task] = []
         for cell, n in missing.items():
@@ -238,15 +272,17 @@ def interleave(lists: Sequence[list[Task]], n: int) -> Tasks:
 
 def pair(tasks: Tasks, new: Report, old: Report, tokens: tuple[int, int]) -> Pairs:
     """Return the paired differences of two reports on the same items."""
-    cells, differences, used, sums = [], [], [], [0.0, 0.0]
+    cells, differences, used, groups, sums = [], [], [], [], [0.0, 0.0]
     for task, a, b in zip(tasks, new.outcomes, old.outcomes, strict=True):
-        if a.score is None or b.score is None:
+        if Unsaid.ROW in (a.unsaid, b.unsaid):
             continue
+        ours, theirs = _said(a), _said(b)
         cells.append(task.cell)
-        differences.append(a.score - b.score)
+        differences.append(ours - theirs)
         used.append(task.id)
-        sums[0] += a.score
-        sums[1] += b.score
+        groups.append(task.group or "")
+        sums[0] += ours
+        sums[1] += theirs
     return Pairs(
         cells=tuple(cells),
         differences=tuple(differences),
@@ -254,6 +290,7 @@ def pair(tasks: Tasks, new: Report, old: Report, tokens: tuple[int, int]) -> Pai
         tokens=tokens,
         tasks=tuple(used),
         scores=(sums[0], sums[1]),
+        groups=tuple(groups) if any(groups) else (),
     )
 
 
@@ -261,9 +298,8 @@ def panel(tasks: Tasks, reports: Sequence[Report], tokens: int) -> Panel:
     """Return the scores of several reports on the same items."""
     kept: list[tuple[Task, tuple[float, ...]]] = []
     for task, *outcomes in zip(tasks, *(report.outcomes for report in reports), strict=True):
-        scores = tuple(outcome.score for outcome in outcomes if outcome.score is not None)
-        if len(scores) == len(reports):
-            kept.append((task, scores))
+        if not any(outcome.unsaid is Unsaid.ROW for outcome in outcomes):
+            kept.append((task, tuple(_said(outcome) for outcome in outcomes)))
     return Panel(
         cells=tuple(task.cell for task, _ in kept),
         tasks=tuple(task.id for task, _ in kept),
@@ -273,14 +309,24 @@ def panel(tasks: Tasks, reports: Sequence[Report], tokens: int) -> Panel:
     )
 
 
+def _said(outcome: Outcome) -> float:
+    """Return an outcome's score: an answer that only itself made unreadable is wrong."""
+    return 0.0 if outcome.score is None else outcome.score
+
+
 @dataclass(frozen=True, slots=True)
 class Confirmed:
-    """Where a confirmation stands: its wealth, its place in the item order, and whether it proved the gain."""
+    """Where a confirmation stands: its wealth, its place in the item order, and whether it proved the gain.
+
+    ``futile`` says that no gain is in sight: it ended, and is not held. ``pairs`` are the items of this cycle.
+    """
 
     wealth: Wealth
     place: int
     proven: bool
     p_value: float | None = None
+    futile: bool = False
+    pairs: tuple[Pairs, ...] = ()
 
 
 def _counts(pairs: Pairs) -> dict[str, int]:

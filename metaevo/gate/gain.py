@@ -1,87 +1,121 @@
 """Is the gain real? A screen that spends no error, then one confirmation at a level the ledger gives.
 
-Endless cells: a betting e-process looked at after every block. Finite cells: the exact paired test on the whole
-fixed sample, screened on dev items because its gate items are few.
+A betting e-process looked at after every block, each item's cell drawn at random by fixed weights. Pass and fail on
+finite cells alone: the exact paired test on the whole fixed sample, screened on dev items, for its gate items are few.
 """
 
-import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 
-from metaevo.gate.exam import Confirmed, GateExam
-from metaevo.types import Generation
-from objectives.betting import FRACTIONS, Wealth
+from metaevo.gate.case import Case
+from metaevo.gate.evidence import ToldCell, ToldGain
+from metaevo.gate.exam import Confirmed, GateExam, Pairs
+from metaevo.gate.stopping import is_pass_or_fail, standing
+from metaevo.types import Generation, Tasks
+from objectives.betting import Wealth, confidence_sequence
 from objectives.statistics import Interval, exact_paired
 from objectives.types import Cell
 
 
-def screen(
-    exam: GateExam, candidate: Generation, parent: Generation, cells: Sequence[Cell], dev_gain: float
-) -> Interval:
-    """Return the screen's estimate of the gain. Finite cells are screened by the trial's dev estimate."""
-    if exam.finite(cells[0]):
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a confirmation asks: which two, on which cells by which weights, in which cycle's stream of items."""
+
+    candidate: Generation
+    parent: Generation
+    cells: tuple[Cell, ...]
+    weights: tuple[float, ...]
+    cycle: int
+    partial: bool = False
+    """Whether scores between 0 and 1 are known there."""
+
+
+def question(exam: GateExam, case: Case) -> Question:
+    """Return what is asked about a candidate; its weights are fixed by this."""
+    stream = exam.at.cycle if case.stream is None else case.stream
+    return Question(case.candidate, case.parent, case.cells, exam.weights(case.cells), stream, case.partial)
+
+
+def screen(exam: GateExam, asked: Question, dev_gain: float) -> Interval:
+    """Return the screen's estimate of the gain. Finite cells alone are screened by the trial's dev estimate."""
+    if all(exam.finite(cell) for cell in asked.cells):
         return Interval(dev_gain, dev_gain, dev_gain, 0)
-    tasks = exam.items(cells, exam.at.cycle, exam.rules.screen_items)
-    found = exam.pairs("screen", 0, candidate, parent, tasks)
-    return Wealth().bet(found.differences).gain()
+    tasks = _joined(_first(_units(exam, asked), exam.rules.screen_items))
+    return Wealth().bet(exam.pairs("screen", 0, asked.candidate, asked.parent, tasks).bets()).gain()
 
 
-def confirm(
-    exam: GateExam,
-    candidate: Generation,
-    parent: Generation,
-    cells: Sequence[Cell],
-    error: float,
-    *,
-    cycle: int,
-    before: Confirmed | None = None,
-) -> Confirmed:
+def confirm(exam: GateExam, asked: Question, error: float, before: Confirmed | None = None) -> Confirmed:
     """Return where the confirmation stands after at most ``max_items`` further items.
 
-    ``cycle`` names the item stream: a held candidate goes on in the one it began, with items it has not seen.
+    A held candidate goes on in the stream it began, with items it has not seen.
     """
-    if exam.finite(cells[0]):
-        return _exact(exam, candidate, parent, cells, error)
-    wealth = before.wealth if before else Wealth()
-    skipped = exam.rules.screen_items
-    place = before.place if before else skipped
-    tasks = exam.items(cells, cycle, place + exam.rules.max_items)
-    threshold = math.log(1 / error)
-    position = 0
-    while place < len(tasks) and wealth.log_e < threshold:
-        block = tasks[place : place + exam.rules.block]
-        found = exam.pairs("confirm", position, candidate, parent, block)
-        wealth = wealth.bet(found.differences)
-        place, position = place + len(block), position + 1
-        exam.on_items(place - skipped, exam.rules.max_items)
-        if is_hopeless(wealth, threshold, len(tasks) - place):
+    finite = all(exam.finite(cell) for cell in asked.cells)
+    if finite and not asked.partial and (before is None or before.p_value is not None):
+        found = _exact(exam, asked, error)
+        if found is not None:
+            return found
+    units, most = _units(exam, asked), exam.rules.max_items
+    skipped = 0 if finite else len(_first(_units(exam, asked), exam.rules.screen_items))
+    wealth, place = (before.wealth, before.place) if before else (Wealth(), skipped)
+    rest, items, position = islice(units, place, None), 0, 0
+    seen: list[Pairs] = []
+    stands = standing(wealth, error, most)
+    while stands == "open" and items < most:
+        block = _first(rest, min(exam.rules.block, most - items))
+        if not block:
             break
-    return Confirmed(wealth, place, wealth.log_e >= threshold)
+        found_ = exam.pairs("confirm", position, asked.candidate, asked.parent, _joined(block))
+        seen.append(found_)
+        wealth = wealth.bet(found_.bets())
+        place, items, position = place + len(block), items + sum(map(len, block)), position + 1
+        exam.on_items(items, most)
+        stands = standing(wealth, error, most - items)
+    return Confirmed(wealth, place, proven=stands == "proven", futile=stands == "futile", pairs=tuple(seen))
 
 
-def is_hopeless(wealth: Wealth, threshold: float, left: int) -> bool:
-    """Return whether even a gain at the upper end of its interval would not reach the threshold in the items left.
-
-    Then they are better spent elsewhere. Stopping early for futility never raises the error of an e-process.
-    Simulated with 1,500 items at level 0.025 and 20 % discordant pairs: no gain ends after about 400 items, and of
-    gains of 5 points 81 % are confirmed (91 % without the rule).
-    """
-    if wealth.n < 256:
-        return False
-    best = wealth.gain().high
-    if best <= 0:
-        return True
-    differ = max(wealth.squares / wealth.n, best)  # as if every difference to come were a whole point
-    better, worse = (differ + best) / 2, (differ - best) / 2
-    grown = tuple(
-        log + left * (better * math.log1p(f) + worse * math.log1p(-f))
-        for f, log in zip(FRACTIONS, wealth.logs, strict=True)
-    )
-    return Wealth(grown).log_e < threshold
-
-
-def _exact(exam: GateExam, candidate: Generation, parent: Generation, cells: Sequence[Cell], error: float) -> Confirmed:
-    tasks = exam.items(cells, exam.at.cycle, 2000 * len(cells))
-    found = exam.pairs("confirm", 0, candidate, parent, tasks)
-    wealth = Wealth().bet(found.differences)
+def _exact(exam: GateExam, asked: Question, error: float) -> Confirmed | None:
+    """Return what the exact test says, None where partial credit or groups came: then it is no test of the mean."""
+    tasks = _joined(list(_units(exam, asked)))
+    found = exam.pairs("exact", 0, asked.candidate, asked.parent, tasks)
+    if any(task.group for task in tasks) or not is_pass_or_fail(Counter(found.differences)):
+        return None
     p = exact_paired(found.differences)
-    return Confirmed(wealth, len(tasks), p <= error, p)
+    return Confirmed(Wealth().bet(found.differences), len(tasks), p <= error, p, pairs=(found,))
+
+
+def tell(exam: GateExam, asked: Question, gained: Confirmed) -> ToldGain:
+    """Return what is told of a proven gain, and is no part of the decision.
+
+    Fresh items, their number fixed beforehand; where a cell is finite there are none, and the interval is a confidence
+    sequence, which holds whenever one stopped.
+    """
+    if any(exam.finite(cell) for cell in asked.cells):
+        by_cell: dict[Cell, list[float]] = {}
+        for pairs in gained.pairs:
+            for cell, values in pairs.by_cell().items():
+                by_cell.setdefault(cell, []).extend(values)
+        whole = confidence_sequence(Counter(bet for pairs in gained.pairs for bet in pairs.bets()))
+        cells = {str(cell): ToldCell(*confidence_sequence(Counter(values))) for cell, values in by_cell.items()}
+        return ToldGain(*whole, test="confidence sequence", cells=cells)
+    tasks = _joined(_first(_units(exam, asked, "told"), exam.rules.told_items))
+    found = exam.pairs("told", 0, asked.candidate, asked.parent, tasks)
+    cells = {str(cell): ToldCell(*Wealth().bet(values).gain()) for cell, values in found.by_cell().items()}
+    return ToldGain(*Wealth().bet(found.bets()).gain(), test="fresh items", cells=cells)
+
+
+def _units(exam: GateExam, asked: Question, use: str = "gain") -> Iterator[Tasks]:
+    return exam.units(asked.cells, asked.weights, asked.cycle if use == "gain" else exam.at.cycle, use)
+
+
+def _first(units: Iterator[Tasks], items: int) -> list[Tasks]:
+    """Return the next bets until they have so many items, fewer at the end."""
+    taken: list[Tasks] = []
+    while sum(map(len, taken)) < items and (unit := next(units, None)) is not None:
+        taken.append(unit)
+    return taken
+
+
+def _joined(units: Sequence[Tasks]) -> Tasks:
+    return tuple(task for unit in units for task in unit)

@@ -10,18 +10,20 @@ class GateRules:
     """The gate's settings; their hash stands in every verdict."""
 
     alpha: float = 0.05
-    """Error of a whole evaluator epoch: the k-th confirmation has level alpha / (k (k + 1))."""
-    screen_items: int = 240
-    screen_bar: float = 0.015
+    """The expected share of false promotions over the home's life, at most."""
+    screen_items: int = 400
+    screen_bar: float = 0.0125
     """Mean paired gain on the screen below which no confirmation is spent."""
-    max_items: int = 1500
+    max_items: int = 12_000
     """Items of one confirmation."""
     block: int = 64
-    none_share: float = 0.05
-    """Share of items that could not be graded above which a decision is void."""
+    told_items: int = 1600
+    """Fresh items on which a promoted gain is measured again, for telling it."""
+    none_share: float = 0.01
+    """Share of items that could not be graded above which a decision is void, or a third of the smallest margin."""
     hold_tries: int = 3
     reuse: int = 10
-    """Confirmations a finite cell's fixed sample may serve in one epoch."""
+    """Confirmations a finite cell's fixed sample may serve."""
     odds: float = 20.0
     """Evidence that decides a line of protection: 20 means that at most one in twenty at the limit passes."""
     protect_items: int = 4096

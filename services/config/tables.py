@@ -155,12 +155,12 @@ class Data(Table):
 class Gate(Table):
     """[gate]: the exam. Outside of evolution."""
 
-    max_items: Count = 1500
+    max_items: Count = 12_000
     """Paired items one confirmation may look at: more prove smaller gains."""
-    screen_items: Annotated[int, Field(ge=16, le=400)] = 240
+    screen_items: Annotated[int, Field(ge=16, le=400)] = 400
     """Paired items of the screen that comes before a confirmation."""
     alpha: Annotated[float, Field(gt=0.0, le=0.2)] = 0.05
-    """The chance of a false promotion in a whole evaluator epoch, at most."""
+    """The expected share of false promotions over the home's life, at most."""
     secret_seed: int | None = Field(default=None, ge=0, lt=2**31)
     """Draws the exam's items from this number, so that a run can be repeated and anyone can draw them; every verdict
     names it. Default: from a random secret, in the home's file `secret`."""

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 from metaevo.engines.grader import GraderPool
 from metaevo.errors import BadInput
-from metaevo.gate.exam import ALL, FIXED
+from metaevo.gate.exam import ALL
 from metaevo.gate.rounds import plan
 from metaevo.gate.settings import GateRules
+from metaevo.gate.stream import FIXED
 from objectives.deciding import DISCORDANCE, POWER, excludes, power, smallest_loss, smallest_margin
 from objectives.goals import EVERYTHING, Goals, Rule
 from objectives.types import Cell, Environment, Split

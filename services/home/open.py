@@ -281,6 +281,7 @@ def gate_rules(config: Config) -> GateRules:
         gate.alpha,
         gate.screen_items,
         max_items=gate.max_items,
+        told_items=min(GateRules().told_items, gate.max_items),  # a small exam tells its gains on few items, too
         odds=config.odds,
         secret_seed=gate.secret_seed,
     )

@@ -70,6 +70,13 @@ CLAIMS: Mapping[str, tuple[str, ...]] = {
         "tests/metaevo/gate/drawn.py",
     ),
     "planted": (*MODEL, *EVOLUTION, *HOME, "tests/evidence/planted.py"),
+    "years": (
+        "metaevo/gate/stopping.py",
+        "metaevo/gate/settings.py",
+        "objectives/betting.py",
+        "objectives/statistics.py",
+        "tests/evidence/years.py",
+    ),
     "writer": (
         *MODEL,
         *KERNELS,

@@ -273,6 +273,6 @@ def test_rank_correlation_of_two_pairs_says_nothing() -> None:
 
 
 def test_bets_are_fixed_beforehand_and_never_ruinous() -> None:
-    assert len(set(FRACTIONS)) == 16
+    assert len(set(FRACTIONS)) == 10
     assert 0.0 < min(FRACTIONS) <= max(FRACTIONS) < 1.0
     assert math.isfinite(Wealth().bet([-1.0] * 1000).log_e)

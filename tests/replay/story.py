@@ -37,13 +37,14 @@ def held(path: Path) -> None:
 
 
 def refused(path: Path) -> None:
-    """Gains too small for the screen; then a cycle whose parent was left, a way back, and a new evaluator."""
-    home, make = plain(path, seed=21, most=128), small.engines(rate=0.1)
-    small.evolve(home, 4, make=make)
+    """Two promotions and a gain too small for the screen; then a cycle whose parent was left, a way back, and a new evaluator."""
+    home, make = plain(path, seed=21, most=320), small.engines(rate=0.2)
+    small.evolve(home, 2, make=make)
+    small.evolve(home, 1, make=small.engines(rate=0.02))
     interrupted(home, make)
     metaevo("rollback", "--reason", "it got worse", home=home.path)
     interrupted(home, make)
-    small.evolve(home, 3, make=small.engines(rate=0.4))
+    small.evolve(home, 2, make=small.engines(rate=0.4))
     metaevo("rollback", "--to", "g000000", "--reason", "from the start", home=home.path)
 
 
