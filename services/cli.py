@@ -60,6 +60,7 @@ _GROUPS = {
     "modules": "What recipes are made of.",
     "recipes": "How a model is raised.",
     "sandbox": "Where code runs that nobody has read.",
+    "audit": "The gate's own accounts.",
 }
 
 

@@ -12,3 +12,14 @@ class SplitsMoved:
     unsealed: str | None
     """It and what came before it may have been trained on what is an exam item now."""
     reason: str
+
+
+@record
+class OpenedBudget:
+    """An error budget: its number, how many epochs the home has had, and what the one before had spent."""
+
+    budget: int
+    epochs: int
+    spent: int
+    """Confirmations of the budget before."""
+    reason: str

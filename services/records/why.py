@@ -1,6 +1,7 @@
 """Why a generation is what it is: every number that the sentences say."""
 
 from collections.abc import Mapping
+from typing import Literal
 
 from services.records import Measured, record
 from services.records.generations import GainFound, GivenReason, KeptFound, PursuedObjective, ScreenFound
@@ -67,6 +68,37 @@ class CycleCost:
 
 
 @record
+class ToldOnCell:
+    """The gain on one cell."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+@record
+class ToldFound:
+    """The gain as it is told: measured after the decision, or by an interval that holds whenever one stopped."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+    test: Literal["fresh items", "confidence sequence"]
+    cells: Mapping[str, ToldOnCell]
+
+
+@record
+class Claim:
+    """What the promotions of the home are worth: the bound on the false ones' share, per budget."""
+
+    alpha: float
+    budgets: int
+    epochs: int
+
+
+@record
 class Why:
     """Why a generation was promoted, held or rejected."""
 
@@ -80,6 +112,8 @@ class Why:
     method: MethodUsed | None
     written: tuple[WrittenModule, ...]
     gain: GainFound | None
+    told: ToldFound | None
+    claim: Claim
     screen: ScreenFound | None
     kept: tuple[KeptFound, ...] | None
     against: str

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from metaevo.errors import StoreError
-from metaevo.gate.evidence import BettingGain, Evidence, ExactGain, ProtectionFinding, Reason, Screen, Verdict
+from metaevo.gate.evidence import BettingGain, Evidence, ExactGain, ProtectionFinding, Reason, Screen, ToldGain, Verdict
 from metaevo.ledger.generation_queries import unreadable_verdict
 from objectives.types import JsonValue, Objective
 from services.records.generations import (
@@ -17,6 +17,7 @@ from services.records.generations import (
     PursuedObjective,
     ScreenFound,
 )
+from services.records.why import ToldFound, ToldOnCell
 
 
 def shown_objective(objective: Objective | None) -> PursuedObjective | None:
@@ -63,6 +64,14 @@ def screen_found(screen: Screen | None) -> ScreenFound | None:
 def gain_found(gain: BettingGain | ExactGain | None) -> GainFound | None:
     """Return a confirmation as it is shown."""
     return GainFound(**asdict(gain)) if gain else None
+
+
+def told_found(told: ToldGain | None) -> ToldFound | None:
+    """Return a gain as it is told."""
+    if told is None:
+        return None
+    cells = {cell: ToldOnCell(**asdict(found)) for cell, found in told.cells.items()}
+    return ToldFound(mean=told.mean, low=told.low, high=told.high, n=told.n, test=told.test, cells=cells)
 
 
 def kept_found(kept: tuple[ProtectionFinding, ...] | None) -> tuple[KeptFound, ...] | None:

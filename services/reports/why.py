@@ -9,6 +9,8 @@ from metaevo.errors import BadInput
 from metaevo.evolution.bootstrap import UNSEALED
 from metaevo.gate.evidence import Verdict
 from metaevo.ledger import queries
+from metaevo.ledger.confirmations import budget_count
+from metaevo.ledger.epochs import newest_epoch
 from metaevo.ledger.generation_queries import GenerationOrigin, origin
 from metaevo.ledger.journal import read_body
 from metaevo.ledger.ledger import Ledger
@@ -23,6 +25,7 @@ from services.home.home import Home
 from services.records import Measured
 from services.records.modules import WrittenModule
 from services.records.why import (
+    Claim,
     CycleCost,
     MethodUsed,
     RowsUsed,
@@ -31,7 +34,15 @@ from services.records.why import (
     WhyBase,
     WrongExample,
 )
-from services.reports.verdicts import gain_found, kept_found, read_verdict, screen_found, shown_objective, shown_reason
+from services.reports.verdicts import (
+    gain_found,
+    kept_found,
+    read_verdict,
+    screen_found,
+    shown_objective,
+    shown_reason,
+    told_found,
+)
 from services.text.explain import base_lines, lines_of
 
 
@@ -97,6 +108,8 @@ def _why(home: Home, ledger: Ledger, row: GenerationOrigin, parent: str, cycle: 
         method=_method(ledger, row),
         written=_written(home, ledger, row),
         gain=gain_found(found.gain),
+        told=told_found(found.told),
+        claim=_claim(home, ledger),
         screen=screen_found(found.screen),
         kept=kept_found(found.kept),
         against=parent,
@@ -118,6 +131,13 @@ def _cost(ledger: Ledger, cycle: CycleFacts) -> CycleCost:
         return CycleCost(tokens=cycle.tokens, seconds=seconds)
     meters = {"prompt": spent.prompt, "generated": spent.generated, "trained": spent.trained}
     return CycleCost(tokens=cycle.tokens, seconds=seconds, **meters)
+
+
+def _claim(home: Home, ledger: Ledger) -> Claim:
+    """Return the bound on the share of false promotions, and how often the home's accounts began anew."""
+    newest = newest_epoch(ledger)
+    epochs = newest.number if newest is not None else 1
+    return Claim(alpha=home.config().gate.alpha, budgets=budget_count(ledger), epochs=epochs)
 
 
 def _weakness(home: Home, ledger: Ledger, row: GenerationOrigin) -> WeaknessFound | None:

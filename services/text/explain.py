@@ -9,7 +9,7 @@ from dataclasses import asdict
 from metaevo.evolution.outcome import Cycle
 from services.records.generations import KeptFound, PursuedObjective
 from services.records.modules import WrittenModule
-from services.records.why import CycleCost, MethodUsed, RowsUsed, WeaknessFound, Why
+from services.records.why import CycleCost, MethodUsed, RowsUsed, ToldFound, WeaknessFound, Why
 from services.text.format import per_cent, points, reason_words, signed, thousands, written_by
 
 LABEL = 11
@@ -26,7 +26,7 @@ def lines_of(why: Why) -> list[str]:
     """Return the explanation in lines."""
     lines = [_headline(why), _weak_line(why.weakness), _objective_line(why.objective)]
     lines += [_method_line(why.method), _written_line(why.written)]
-    lines += [_gain_line(why), *_reason_lines(why), _kept_line(why)]
+    lines += [_gain_line(why), _claim_line(why), *_reason_lines(why), _kept_line(why)]
     lines += [_data_line(why.data), _cost_line(why.cost)]
     lines.append(_line("Undo", why.undo or "nothing to undo: it is not in use"))
     return [line for line in lines if line][:12]
@@ -84,18 +84,37 @@ def _gain_line(why: Why) -> str:
             return ""
         found = f"{signed(screen.mean)} on the screen of {screen.n} items"
         return _line("Gain", f"{found}; {signed(screen.bar)} needed to go on.{_drawn(why)}")
-    kind = "fresh" if gain.test == "betting" else "fixed"
-    bounds = f"{signed(gain.low)}…{signed(gain.high)}, {thousands(gain.n)} {kind} items"
-    found = f"{signed(gain.mean)} against {why.against} ({bounds}"
+    number = f"the home's confirmation number {gain.k} after {gain.promotions} promotions"
+    needed = f"exact p {gain.p:.2g}, needed {gain.level:.2g}" if gain.p is not None else ""
     if gain.e_value is not None:
-        found += f", e-value {thousands(gain.e_value)}, needed {thousands(gain.threshold)}"
-    if gain.p is not None:
-        found += f", exact p {gain.p:.2g}, needed {gain.level:.2g}"
-    return _line("Gain", f"{found} as the epoch's confirmation number {gain.k}).{_drawn(why)}")
+        needed = f"e-value {thousands(gain.e_value)}, needed {thousands(gain.threshold)}"
+    told = why.told or gain
+    kind = {"fresh items": "fresh items", "confidence sequence": "fixed items"}.get(told.test, "items")
+    bounds = f"{signed(told.low)}…{signed(told.high)}, {thousands(told.n)} {kind}"
+    found = f"{signed(told.mean)} against {why.against} ({bounds}; {needed} as {number})"
+    return _line("Gain", f"{found}{_cells_told(why.told) if why.told else ''}.{_drawn(why)}")
 
 
 def _drawn(why: Why) -> str:
     return "" if why.secret_seed is None else f" Items drawn from [gate] secret_seed = {why.secret_seed}."
+
+
+def _cells_told(told: ToldFound) -> str:
+    """Return each cell beside the whole, where there are several."""
+    each = [
+        f"{cell} {signed(found.mean)} ({signed(found.low)}…{signed(found.high)})" for cell, found in told.cells.items()
+    ]
+    return f"; {', '.join(each)}" if len(each) > 1 else ""
+
+
+def _claim_line(why: Why) -> str:
+    """Return what the home's promotions are worth as a whole, beside how often its accounts began anew."""
+    if why.decision != "promote" or why.gain is None:
+        return ""
+    most = why.claim
+    share = "one in twenty" if abs(most.alpha - 0.05) < 1e-9 else f"{most.alpha:.3g}"
+    text = f"the expected share of false promotions over this home's life is at most {share}"
+    return _line("Claim", f"{text} (error budgets: {most.budgets}, epochs: {most.epochs}).")
 
 
 def _reason_lines(why: Why) -> list[str]:

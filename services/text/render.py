@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from services.records import JsonSchema
+from services.records.audit import OpenedBudget
 from services.records.configuration import ConfigCheck, NewHome
 from services.records.environments import EnvironmentAudit, EnvironmentName, UsedEnvironment
 from services.records.evolution import CyclesRun
@@ -297,6 +298,11 @@ def _quarantine(done: QuarantinedModule) -> str:
     return f"{done.module} is quarantined, and with it {marked}{now}"
 
 
+def _budget(done: OpenedBudget) -> str:
+    spent = f"{done.spent} confirmations were spent of the one before"
+    return f"error budget {done.budget} is open after {done.epochs} epochs; {spent}"
+
+
 def _tiers(tiers: list[Tier]) -> str:
     rows = []
     for tier in tiers:
@@ -360,6 +366,7 @@ SHOWN: dict[str, Callable[[Any], str]] = {
     "modules_show": _module,
     "modules_adopt": _adopt,
     "modules_quarantine": _quarantine,
+    "audit_budget": _budget,
     "recipes_list": _recipes,
     "sandbox_check": _tiers,
     "sandbox_build": _image,

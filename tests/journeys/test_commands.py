@@ -25,7 +25,18 @@ STATUS = {
     *["objective", "last_decision", "goals", "attention", "budgets", "cost", "next_fire_at", "heartbeat_age_s"],
 }
 WHY = {"generation", "weakness", "objective", "method", "gain", "kept", "against", "data", "cost", "undo", "lines"}
-WHY_DECIDED = WHY | {"parent", "status", "decision", "at", "screen", "protects_nothing", "reasons", "written"}
+WHY_DECIDED = WHY | {
+    "told",
+    "claim",
+    "parent",
+    "status",
+    "decision",
+    "at",
+    "screen",
+    "protects_nothing",
+    "reasons",
+    "written",
+}
 GOAL = {
     *["name", "raise", "direction", "weight", "why", "now", "low"],
     *["high", "n", "target", "by", "spent", "forecast", "state", "smallest_provable_gain"],

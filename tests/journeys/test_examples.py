@@ -99,7 +99,7 @@ def test_the_demos_comments_are_true() -> None:
     parameters = sum(shape[0] * (shape[1] if len(shape) > 1 else 1) for shape in sizes)
     assert 450_000 < parameters < 550_000  # "about half a million parameters, in the package"
     assert CHECKPOINT.is_relative_to(ROOT / "metaevo")
-    assert GateRules().max_items == 1500
+    assert GateRules().max_items == 12_000
 
 
 def test_no_cycle_starts_that_is_forecast_to_pass_the_budget(tmp_path: Path) -> None:

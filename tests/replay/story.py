@@ -37,7 +37,7 @@ def held(path: Path) -> None:
 
 
 def refused(path: Path) -> None:
-    """Two promotions and a gain too small for the screen; then a cycle whose parent was left, a way back, and a new evaluator."""
+    """A gain too small for the screen; then a cycle whose parent was left, a way back, and a new evaluator."""
     home, make = plain(path, seed=21, most=320), small.engines(rate=0.2)
     small.evolve(home, 2, make=make)
     small.evolve(home, 1, make=small.engines(rate=0.02))
