@@ -15,7 +15,7 @@ class Amount(Table):
     wall_clock: Seconds | None = None
     """Time in which cycles run."""
     tokens: Annotated[int, Field(ge=1, le=10**15)] | None = None
-    """Tokens that trials sample and train on."""
+    """Tokens that go through models: read, written, and in training."""
     gpu_hours: Positive | None = None
     """Hours of GPUs in use."""
     promotions: Count | None = None
