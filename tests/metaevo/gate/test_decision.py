@@ -1,6 +1,5 @@
 """The gate: error spent per confirmation and never given back, null rate and power by simulation, every verdict."""
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from metaevo.gate.evidence import BettingGain, ExactGain, ReasonCode, Verdict
 from metaevo.gate.exam import Confirmed, Pairs, Panel
 from metaevo.gate.gain import Question, confirm, screen
 from metaevo.gate.settings import GateRules
-from metaevo.gate.stopping import cell_weights, is_hopeless
+from metaevo.gate.stopping import cell_weights
 from metaevo.ledger.confirmations import (
     Asked,
     Confirmation,
@@ -230,13 +229,6 @@ def test_a_confirmation_without_a_gain_ends_long_before_its_limit() -> None:
     assert sum(items) / len(items) < exam.rules.max_items / 3
 
 
-def test_futility_ends_only_what_cannot_succeed() -> None:
-    assert is_hopeless(Wealth().bet([-1.0, 0.0] * 200), math.log(40), 10_000)
-    assert is_hopeless(Wealth().bet([1.0, -1.0, 0.0] * 100 + [1.0] * 20), math.log(1e6), 64)
-    assert not is_hopeless(Wealth().bet([1.0] * 300), math.log(1e30), 64)
-    assert not is_hopeless(Wealth().bet([-1.0] * 200), math.log(40), 64)
-
-
 @pytest.fixture
 def ground(tmp_path: Path) -> Ground:
     return Ground(open_ledger(tmp_path / "metaevo.db", create=True), Store(tmp_path / "artifacts"))
@@ -244,8 +236,7 @@ def ground(tmp_path: Path) -> Ground:
 
 def test_the_kth_confirmation_of_an_epoch_has_its_level_and_its_row_for_good(ground: Ground) -> None:
     def opened(epoch: int, candidate: str, cells: tuple[Cell, ...]) -> Confirmation:
-        names = tuple(map(str, cells))
-        asked = Asked(candidate, "g000000", epoch, names, (1 / len(names),) * len(names))
+        asked = Asked(candidate, "g000000", epoch, tuple(map(str, cells)), (1 / len(cells),) * len(cells))
         return open_confirmation(ground.ledger, asked, cycle=7, alpha=0.05, finite={}, reuse=10)
 
     rows = [opened(1, f"g{i:06d}", (AIM, SMALL)) for i in (3, 4, 5)]
@@ -300,12 +291,6 @@ def test_a_fixed_sample_pays_for_every_look_and_is_refused_once_used_up(ground: 
     with pytest.raises(SampleUsedUp, match=r"file/1: .* 3 confirmations; 100 new rows"):
         opened(4, 100)
     assert opened(4, 200).level == pytest.approx(level(0.05, 4))
-
-
-def test_the_levels_of_a_life_sum_to_alpha_and_grow_with_promotions() -> None:
-    assert sum(level(0.05, k) for k in range(1, 200_000)) == pytest.approx(0.05 * (1 - math.log(5) / math.log(200_004)))
-    assert level(0.05, 7, promotions=3) == pytest.approx(4 * level(0.05, 7))
-    assert level(0.05, 1) == pytest.approx(0.05 * (1 - math.log(5) / math.log(6)))
 
 
 def verdict(ground: Ground, exam: SimulatedExam, manifest: Any = None, **case: Any) -> Verdict:

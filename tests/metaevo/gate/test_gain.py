@@ -1,5 +1,6 @@
 """The gain: which test, which items in which order, when it ends, and what is told of it."""
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
 from itertools import chain, islice, pairwise
@@ -11,7 +12,7 @@ import pytest
 from metaevo.gate.exam import Confirmed, Pairs
 from metaevo.gate.gain import Question, confirm, tell
 from metaevo.gate.settings import GateRules
-from metaevo.gate.stopping import cell_weights, mean_of_groups, none_limit, screened, standing
+from metaevo.gate.stopping import cell_weights, is_hopeless, mean_of_groups, none_limit, screened, standing
 from metaevo.gate.stream import units
 from metaevo.types import Generation, Tasks
 from objectives.betting import Wealth
@@ -197,3 +198,16 @@ def test_what_is_told_is_fresh_or_holds_whenever_one_stopped() -> None:
     told = tell(exam, asked(FILE), fixed)  # type: ignore[arg-type]
     assert (told.test, told.n) == ("confidence sequence", 90)
     assert told.low < told.mean < told.high
+
+
+def test_the_levels_of_a_life_sum_to_alpha_and_grow_with_promotions() -> None:
+    assert sum(level(0.05, k) for k in range(1, 200_000)) == pytest.approx(0.05 * (1 - math.log(5) / math.log(200_004)))
+    assert level(0.05, 7, promotions=3) == pytest.approx(4 * level(0.05, 7))
+    assert level(0.05, 1) == pytest.approx(0.05 * (1 - math.log(5) / math.log(6)))
+
+
+def test_futility_ends_only_what_cannot_succeed() -> None:
+    assert is_hopeless(Wealth().bet([-1.0, 0.0] * 200), math.log(40), 10_000)
+    assert is_hopeless(Wealth().bet([1.0, -1.0, 0.0] * 100 + [1.0] * 20), math.log(1e6), 64)
+    assert not is_hopeless(Wealth().bet([1.0] * 300), math.log(1e30), 64)
+    assert not is_hopeless(Wealth().bet([-1.0] * 200), math.log(40), 64)
