@@ -170,11 +170,13 @@ class Home:
             ) from error
 
     def forget(self) -> None:
-        """Remove ledger and artifacts. For a home that could not be begun: it holds nothing yet."""
+        """Remove ledger, artifacts and the exam's secret. For a home that could not be begun: it holds nothing yet."""
+        from metaevo.evolution.bootstrap import SECRET
         from metaevo.ledger.ledger import forget
 
         forget(self.place())
         self._backend.unlink(missing_ok=True)
+        (self.path / SECRET).unlink(missing_ok=True)
         for path in (self.path / "artifacts").glob("*"):
             shutil.rmtree(path)
 

@@ -198,12 +198,13 @@ class _Aging:
         verdict = json.loads(like.cycle["verdict"])
         if kind in ("promote", "hold"):
             self.k += 1
-            spent = {"k": self.k, "cycle": cycle, "candidate": candidate, "level": level(ALPHA, self.k), "at": now}
-            self._add("confirmation", dict(like.confirmation) | spent)
+            error = level(ALPHA, self.k, self.promoted)
+            spent = {"k": self.k, "cycle": cycle, "candidate": candidate, "parent": parent, "level": error, "at": now}
+            self._add("confirmation", dict(like.confirmation) | spent | {"promotions": self.promoted})
             for cell in json.loads(like.confirmation["cells"]):
                 served = {"budget": 1, "cell": cell, "k": self.k, "cycle": cycle, "texts": None}
                 self._add("confirmed_cell", served)
-            verdict = _at(verdict, self.k)
+            verdict = _at(verdict, self.k, self.promoted)
         if kind == "reject":
             verdict = _decided(verdict, "reject", "screen failed", {})
             row["why"] = "limit of recipe: screen failed"
@@ -229,7 +230,7 @@ class _Aging:
 
     def _examined_again(self, row: Row, now: str) -> None:
         like, cycle, candidate = self.held.pop("like"), row["number"], self.held["candidate"]
-        verdict = json.dumps(_at(json.loads(like.cycle["verdict"]), self.held["k"]))
+        verdict = json.dumps(_at(json.loads(like.cycle["verdict"]), self.held["k"], self.promoted))
         facts = {"objective": None, "tokens": 0, "candidate": candidate, "verdict": verdict, "why": ""}
         self._add("cycle", row | {"outcome": "promote", "ending": CycleEnd.PROMOTED.value} | facts)
         self._tell(cycle, f"cycle {cycle}: promote ({candidate})", {"outcome": "promote"}, now)
@@ -347,13 +348,14 @@ def _number(id_: str | None) -> int:
     return int(id_[1:]) if id_ else 0
 
 
-def _at(value: Any, k: int) -> Any:
-    """Return a verdict's numbers with those of the k-th confirmation."""
+def _at(value: Any, k: int, promotions: int) -> Any:
+    """Return a verdict's numbers with those of the k-th confirmation, opened after so many promotions."""
     if isinstance(value, dict):
-        found = {key: _at(entry, k) for key, entry in value.items()}
-        spent = {"k": k, "level": level(ALPHA, k), "threshold": 1 / level(ALPHA, k)}
+        found = {key: _at(entry, k, promotions) for key, entry in value.items()}
+        error = level(ALPHA, k, promotions)
+        spent = {"k": k, "level": error, "threshold": 1 / error, "promotions": promotions}
         return found | {key: new for key, new in spent.items() if {"k", "level"} <= set(found) and key in found}
-    return [_at(entry, k) for entry in value] if isinstance(value, list) else value
+    return [_at(entry, k, promotions) for entry in value] if isinstance(value, list) else value
 
 
 def _decided(verdict: Row, decision: str, code: str, more: Mapping[str, Any]) -> Row:

@@ -46,9 +46,12 @@ def test_every_promoted_generation_has_its_anchor_scores_and_the_window_is_full(
 
 
 def test_confirmations_are_spent_in_order_and_decided_cycles_are_told(home: Home) -> None:
-    spent = asked(home, "select k, level from confirmation order by cycle")
-    assert [k for k, _ in spent] == list(range(1, len(spent) + 1))
-    assert all(spent_ == pytest.approx(level(0.05, k)) for k, spent_ in spent)
+    spent = asked(home, "select k, promotions, level from confirmation order by cycle")
+    assert [k for k, *_ in spent] == list(range(1, len(spent) + 1))
+    shares = [error / level(0.05, k, promotions) for k, promotions, error in spent]
+    assert shares[aged.REAL :] == pytest.approx([1] * (len(spent) - aged.REAL))
+    assert max(shares) == pytest.approx(1), "a finite cell that was read before leaves a real cycle a part of its level"
+    assert spent[-1][1] > len(spent) / 4
     assert asked(home, "select count(*) from event where code = 'decided'") == [(CYCLES,)]
 
 

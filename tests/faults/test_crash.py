@@ -27,8 +27,10 @@ TABLES = {
     "trial": "cycle, number, study, recipe, fidelity, params, score, constraints, tokens, failure, generation",
     "score": "generation, split, environment, level, epoch, n, mean, latent, cycle",
     "best_anchor": "epoch, environment, level, n, mean",
-    "confirmation": "epoch, k, cycle, candidate, level",
-    "confirmed_cell": "epoch, cell, k, cycle",
+    "budget": "number, who, why",
+    "confirmation": "budget, k, epoch, cycle, candidate, parent, cells, weights, level, promotions, outcome, place,"
+    " log_e",
+    "confirmed_cell": "cell, budget, k, cycle, texts",
     "step": "cycle, trial, stage, round, step, position, module, mark, digest, timeless(counts)",
     "move": 'alias, "before", "after", who, why',
     "hold": "candidate, parent, epoch, k, cycle, tries, open, exam",

@@ -104,15 +104,27 @@ def test_ids_numbers_and_places_are_unique(ledger: Ledger) -> None:
             session.add(clash)
 
 
+def confirmation(cycle: int, candidate: str) -> ConfirmationRow:
+    return ConfirmationRow(
+        budget=1,
+        k=1,
+        epoch=1,
+        cycle=cycle,
+        candidate=candidate,
+        parent="g000000",
+        cells=["sorting/1"],
+        weights=[1.0],
+        level=0.025,
+        promotions=0,
+        at=NOON,
+    )
+
+
 def test_the_error_ledger_has_one_row_per_confirmation(ledger: Ledger) -> None:
     with ledger.write() as session:
-        session.add(
-            ConfirmationRow(epoch=1, k=1, cycle=1, candidate="g000001", level=0.025, cells=["sorting/1"], at=NOON)
-        )
+        session.add(confirmation(cycle=1, candidate="g000001"))
     with pytest.raises(StoreError, match=r"(?i)unique constraint"), ledger.write() as session:
-        session.add(
-            ConfirmationRow(epoch=1, k=1, cycle=2, candidate="g000002", level=0.025, cells=["sorting/1"], at=NOON)
-        )
+        session.add(confirmation(cycle=2, candidate="g000002"))
 
 
 @pytest.mark.parametrize("part", ["cycle", "trial", "stage", "round", "step", "position"])

@@ -265,7 +265,8 @@ def test_rollback_ends_holds_and_never_gives_back_error(family: Family) -> None:
     now = family.ledger.now()
     with family.ledger.write() as session:
         session.add(HoldRow(candidate=held, parent=one, epoch=1, k=2, cycle=3, exam={}))
-        session.add(ConfirmationRow(epoch=1, k=1, cycle=2, candidate=one, level=0.025, cells=[], at=now))
+        about = {"candidate": one, "parent": "g000000", "cells": [], "weights": []}
+        session.add(ConfirmationRow(budget=1, k=1, epoch=1, cycle=2, level=0.025, promotions=0, at=now, **about))
     family.back()
     with family.ledger.read() as session:
         assert [hold.open for hold in session.exec(select(HoldRow))] == [False]

@@ -16,6 +16,7 @@ from metaevo.ledger.migrate import migrate
 from metaevo.ledger.migrations.apply import apply
 from metaevo.ledger.migrations.failures import told
 from metaevo.ledger.postgres import Postgres
+from metaevo.ledger.tables import VERSION
 from tests.backends import old
 
 Place = Path | Postgres
@@ -67,7 +68,7 @@ def test_what_is_not_json_is_shown(file: Path, tmp_path: Path) -> None:
         migrate(file, tmp_path)
 
 
-@pytest.mark.parametrize("name", ["metaevo.db.before-3", "metaevo.db.before-3.new"])
+@pytest.mark.parametrize("name", [f"metaevo.db.before-{VERSION}", f"metaevo.db.before-{VERSION}.new"])
 def test_a_folder_in_the_place_of_the_copy_is_named(file: Path, tmp_path: Path, name: str) -> None:
     (tmp_path / name).mkdir()
     with pytest.raises(BadInput, match=rf"/{name}: a folder stands where the copy .* goes; move that folder away$"):
@@ -96,6 +97,6 @@ def test_what_a_full_disk_took_of_a_copy_is_removed(file: Path, tmp_path: Path) 
         text=True,
         check=True,
     )
-    assert done.stdout.startswith(f"Unwritable {file}.before-3.new: no copy of the ledger can be made: ")
+    assert done.stdout.startswith(f"Unwritable {file}.before-{VERSION}.new: no copy of the ledger can be made: ")
     assert done.stdout.endswith("; make room\n")
     assert [path.name for path in tmp_path.glob("*.before-*")] == []
