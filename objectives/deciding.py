@@ -65,10 +65,10 @@ def _margin(steps: int) -> float:
 
 def _log_e(items: int, better: int, worse: int, margin: float) -> float:
     """Return the evidence against a loss of the margin, as `objectives.betting.Wealth` has it."""
-    reach = 1 + margin
-    same, lost = margin / reach, (margin - 1) / reach
+    reach = 1 - margin
+    same, won = margin / reach, (1 + margin) / reach
     logs = [
-        (items - better - worse) * math.log1p(f * same) + better * math.log1p(f) + worse * math.log1p(f * lost)
+        (items - better - worse) * math.log1p(f * same) + better * math.log1p(f * won) + worse * math.log1p(-f)
         for f in FRACTIONS
     ]
     most = max(logs)

@@ -103,7 +103,7 @@ def test_plan_says_what_comes_and_writes_nothing(founded: Home) -> None:
     found = metaevo("--json", "plan", home=founded.path).data
     assert set(found) == {
         *("cycle", "champion", "objective", "weaknesses", "smallest_provable_gain"),
-        *("parked", "search", "first_recipes", "exam", "forecast_s"),
+        *("parked", "search", "first_recipes", "exam", "forecast_s", "ungraded"),
     }
     assert (found["cycle"], found["champion"], found["forecast_s"]) == (1, "g000000", None)
     assert {cell.split("/")[0] for cell in found["objective"]["cells"]} == {"sorting"}
