@@ -27,7 +27,7 @@ def test_the_power_is_the_share_of_draws_that_the_bets_keep() -> None:
             found = [1.0] * (differ - worse) + [-1.0] * worse + [0.0] * (items - differ)
             if Wealth(bound=-margin).bet(found).e_value >= ODDS:
                 kept += chance * math.comb(differ, worse) / 2**differ
-    assert power(items, margin, ODDS, discordance) == pytest.approx(kept, abs=1e-9)
+    assert power(items, margin, ODDS, discordance) == pytest.approx(kept, abs=1e-7)
 
 
 def test_a_margin_that_has_the_power_is_the_smallest_one() -> None:

@@ -68,4 +68,4 @@ def test_more_items_decide_smaller_losses_and_power_is_what_it_says() -> None:
     assert margins == sorted(margins, reverse=True)
     for n, margin in ((80, smallest_margin(80, 20)), (200, smallest_margin(200, 20))):
         assert power(n, margin, 20) >= 0.8 > power(n, margin - 0.005, 20)
-    assert smallest_loss(3, 20) == 1.0
+    assert smallest_loss(1, 20) == 1.0
