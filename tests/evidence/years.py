@@ -155,20 +155,37 @@ class Tally:
     """False ones among the promotions of each life, 0 where it had none."""
 
     def numbers(self) -> dict[str, float | int | None]:
-        """Return shares with upper 95 % bounds."""
-        share = float(np.mean(self.shares)) if self.shares else 0.0
-        high = share + 1.645 * float(np.std(self.shares)) / math.sqrt(max(1, len(self.shares)))
+        """Return shares with upper 95 % bounds, None where there is nothing to take a share of."""
+        promoted = self.kept + self.false
+        with_false = wilson(self.with_false, self.lives, 0.9).high if self.lives else None
         return {
             "lives": self.lives,
-            "kept": round(self.kept / self.true, 4) if self.true else None,
+            "kept": _rounded(_share(self.kept, self.true), 4),
             "true": self.true,
             "false": self.false,
-            "false_share": round(share, 5),
-            "false_share_high": round(max(high, 3 / max(1, self.kept + self.false) if not self.false else high), 5),
-            "lives_with_false": round(self.with_false / max(1, self.lives), 4),
-            "lives_with_false_high": round(wilson(self.with_false, max(1, self.lives), 0.9).high, 4),
-            "items_a_night": round(self.items / max(1, self.nights), 1),
+            "false_share": _rounded(float(np.mean(self.shares)) if promoted else None, 5),
+            "false_share_high": _rounded(self._false_share_high(promoted), 5),
+            "lives_with_false": _rounded(_share(self.with_false, self.lives), 4),
+            "lives_with_false_high": _rounded(with_false, 4),
+            "items_a_night": _rounded(_share(self.items, self.nights), 1),
         }
+
+    def _false_share_high(self, promoted: int) -> float | None:
+        """Return a bound of the mean over lives; where none of the promotions was false, three over their number."""
+        if not promoted or (self.false and self.lives == 1):
+            return None
+        if not self.false:
+            return min(1.0, 3 / promoted)
+        spread = float(np.std(self.shares, ddof=1)) / math.sqrt(self.lives)
+        return min(1.0, float(np.mean(self.shares)) + 1.645 * spread)
+
+
+def _share(part: float, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def _rounded(number: float | None, digits: int) -> float | None:
+    return None if number is None else round(number, digits)
 
 
 def live(rule: Rule, world: World, seed: int, years: Sequence[int], tallies: Sequence[Tally]) -> None:
@@ -199,7 +216,7 @@ def lives(rule: Rule, world: World, count: int, years: Sequence[int], until: flo
     return {f"{year} year": tally.numbers() for year, tally in zip(years, tallies, strict=True)}
 
 
-def told(gain: float, discordance: float, wanted: int) -> dict[str, float | int]:
+def told(gain: float, discordance: float, wanted: int) -> dict[str, float | int | None]:
     """Return how often the told interval covers the true gain among promoted candidates, and its mean half-width."""
     rng, world, covered, width, n = np.random.default_rng(5), World(discordance, gain=gain), 0, 0.0, 0
     while n < wanted:
@@ -207,14 +224,18 @@ def told(gain: float, discordance: float, wanted: int) -> dict[str, float | int]
         if gate(items, Life()).promoted:
             found = Wealth().bet(items.bets(RULES.told_items)).gain()
             covered, width, n = covered + (found.low <= gain <= found.high), width + (found.high - found.low) / 2, n + 1
-    return {"promoted": n, "covered": round(covered / n, 4), "half_width": round(width / n, 4)}
+    return _covering(n, covered, width)
+
+
+def _covering(n: int, covered: int, width: float) -> dict[str, float | int | None]:
+    return {"promoted": n, "covered": _rounded(_share(covered, n), 4), "half_width": _rounded(_share(width, n), 4)}
 
 
 def _told(gain: float, wanted: int, _until: float) -> dict[str, Any]:
     return told(gain, 0.25, wanted)
 
 
-def told_finite(gain: float, rows: int, wanted: int) -> dict[str, float | int]:
+def told_finite(gain: float, rows: int, wanted: int) -> dict[str, float | int | None]:
     """Return the same on a fixed sample, where a confidence sequence is told."""
     rng, world, covered, width, n = np.random.default_rng(6), World(max(0.25, gain)), 0, 0.0, 0
     for _ in range(100 * wanted):
@@ -222,7 +243,7 @@ def told_finite(gain: float, rows: int, wanted: int) -> dict[str, float | int]:
         if n < wanted and exact_paired(found) <= level(RULES.alpha, 1):
             said = confidence_sequence({d: found.count(d) for d in (-1.0, 0.0, 1.0)})
             covered, width, n = covered + (said.low <= gain <= said.high), width + (said.high - said.low) / 2, n + 1
-    return {"promoted": n, "covered": round(covered / max(1, n), 4), "half_width": round(width / max(1, n), 4)}
+    return _covering(n, covered, width)
 
 
 def losing(count: int) -> dict[str, float | int]:

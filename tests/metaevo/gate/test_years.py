@@ -43,10 +43,22 @@ def test_a_thousand_nights_at_a_point_below_lose_nearly_nothing() -> None:
 
 def test_the_told_gain_covers_and_is_narrow_enough() -> None:
     found = years.told(0.05, 0.25, 120)
-    assert found["covered"] >= 0.88
-    assert found["half_width"] <= 0.03
+    assert (found["covered"] or 0.0) >= 0.88
+    assert (found["half_width"] or 1.0) <= 0.03
     fixed = years.told_finite(0.34, 80, 120)
-    assert fixed["covered"] >= 0.93
+    assert (fixed["covered"] or 0.0) >= 0.93
+
+
+def test_where_nothing_was_promoted_nobody_can_say_what_share_was_false() -> None:
+    found = Tally(lives=2, nights=730, items=73_000, true=70, shares=[0.0, 0.0]).numbers()
+    assert (found["kept"], found["false_share"], found["false_share_high"]) == (0.0, None, None)
+    assert {name for name, number in Tally().numbers().items() if number is None} == {
+        "kept", "false_share", "false_share_high", "lives_with_false", "lives_with_false_high", "items_a_night",
+    }  # fmt: skip
+    assert Tally(lives=1, kept=2, true=3, shares=[0.0]).numbers()["false_share_high"] == 1.0
+    assert Tally(lives=1, kept=60, true=70, shares=[0.0]).numbers()["false_share_high"] == 0.05
+    assert Tally(lives=1, kept=1, false=1, true=3, shares=[0.5]).numbers()["false_share_high"] is None
+    assert years.told_finite(-0.2, 80, 1) == {"promoted": 0, "covered": None, "half_width": None}
 
 
 class Home:
