@@ -7,7 +7,7 @@ from objectives.audit import Audit, audit
 from objectives.drawing import draw
 from objectives.environment import Program, Row, own_answer
 from objectives.running import Ran
-from objectives.types import Environment, Split
+from objectives.types import Environment, Graded, Split
 from sandbox.monty import Monty
 from sandbox.types import Kernel
 
@@ -58,9 +58,10 @@ def text_of(row: Row) -> str:
 def audited(program: Program, run: Inside) -> Audit:
     tasks = tuple(task for level in (1, 4, 8) for task in draw(program, level, Split.TRAIN, 1, 0, 12).tasks)
 
-    def grade(environment: str, items: Sequence[tuple[str, int, str, str | None]]) -> list[float | None]:
+    def grade(environment: str, items: Sequence[tuple[str, int, str, str | None]]) -> list[Graded]:
         rows = [(program.row(origin, level, text), said) for origin, level, text, said in items]
-        return [program.score(row, (own_answer(row) or "") if said is None else said, run) for row, said in rows]
+        answers = [(row, (own_answer(row) or "") if said is None else said) for row, said in rows]
+        return [Graded(program.score(row, answer, run)) for row, answer in answers]
 
     given = (program.name, program.ability, program.direction, program.levels)
     return audit(Environment(*given, dict.fromkeys(program.levels), 1.0, 2.0, "v"), tasks, grade)

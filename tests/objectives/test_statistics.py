@@ -130,7 +130,7 @@ def test_wealth_never_reaches_its_level_too_often_whenever_one_looks() -> None:
 
 @given(st.floats(min_value=1e-6, max_value=0.2), st.integers(1, 500))
 def test_levels_sum_to_alpha(alpha: float, k: int) -> None:
-    assert sum(level(alpha, i) for i in range(1, k + 1)) == pytest.approx(alpha * (1 - 1 / (k + 1)))
+    assert sum(level(alpha, i) for i in range(1, k + 1)) == pytest.approx(alpha * (1 - math.log(5) / math.log(k + 5)))
     assert level(alpha, k + 1) < level(alpha, k)
 
 
