@@ -35,7 +35,8 @@ class Question:
 def question(exam: GateExam, case: Case) -> Question:
     """Return what is asked about a candidate; its weights are fixed by this."""
     stream = exam.at.cycle if case.stream is None else case.stream
-    return Question(case.candidate, case.parent, case.cells, exam.weights(case.cells), stream, case.partial)
+    weights = exam.weights(case.cells)
+    return Question(case.candidate, case.parent, case.cells, weights, cycle=stream, partial=case.partial)
 
 
 def screen(exam: GateExam, asked: Question, dev_gain: float) -> Interval:

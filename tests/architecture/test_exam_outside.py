@@ -44,6 +44,7 @@ SAYS = {
     "manifest": {"host", "candidate"},
     "answer_tokens": {"settings"},
     "held": {"hold", "resume"},
+    "held_k": {"hold"},
     "stream": {"hold"},
     "outcomes": {"hold"},
     "best": {"state"},

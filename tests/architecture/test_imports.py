@@ -14,7 +14,10 @@ import pytest
 
 from tests.architecture import tree
 
-HELP_CPU_S = 0.4
+EMPTY = (
+    "import typer; made = typer.Typer(); made.command()(lambda: None); made.callback()(lambda: None); made(['--help'])"
+)
+"""The smallest command line of the same library."""
 BIN = Path(sys.executable).parent
 ENGINE, OTHERS = "metaevo.runtime.engine_worker", ("metaevo.engines.grader_worker", "metaevo.search.sampler")
 
@@ -83,9 +86,12 @@ def cpu_s(command: list[str | Path]) -> float:
     return used.ru_utime + used.ru_stime
 
 
-def test_help_takes_at_most_four_tenths_of_a_second_of_cpu() -> None:
-    times = [cpu_s([BIN / "metaevo", "--help"]) for _ in range(3)]
-    assert min(times) <= HELP_CPU_S, times
+def test_help_takes_at_most_twice_the_cpu_of_an_empty_command_line() -> None:
+    ours, empty = [], []
+    for _ in range(3):  # in turn: what else the machine does slows both alike
+        ours.append(cpu_s([BIN / "metaevo", "--help"]))
+        empty.append(cpu_s([sys.executable, "-c", EMPTY]))
+    assert min(ours) <= 2 * min(empty), (ours, empty)
 
 
 def test_cpu_time_of_a_command_is_really_measured() -> None:
