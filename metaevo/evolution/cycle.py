@@ -86,7 +86,7 @@ def _evolve(tools: CycleContext, state: CycleStart) -> Cycle:
     candidate = best.generation
     tools.on_phase("examine", f"{candidate.id} by {result.recipe.name if result.recipe else '?'}")
     case = _case(tools, state, candidate, objective.cells, best.score or 0.0)
-    verdict = decide(tools.exam(number), replace(case, partial=_partial(found, objective)))
+    verdict = decide(tools.exam(number), replace(case, partial=_partial(found, objective.cells)))
     known = scores_of(host.ledger, state.champion.id, Split.ANCHOR, state.epoch)
     unmeasured = (candidate,) if known else (state.champion, candidate)
     reports = tuple(measure_anchor(tools, state, generation) for generation in unmeasured)
@@ -220,9 +220,9 @@ def _search(
     return search.run()
 
 
-def _partial(found: Diagnosis, objective: Objective) -> bool:
-    """Return whether the diagnosis saw scores between 0 and 1 on the objective's cells: said before the exam begins."""
-    passes = [looked.mean * looked.n for looked in found.cells if looked.cell in objective.cells]
+def _partial(found: Diagnosis, cells: tuple[Cell, ...]) -> bool:
+    """Return whether the diagnosis saw scores between 0 and 1 on these cells: said before the exam begins."""
+    passes = [looked.mean * looked.n for looked in found.cells if looked.cell in cells]
     return any(abs(sum_ - round(sum_)) > 1e-6 for sum_ in passes)
 
 

@@ -35,6 +35,7 @@ WHY_DECIDED = WHY | {
     "screen",
     "protects_nothing",
     "reasons",
+    "secret_seed",
     "written",
 }
 GOAL = {

@@ -187,7 +187,7 @@ def test_a_rule_and_a_kernel_that_asks_the_model_run_in_a_cycle(tmp_path: Path) 
     [
         (("modules", "quarantine", "syn_wrong", "--reason", "x"), "no generated module 'syn_wrong'; there are refinem"),
         (("modules", "quarantine", "metric_filter", "--reason", "x"), "no generated module 'metric_filter'"),
-        (("modules", "quarantine", "syn_right", "--reason", " "), "--reason: say why; it is kept and shown"),
+        (("modules", "quarantine", "syn_right", "--reason", " "), "--reason: is empty; say why: it is kept and shown"),
         (("modules", "adopt", "feedback.syn_right"), "no generated module 'feedback.syn_right'"),
     ],
 )
