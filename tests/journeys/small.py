@@ -95,7 +95,7 @@ MORE = SKILLS | {"addition/2": 0.95, "addition/3": 0.95}
 def forgetful(path: Path, more: str = "", cycles: int = 2) -> Home:
     """Run cycles of the scripted engine in that world."""
     home = create(path, FORGETFUL + more)
-    evolve(home, cycles, make=engines(MORE, rate=0.25, forgets=0.15))
+    evolve(home, cycles, make=engines(MORE, rate=0.8, forgets=0.15))
     return home
 
 
