@@ -28,6 +28,7 @@ CODES: dict[str, tuple[Literal["page", "ticket"], str]] = {
     "module_broken": ("ticket", "metaevo modules list"),
     "grader_failed": ("ticket", "metaevo environments check"),
     "few_proposals": ("ticket", "metaevo modules list"),
+    "needs_rows": ("ticket", "metaevo environments check"),
     "gate_starved": ("ticket", "metaevo config check"),
 }
 """Code to (severity, command)."""
@@ -58,6 +59,7 @@ def needed_attention(ledger: Ledger, config: Config, home: Home) -> tuple[Attent
     told = next(iter(queries.events(ledger, 1, code="few_proposals")), None)
     if told is not None and (not recent or told.at >= recent[0].opened_at):
         found.append(entry("few_proposals", told.at.isoformat(), told.sentence))
+    found += needed_rows(ledger)
     lacked = [starved(data) for data in queries.newest_verdicts(ledger, STARVED_IN_A_ROW)]
     if len(lacked) == STARVED_IN_A_ROW and all(lacked):
         text = f"the last {STARVED_IN_A_ROW} examinations could not have proven anything: {lacked[0]}"
@@ -67,6 +69,14 @@ def needed_attention(ledger: Ledger, config: Config, home: Home) -> tuple[Attent
     except ModuleFailed as error:  # two modules of one name: neither can be listed
         broken = [str(error)]
     return (*found, *(entry("module_broken", None, said) for said in broken))
+
+
+def needed_rows(ledger: Ledger) -> list[AttentionItem]:
+    """Return the cells whose exam sample was used up when the newest cycle looked, with the rows that renew it."""
+    newest = max((cycle.number for cycle in queries.newest_closed(ledger)), default=0)
+    told = [told for told in queries.events(ledger, LOOKED_BACK, code="needs_rows") if (told.cycle or 0) >= newest]
+    since = {told.sentence: told.at.isoformat() for told in told}
+    return [entry("needs_rows", at, sentence) for sentence, at in since.items()]
 
 
 def starved(data: Mapping[str, JsonValue]) -> str:

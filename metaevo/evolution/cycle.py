@@ -13,7 +13,7 @@ from metaevo.diagnose import Diagnosis, diagnose, probe_items, record_scores
 from metaevo.effects import Run
 from metaevo.errors import EngineError, ModuleFailed
 from metaevo.evolution.context import CycleContext, CycleStart
-from metaevo.evolution.objective_history import history
+from metaevo.evolution.objective_history import history, tell_used_up
 from metaevo.evolution.outcome import Cycle
 from metaevo.evolution.trial_data import prepare
 from metaevo.gate.case import Case
@@ -66,6 +66,7 @@ def _evolve(tools: CycleContext, state: CycleStart) -> Cycle:
     found = diagnose(host, tools.journal, At(number), state.champion, settings.probe)
     record_scores(host, found, state.epoch, number)
     seen = history(host, settings.goals, found, settings.gate, epoch=state.epoch, cycle=number)
+    tell_used_up(host.ledger, seen, number)
     if settings.observe:
         return Cycle.nothing(number, CycleEnd.CONVERGED, "mode is observe, nothing is trained")
 

@@ -25,6 +25,8 @@ RETRY_AFTER = 6
 REMEMBERED = 128
 """Cycles an objective rule may look back: without an end every cycle would be dearer than the one before."""
 TARGET = 0.95
+NEEDS_ROWS = "needs rows"
+"""How the reason begins for which a cell is parked whose exam sample served as many confirmations as it may."""
 
 PastObjective = tuple[int, Objective, str, float | None]
 """(cycle, objective, outcome, estimated gain)."""
@@ -66,13 +68,20 @@ def history(host: Host, goals: Goals, found: Diagnosis, rules: GateRules, *, epo
                 drop=lost.get(looked.cell, 0.0) if environment.train else 0.0,  # what is never trained on opens no cell
                 tries=0 if last is not None and cycle - last >= RETRY_AFTER else vain,
                 progress=progress,
-                parked=_parked(rules.reuse - reads, texts, vain, last, cycle),
+                parked=parked_because(rules.reuse - reads, texts, vain, last, cycle),
                 weight=0.0 if environment.judged else weight,
                 target=target if target is not None else TARGET,
                 provable=smallest_provable(texts, rules, error * reread_share(reads + 1, proven)),
             )
         )
     return History(tuple(cells), tuple((objective, outcome) for _, objective, outcome, _ in past))
+
+
+def tell_used_up(ledger: Ledger, seen: History, cycle: int) -> None:
+    """Write an event for each cell of the goals whose exam sample is used up: status says what renews it."""
+    for cell in seen.cells:
+        if cell.weight > 0 and cell.parked.startswith(NEEDS_ROWS):
+            ledger.event("needs_rows", f"{cell.cell} {cell.parked}", cycle, cell=str(cell.cell))
 
 
 def known_diagnosis(host: Host, generation: str, epoch: int) -> Diagnosis | None:
@@ -91,9 +100,10 @@ def smallest_provable(texts: int | None, rules: GateRules, error: float) -> floa
     return provable_gain_exact(int(texts * share(Split.GATE)), error)
 
 
-def _parked(left: int, texts: int | None, vain: int, last: int | None, cycle: int) -> str:
+def parked_because(left: int, texts: int | None, vain: int, last: int | None, cycle: int) -> str:
+    """Return why a cell is no objective for now, "" where it may be: ``left`` confirmations, ``vain`` tries."""
     if texts is not None and left <= 0:
-        return f"needs rows: its exam sample is used up, {texts} new rows renew it"
+        return f"{NEEDS_ROWS}: its exam sample is used up, {texts} new rows renew it"
     if vain >= PARK_AFTER and last is not None and cycle - last < RETRY_AFTER:
         return f"{vain} tries brought no proven gain; tried again from cycle {last + RETRY_AFTER}"
     return ""

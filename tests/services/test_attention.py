@@ -1,4 +1,4 @@
-"""Attention `gate_starved`: it calls a person where no examination could have proven anything, and else is silent."""
+"""Attention: a gate that could not have proven anything, and cells whose exam sample is used up, call a person."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from metaevo.evolution.objective_history import parked_because, tell_used_up
 from metaevo.gate.evidence import BettingGain, Evidence, MoreItems, ProtectionFinding, Reason, ReasonCode, Verdict
 from metaevo.gate.starved import starved_of
+from metaevo.history import CellState, History
 from metaevo.ledger.ledger import open_ledger
 from metaevo.ledger.tables import CycleRow
+from objectives.types import Cell, Direction
 from services.attention import needed_attention
 from services.home.home import Home
 from tests.journeys import small
@@ -17,6 +20,7 @@ from tests.journeys import small
 AT = datetime(2027, 1, 1, tzinfo=UTC)
 LINE = ProtectionFinding("math", "parent", 0.0, -0.1, 0.1, 80, -0.03, "open", needed=400, left=0)
 GAIN = BettingGain(0.01, -0.01, 0.03, 1500, 1, 0.025, 40.0, 540, 3.0, 1.5, (0.25, 0.5))
+USED_UP = "needs rows: its exam sample is used up, 90 new rows renew it"
 DRY = MoreItems(LINE, 400, most=4096, left=0)
 
 
@@ -61,3 +65,35 @@ def test_three_examinations_in_a_row_that_could_prove_nothing_call_a_person(
         assert (found[0].severity, found[0].command) == ("ticket", "metaevo config check")
         assert found[0].sentence.startswith("the last 3 examinations could not have proven anything: math needs")
     ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("weight", "parked", "newest", "called"),
+    [
+        (1.0, USED_UP, 4, True),
+        (1.0, USED_UP, 5, False),
+        (0.0, USED_UP, 4, False),
+        (1.0, "2 tries brought no proven gain", 4, False),
+    ],
+    ids=["used up", "a cycle ago", "outside the goals", "parked"],
+)
+def test_a_cell_whose_sample_is_used_up_calls_a_person_with_the_rows_that_renew_it(
+    tmp_path: Path, weight: float, parked: str, newest: int, called: bool
+) -> None:
+    home: Home = small.create(tmp_path / "home")
+    ledger = open_ledger(home.place(), create=True)
+    cell = CellState(Cell("file", 1), "math", Direction.PERFORMANCE, 0.5, 0.4, 0.6, 90, None, 0.0, True)
+    for _ in range(2):  # a cycle that was begun again
+        tell_used_up(ledger, History((replace(cell, parked=parked, weight=weight),)), 4)
+    with ledger.write() as session:
+        cycle = {"number": newest, "outcome": "none", "parent": "g000000", "epoch": 1, "seed": 1, "runtime": "r"}
+        session.add(CycleRow(**cycle, commitment="c", opened_at=AT))
+    found = [item for item in needed_attention(ledger, home.config(), home) if item.code == "needs_rows"]
+    assert [(item.sentence, item.severity) for item in found] == [(f"file/1 {USED_UP}", "ticket")] * called
+    ledger.close()
+
+
+def test_a_finite_cell_is_parked_for_rows_once_its_confirmations_are_spent() -> None:
+    assert parked_because(1, 90, 0, None, 7) == ""
+    assert parked_because(0, 90, 0, None, 7) == USED_UP
+    assert parked_because(0, None, 0, None, 7) == ""

@@ -11,5 +11,5 @@ def test_every_file_of_the_folder_is_a_guard_with_a_name_of_its_own() -> None:
     files = {path.stem for path in Path(folder.__file__).parent.glob("*.py")} - {"__init__"}
     found = guards()
     assert [guard.judge.__name__ for guard in found] == sorted(files)
-    assert [guard.name for guard in found] == ["servable artifact", "cost per answer", "answer_tokens"]
+    assert [guard.name for guard in found] == ["servable artifact", "contamination", "cost per answer", "answer_tokens"]
     assert all(list(signature(guard.judge).parameters) == ["exam", "case"] for guard in found)
