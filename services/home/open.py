@@ -123,8 +123,8 @@ def open_home(
 ) -> Iterator[App]:
     """Hold the home and yield it ready for work; everything it started ends with the block.
 
-    ``on_ready`` gets the environments once all was looked at. What ``measures`` nothing needs no sandbox's daemon;
-    what ``audits`` refuses environments whose reward cannot be trusted.
+    ``on_ready`` gets the environments once all was looked at. What ``measures`` nothing needs neither margins that its
+    items decide nor a sandbox's daemon; what ``audits`` refuses environments whose reward cannot be trusted.
 
     Raises:
         BadInput: The configuration asks for what is not here, contradicts itself or measures nothing.
@@ -143,7 +143,8 @@ def open_home(
             check_config(home, config, environments, registry),
             cycle_settings(config, environments, registry),
         )
-        check_margins(chosen.goals, gate_items(pool, environments), environments, chosen.gate)
+        if measures:
+            check_margins(chosen.goals, gate_items(pool, environments), environments, chosen.gate)
         _looked(home, handle if measures else None)
         if audits:
             refuse_unfit(home, pool, list(environments.values()))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from metaevo.engines.grader import Graded
-from metaevo.errors import SandboxUnavailable
+from metaevo.errors import BadInput, SandboxUnavailable
 from metaevo.runtime.sandbox import KernelRun
 from objectives.types import Split
 from sandbox.errors import Unavailable
@@ -27,7 +27,14 @@ rows = [{"prompt": f"double {i}", "answer": "def f(x): return 2 * x"} for i in r
 def reward(completion, run, **row):
     return float(run(completion, "f", [[2], [5]]).values == (4, 10))
 """
-CONFIG = small.CONFIG.partition("[environments.sorting]")[0] + '[environments.code]\nuse = "code.py"\n'
+CONFIG = (
+    small.CONFIG.partition("[environments.sorting]")[0]
+    + """[environments.code]
+use = "code.py"
+[protect]
+coding = { margin = 0.5 }
+"""
+)
 NOWHERE = '[sandbox]\nuse = "docker"\nhost = "unix:///nowhere/docker.sock"\n'
 
 
@@ -118,7 +125,11 @@ def test_a_daemon_that_is_not_there_is_said_by_name_before_anything_is_made(home
     assert not home.founded
 
 
-def test_what_measures_nothing_goes_on_without_the_daemon(home: Home) -> None:
+def test_what_measures_nothing_goes_on_without_the_daemon_and_with_margins_that_nothing_decides(home: Home) -> None:
+    file = home.path / "metaevo.toml"
+    file.write_text(file.read_text().replace("margin = 0.5", "margin = 0.01"))
+    with pytest.raises(BadInput, match="an identical candidate could not pass"), open_home(home, make=small.engines()):
+        pass
     with open_home(home, make=small.engines(), engines=1, measures=False) as app:
         assert app.host.run.identity == "docker sha256:1234"
 
