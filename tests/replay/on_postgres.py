@@ -18,7 +18,7 @@ from typing import Any
 from sqlmodel import SQLModel
 
 from metaevo import ledger
-from metaevo.ledger import cycles, epochs, queries, trials
+from metaevo.ledger import confirmations, cycles, epochs, holds, queries, trials
 from metaevo.ledger.ledger import open_ledger
 from metaevo.ledger.lineage import Lineage
 from metaevo.ledger.postgres import Postgres
@@ -85,7 +85,7 @@ def copied(place: Postgres, file: Path) -> None:
 
 
 def ask_the_rest(place: Postgres) -> None:
-    """Ask what is asked only in moments that no chapter has, or from one home alone."""
+    """Ask what is asked only in moments that no chapter has, or from one home alone; the record is read before."""
     kept = open_ledger(place, read_only=True)
     cycle = cycles.next_number(kept) - 1
     queries.newest_step(kept, cycle)
@@ -96,6 +96,12 @@ def ask_the_rest(place: Postgres) -> None:
     Lineage(kept).rows(intermediate=True)
     Lineage(kept).moves("champion")
     kept.close()
+    written = open_ledger(place)
+    confirmations.open_budget(written, "a person", "asked")
+    written.drop_meta("nothing")
+    with written.transaction() as connection:
+        holds.tried(connection, "g000000")
+    written.close()
 
 
 def main(chapter: str, home: Path) -> None:
@@ -107,9 +113,12 @@ def main(chapter: str, home: Path) -> None:
     for words in REPORTS:
         metaevo("--json", *words, home=home)
         metaevo(*words, home=home)
-    ask_the_rest(Postgres(os.environ["METAEVO_TEST_LEDGER"]))
     sys.setprofile(None)
-    copied(Postgres(os.environ["METAEVO_TEST_LEDGER"]), home / "metaevo.db")
+    place = Postgres(os.environ["METAEVO_TEST_LEDGER"])
+    copied(place, home / "metaevo.db")
+    sys.setprofile(called)
+    ask_the_rest(place)
+    sys.setprofile(None)
     print(json.dumps({"lines": read(home), "called": sorted(called.names)}))
 
 

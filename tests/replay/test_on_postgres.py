@@ -16,11 +16,12 @@ from tests.replay.test_recorded import differences
 
 pytestmark = [*postgres.NEEDED, pytest.mark.timeout(1800)]
 ROOT = Path(__file__).resolve().parents[2]
-CHAPTERS = ("refused", "written")
+CHAPTERS = ("held", "refused", "written")
 """Together they ask nearly everything; the others would take as long again."""
 NO_QUESTIONS = {
     "journal:Journal.stream": "reads nothing",
     "steps:phase_of": "reads nothing",
+    "generation_queries:unreadable_verdict": "reads nothing",
     "ledger:forget": "tests/metaevo/ledger/test_postgres.py calls it",
     "epochs:next_epoch": "reads the newest epoch, which is asked here",
 }
