@@ -97,22 +97,6 @@ def difference(by_cell: Mapping[Any, Sequence[float]], confidence: float = 0.95)
     return Interval(mean, max(-1.0, mean - half), min(1.0, mean + half), sum(len(values) for values in cells))
 
 
-def harm(differences: Sequence[float]) -> float:
-    """Return the one-sided p-value of "the mean difference is negative by chance"."""
-    return exact_paired([-d for d in differences])
-
-
-def holm(p_values: Mapping[str, float], alpha: float = 0.05) -> list[str]:
-    """Return the names whose hypothesis falls at family-wise error ``alpha``, most significant first."""
-    found: list[str] = []
-    ordered = sorted(p_values.items(), key=lambda item: (item[1], item[0]))
-    for rank, (name, p) in enumerate(ordered):
-        if p > alpha / (len(ordered) - rank):
-            break
-        found.append(name)
-    return found
-
-
 def chance_corrected(score: float, chance: float) -> float:
     """Return the score with the most common answer's share as zero."""
     return max(0.0, (score - chance) / (1 - chance)) if chance < 1 else 0.0
