@@ -91,6 +91,7 @@ def ask_the_rest(place: Postgres) -> None:
     queries.newest_step(kept, cycle)
     queries.newest_journalled(kept)
     list(cycles.objectives(kept))
+    confirmations.confirmation_count(kept, cycle)
     epochs.newest_epoch(kept)
     trials.promoted_other_than(kept, [("update.supervised_finetune",)])
     Lineage(kept).rows(intermediate=True)
