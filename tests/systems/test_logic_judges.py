@@ -89,7 +89,7 @@ def test_grpo_draws_groups_while_training_and_has_them_rewarded_by_the_environme
     assert home.graded == len(asked) * group == 64 * group
     assert made.generation is not None
     assert made.generation.parts != home.base.parts
-    assert {slot for _, _, slot, _, _ in home.steps()} == {"tasks", "stability", "update"}
+    assert {slot for _, _, slot, _, _ in home.steps()} == {"tasks", "stability", "door", "update"}
 
 
 def test_self_rewarding_is_judged_by_the_iterate_itself_and_asks_for_no_reward(home: Bench) -> None:
@@ -217,7 +217,7 @@ def test_every_slot_a_recipe_has_leaves_a_step_and_what_consolidation_makes_is_t
     recipe = schema.parse(CONSOLIDATED, home.host.registry, "test")
     made = home.run(recipe, kept=kept_rows(home, 8))
     assert made.generation is not None
-    assert {slot for _, _, slot, _, _ in home.steps()} == set(RECIPE_SLOTS)
+    assert {slot for _, _, slot, _, _ in home.steps()} == {*RECIPE_SLOTS, "door"}
     trained, merged = home.published()
     assert merged["id"] == made.generation.id
     assert merged["start"] == trained["id"]

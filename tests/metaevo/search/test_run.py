@@ -267,7 +267,7 @@ def test_evidence_of_former_cycles_is_used_and_this_cycle_s_own_rows_are_not_rea
 def test_where_full_training_loses_what_short_training_kept_the_next_ones_are_run(
     tmp_path: Path, pool: CountingPool, setting: Setting
 ) -> None:
-    with bench(tmp_path, pool, {**BASE, "extremes/4": 0.95}, forgets=0.05) as home:
+    with bench(tmp_path, pool, {**BASE, "extremes/4": 0.95}, forgets=0.1) as home:
         found = setting.search(home, rules=replace(RULES, trials=5)).run()
         low, full = ([t for t in found.trials if (t.fidelity == 1) is whole] for whole in (False, True))
         first, second = full
