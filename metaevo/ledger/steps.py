@@ -46,6 +46,10 @@ class StepName(StrEnum):
     EVALUATION = "evaluation"
     SCREEN = "screen"
     CONFIRM = "confirm"
+    EXACT = "exact"
+    """The exact paired test on the whole sample of finite cells."""
+    TOLD = "told"
+    """What is told of a proven gain: measured on fresh items, no part of the decision."""
     PROTECT = "protect"
     GUARD_COST = "guard_cost"
     GUARD_TOKENS = "guard_tokens"
@@ -81,6 +85,8 @@ _PHASES = {
     StepName.EVALUATION: Phase.SEARCH,
     StepName.SCREEN: Phase.EXAMINE,
     StepName.CONFIRM: Phase.EXAMINE,
+    StepName.EXACT: Phase.EXAMINE,
+    StepName.TOLD: Phase.EXAMINE,
     StepName.PROTECT: Phase.EXAMINE,
     StepName.GUARD_COST: Phase.EXAMINE,
     StepName.GUARD_TOKENS: Phase.EXAMINE,

@@ -27,7 +27,7 @@ OLD = {
     *("screen", "confirm", "protect", "guard_cost", "guard_tokens"),
 }
 """The names that ledgers of schema 2 have: written out, for a renamed one would make them unreadable."""
-SINCE = {"guard_artifact", "door"}
+SINCE = {"guard_artifact", "door", "exact", "told"}
 """Names that came later."""
 
 
