@@ -137,6 +137,8 @@ def test_a_cycle_of_the_built_in_base_is_charged_the_ids_that_went_through_it(tm
         asked = len(ids.apply_chat_template(user, add_generation_prompt=True, return_dict=False))
         read += asked * len(row)
         wrote += sum(len(ids.encode(c.text, add_special_tokens=False)) + (c.finish == "stop") for c in row)
-    assert (made.spent.prompt, made.spent.generated) == (read + engine.inside.prompt, wrote + engine.inside.generated)
+    assert made.spent.prompt == read + engine.inside.prompt
+    # A sampled text may be written by more ids than its own encoding has: seen once among 150,000 ids.
+    assert 0 <= made.spent.generated - wrote - engine.inside.generated <= wrote / 10_000
     assert made.spent.trained == engine.inside.trained > 0
     assert made.spent == engine.meter - engine.before
