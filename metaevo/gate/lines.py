@@ -75,64 +75,95 @@ class Frame:
     """Items that are left to read beyond this cycle's; None: without an end."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Mean:
+    """The mean over a rule's cells in two parts: those counted whole, without error, and those sampled."""
+
+    whole: tuple[float, ...]
+    """The mean of each cell that was counted whole."""
+    pooled: Counter[float]
+    """The outcomes of all sampled cells."""
+    sampled: int
+    """Cells that are sampled."""
+    n: int
+
+    @classmethod
+    def of(cls, frame: Frame, outcomes: Outcomes) -> "_Mean":
+        """Return the parts of one series."""
+        whole = tuple(_mean(outcomes.get(cell, Counter())) for cell in frame.whole)
+        pooled: Counter[float] = Counter()
+        for cell in frame.sampled:
+            pooled.update(outcomes.get(cell, Counter()))
+        return cls(whole, pooled, len(frame.sampled), sum(map(Counter.total, outcomes.values())))
+
+    @property
+    def cells(self) -> int:
+        """Return how many cells there are."""
+        return self.sampled + len(self.whole)
+
+    @property
+    def rows(self) -> int:
+        """Return how many items are not sampled: rows that were counted whole, and of cells with too few."""
+        return self.n - self.pooled.total()
+
+    def over_all(self, part: float) -> float:
+        """Return the mean over all cells where that of the sampled ones is ``part``."""
+        return (part * self.sampled + sum(self.whole)) / max(1, self.cells)
+
+    def bound(self, limit: float) -> float:
+        """Return what the mean of the sampled cells must be for that of all to be ``limit``."""
+        return (limit * self.cells - sum(self.whole)) / self.sampled
+
+    def interval(self, odds: float) -> Interval:
+        """Return the mean over all cells with bounds that hold whenever one stopped."""
+        if not self.sampled:
+            mean = self.over_all(0.0)
+            return Interval(mean, mean, mean, self.n)
+        seen = confidence_sequence(self.pooled, 1 - 2 / odds)
+        mean, low, high = map(self.over_all, (seen.mean, seen.low, seen.high))
+        return Interval(mean, low, high, self.n)
+
+
 def judge(frame: Frame, series: Series, against: str, margin: float) -> ProtectionFinding:
     """Return how the rule fares against one generation at this margin."""
-    whole = [_mean(series.of_series(against).get(cell, Counter())) for cell in frame.whole]
-    pooled = _pooled(series.of_series(against), frame.sampled)
-    cells, parts = len(frame.sampled) + len(whole), len(frame.sampled)
-    n = sum(sum(counts.values()) for counts in series.of_series(against).values())
-    if not parts:
-        mean = sum(whole) / max(1, cells)
-        state: ProtectionState = "kept" if mean >= -margin - SLIP else "harmed"
-        found = Interval(mean, mean, mean, n)
-        return _finding(frame, against, found, -margin, state, whole=n)
-    bound = (-margin * cells - sum(whole)) / parts
-    seen = confidence_sequence(pooled, 1 - 2 / frame.odds)
-    mean, low, high = ((part * parts + sum(whole)) / cells for part in (seen.mean, seen.low, seen.high))
-    rows = n - sum(pooled.values())
+    seen = _Mean.of(frame, series.of_series(against))
+    found = seen.interval(frame.odds)
+    if not seen.sampled:
+        return _counted(frame, against, found, -margin)
+    bound = seen.bound(-margin)
     if abs(bound) >= 1:  # what was counted whole decides alone, whatever the other cells do
-        return _finding(frame, against, Interval(mean, low, high, n), -margin, "kept" if bound < 0 else "harmed", rows)
-    outcomes = list(pooled.elements())
+        return _finding(frame, against, found, -margin, "kept" if bound < 0 else "harmed", seen.rows)
+    outcomes = list(seen.pooled.elements())
     better, worse = Wealth(bound=bound).bet(outcomes), Wealth(bound=bound, above=False).bet(outcomes)
-    return _two_sided(frame, against, Interval(mean, low, high, n), -margin, better, worse, rows)
+    return _two_sided(frame, against, found, -margin, better, worse, seen.rows)
 
 
 def judge_floor(frame: Frame, series: Series, floor: float) -> ProtectionFinding:
     """Return whether the candidate's own mean score lies above the floor."""
-    outcomes = series.of_series(CANDIDATE)
-    whole = [_mean(outcomes.get(cell, Counter())) for cell in frame.whole]
-    pooled = _pooled(outcomes, frame.sampled)
-    cells, parts, n = len(frame.sampled) + len(whole), len(frame.sampled), sum(map(Counter.total, outcomes.values()))
-    if not parts:
-        mean = sum(whole) / max(1, cells)
-        state: ProtectionState = "kept" if mean >= floor - SLIP else "harmed"
-        return _finding(frame, "floor", Interval(mean, mean, mean, n), floor, state, whole=n)
-    seen = confidence_sequence(pooled, 1 - 2 / frame.odds)
-    mean, low, high = ((part * parts + sum(whole)) / cells for part in (seen.mean, seen.low, seen.high))
-    bound = (floor * cells - sum(whole)) / parts
-    rows = n - pooled.total()
-    found = Interval(mean, max(0.0, low), min(1.0, high), n)
+    seen = _Mean.of(frame, series.of_series(CANDIDATE))
+    found = seen.interval(frame.odds)
+    if not seen.sampled:
+        return _counted(frame, "floor", found, floor)
+    found = Interval(found.mean, max(0.0, found.low), min(1.0, found.high), found.n)
+    bound = seen.bound(floor)
     if not 0 < bound < 1:
-        return _finding(frame, "floor", found, floor, "kept" if bound <= 0 else "harmed", rows)
-    scores = list(pooled.elements())  # a score lies in [0, 1]: bets reach further than on a difference
+        return _finding(frame, "floor", found, floor, "kept" if bound <= 0 else "harmed", seen.rows)
+    scores = list(seen.pooled.elements())  # a score lies in [0, 1]: bets reach further than on a difference
     better = Wealth().bet([(score - bound) / bound for score in scores])
     worse = Wealth(above=False).bet([(score - bound) / (1 - bound) for score in scores])
-    return _two_sided(frame, "floor", found, floor, better, worse, rows)
+    return _two_sided(frame, "floor", found, floor, better, worse, seen.rows)
 
 
 def champion_below(frame: Frame, series: Series, floor: float) -> bool:
     """Return whether the champion's own mean lies below the floor on the items so far."""
-    outcomes = series.of_series(CHAMPION)
-    means = [_mean(outcomes.get(cell, Counter())) for cell in frame.whole]
-    pooled = _pooled(outcomes, frame.sampled)
-    total = sum(means) + len(frame.sampled) * _mean(pooled)
-    return total / max(1, len(frame.sampled) + len(frame.whole)) < floor - SLIP
+    seen = _Mean.of(frame, series.of_series(CHAMPION))
+    return seen.over_all(_mean(seen.pooled)) < floor - SLIP
 
 
-def harms(frame: Frame, series: Series, against: str) -> list[CellHarm]:
+def harms(margin: float, outcomes: Outcomes) -> list[CellHarm]:
     """Return for every cell the evidence that it lost more than its own margin."""
-    margin, found = frame.rule.cell_margin, []
-    for cell, counts in sorted(series.of_series(against).items()):
+    found = []
+    for cell, counts in sorted(outcomes.items()):
         wealth = Wealth(bound=-margin, above=False).bet(list(counts.elements()))
         found.append(CellHarm(cell, e_value=wealth.e_value, mean=_mean(counts), n=wealth.n, margin=margin))
     return found
@@ -146,6 +177,11 @@ def e_holm(harmed: Sequence[CellHarm], cells: int, odds: float) -> tuple[CellHar
             break
         found.append(one)
     return tuple(found)
+
+
+def _counted(frame: Frame, against: str, found: Interval, limit: float) -> ProtectionFinding:
+    """Return what is said where all rows were counted: there is no error to allow for."""
+    return _finding(frame, against, found, limit, "kept" if found.mean >= limit - SLIP else "harmed", whole=found.n)
 
 
 def _two_sided(
@@ -193,13 +229,6 @@ def _finding(
         left=frame.left,
         cell_margin=None if frame.rule.floor is not None else frame.rule.cell_margin,
     )
-
-
-def _pooled(outcomes: Outcomes, cells: Sequence[str]) -> Counter[float]:
-    pooled: Counter[float] = Counter()
-    for cell in cells:
-        pooled.update(outcomes.get(cell, Counter()))
-    return pooled
 
 
 def _mean(counts: Counter[float]) -> float:

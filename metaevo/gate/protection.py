@@ -5,7 +5,7 @@ one is harmed, or with its items; a held candidate goes on with what was seen, o
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from metaevo.gate.case import Case
@@ -64,7 +64,7 @@ def check_protection(exam: GateExam, case: Case) -> Protection:
         seen += found.harms()
         kept.append(found.series.kept(rule.what))
         harmed = e_holm(seen, number_of_cells, exam.rules.odds)
-        if harmed or any(line.state == "harmed" for line in lines if BEST not in line.against):
+        if harmed or any(line.state == "harmed" for line in stops(lines)):
             return Protection(tuple(lines), harmed, tuple(kept))
     return Protection(tuple(lines), (), tuple(kept))
 
@@ -93,7 +93,7 @@ class _Examined:
         block, done = 0, 0
         last = made.rounds if made.last is None else min(made.rounds, max(0, made.last - self.series.rounds))
         if made.whole and not self.series.rounds and not self.series.outcomes:
-            self._ask(block, reading.counted_whole(), made)
+            self._ask(block, reading.counted_whole(), self._others())
             block += 1
         lines = self._judged(made)
         width = max(1, sum(made.each))
@@ -101,7 +101,7 @@ class _Examined:
         while done < last and self._goes_on(lines):
             rounds = min(last - done, max(1, math.ceil(want / width)))
             tasks = tuple(task for i in range(done, done + rounds) for task in reading.round(i))
-            self._ask(block, tasks, made)
+            self._ask(block, tasks, self._open_ones(lines) if block else self._others())
             block, done = block + 1, done + rounds
             self.series.rounds += rounds
             lines = self._judged(made)
@@ -112,7 +112,7 @@ class _Examined:
 
     def harms(self) -> list[CellHarm]:
         """Return the evidence that each cell lost more than its margin, against the parent."""
-        return harms(self._frame(RoundPlan((), (), (), (), rounds=0, last=0)), self.series, PARENT)
+        return harms(self.rule.cell_margin, self.series.of_series(PARENT))
 
     def _goes_on(self, lines: Sequence[ProtectionFinding]) -> bool:
         if any(line.state == "harmed" for line in stops(lines)):
@@ -141,10 +141,13 @@ class _Examined:
             found[f"{BEST} {best.id}"] = best
         return found
 
-    def _ask(self, block: int, tasks: Tasks, made: RoundPlan) -> None:
-        """Ask these items of the candidate and of all whose line is open, and count what came."""
-        decided = {line.against for line in self._judged(made) if line.state == "kept"} if block else set()
-        others = {name: one for name, one in self._others().items() if name not in decided or self._floor()}
+    def _open_ones(self, lines: Sequence[ProtectionFinding]) -> dict[str, Generation]:
+        """Return those of the others whose line is not kept yet; a floor needs all of them to the end."""
+        kept = {line.against for line in lines if line.state == "kept"}
+        return {name: one for name, one in self._others().items() if name not in kept or self._floor()}
+
+    def _ask(self, block: int, tasks: Tasks, others: Mapping[str, Generation]) -> None:
+        """Ask these items of the candidate and of the others, and count what came."""
         found = self.exam.panel("protect", self.number * BLOCKS + block, (self.case.candidate, *others.values()), tasks)
         mine, theirs = found.scores[0], dict(zip(others, found.scores[1:], strict=True))
         for place, cell in enumerate(map(str, found.cells)):
