@@ -139,14 +139,9 @@ def _told(error: Exception) -> tuple[str, int]:
 
 
 def _called(operation: Operation, home: Path | None, given: dict[str, JsonValue]) -> object:
-    from metaevo.errors import BadInput
     from services.home.home import Home, default_path
 
-    for name, value in given.items():
-        if isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
-            raise BadInput(name, "is not UTF-8 text", "type it again", given=f"{value!a}")
-    if str(given.get("reason", "said")).strip() == "":
-        raise BadInput("--reason", "is empty", "say why: it is kept and shown")
+    operation.check(given)
     if "home" not in inspect.signature(operation.call).parameters:
         return operation.call(**given)
     fallback = (

@@ -1,6 +1,6 @@
 """Move an old home to the newest splits of texts: every exam changes, and what was trained before is not sealed."""
 
-from metaevo.errors import BadInput, Refused
+from metaevo.errors import Refused
 from metaevo.evolution.bootstrap import UNSEALED, scheme_of
 from metaevo.ledger.cycles import close_open_cycle
 from metaevo.ledger.queries import newest_examined
@@ -14,11 +14,9 @@ def move_splits(home: Home, reason: str) -> SplitsMoved:
     """Move the home to the newest scheme; an open cycle ends void, the next one opens a new evaluator epoch.
 
     Raises:
-        BadInput: No reason is given, or nothing has run here.
+        BadInput: Nothing has run here.
         Refused: It has the newest scheme already.
     """
-    if not reason.strip():
-        raise BadInput("--reason", "", "say why; it is kept and shown")
     with home.held():
         ledger = home.ledger(read_only=False)
         try:

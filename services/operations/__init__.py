@@ -6,7 +6,7 @@ Modules here import nothing heavy at the top: the command line reads their signa
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -37,6 +37,20 @@ class Operation:
     def parameters(self) -> list[inspect.Parameter]:
         """Return what a person gives: every parameter but the home."""
         return [p for p in inspect.signature(self.call).parameters.values() if p.name != "home"]
+
+    def check(self, given: Mapping[str, object]) -> None:
+        """Look at what a person gave, whatever the verb and the way it came.
+
+        Raises:
+            BadInput: It is no text, or a reason is empty.
+        """
+        from metaevo.errors import BadInput
+
+        for name, value in given.items():
+            if isinstance(value, str) and any("\ud800" <= c <= "\udfff" for c in value):
+                raise BadInput(name, "is not UTF-8 text", "type it again", given=f"{value!a}")
+        if str(given.get("reason", "said")).strip() == "":
+            raise BadInput("--reason", "is empty", "say why: it is kept and shown")
 
     @property
     def result(self) -> type[object]:
