@@ -13,9 +13,8 @@ from sqlalchemy import Connection, Select, and_, func, insert, or_, select, upda
 
 from metaevo.errors import Refused
 from metaevo.ledger.ledger import Ledger
-from metaevo.ledger.line import line_of
 from metaevo.ledger.lineage import alias_of
-from metaevo.ledger.tables import BUDGET, CONFIRMATION, CONFIRMED_CELL, CYCLE
+from metaevo.ledger.tables import BUDGET, CONFIRMATION, CONFIRMED_CELL
 from objectives.statistics import level, reread_share
 
 Ended = Literal["open", "proven", "unproven", "void"]
@@ -179,13 +178,11 @@ def _readers(
 
 
 def _promotions(connection: Connection, budget: int) -> int:
-    """Return the gate's own promotions in a budget that nobody undid: those on the champion's line."""
-    champion = alias_of(connection, "champion")
-    if champion is None:
-        return 0
-    line, spent = (
-        select(line_of(champion).c.id),
-        select(CONFIRMATION.c.candidate).where(CONFIRMATION.c.budget == budget),
-    )
-    query = select(func.count(func.distinct(CYCLE.c.candidate))).where(CYCLE.c.outcome == "promote")
-    return connection.execute(query.where(CYCLE.c.candidate.in_(line), CYCLE.c.candidate.in_(spent))).scalar() or 0
+    """Return the gate's own promotions in a budget that nobody undid: those on the champion's line.
+
+    The champion's own confirmation was opened on its parent's line and kept their number there: nothing is walked.
+    """
+    mine = (CONFIRMATION.c.candidate == alias_of(connection, "champion"), CONFIRMATION.c.budget == budget)
+    proven = select(CONFIRMATION.c.promotions).where(*mine, CONFIRMATION.c.outcome == "proven")
+    before = connection.execute(proven.order_by(CONFIRMATION.c.k.desc()).limit(1)).scalar()
+    return 0 if before is None else int(before) + 1

@@ -29,6 +29,9 @@ OLD = sa.table(
     Column("cells", sa.JSON),
     Column("at", TIME),
 )
+GENERATION = sa.table(
+    "generation", Column("number", sa.Integer), *(Column(name, sa.String) for name in ("id", "parent"))
+)
 HOLD = sa.table(
     "hold",
     *(Column(name, sa.Integer) for name in ("epoch", "k")),
@@ -114,13 +117,18 @@ def _renumbered(connection: Connection) -> Iterator[Renumbered]:
     """Yield every confirmation in the order they were opened, epoch by epoch, with one count."""
     cycles = {row.number: row for row in connection.execute(sa.select(CYCLE))}
     proven = {row.candidate for row in cycles.values() if row.candidate is not None and _is_proven(row.verdict)}
-    promoted = sorted(number for number, row in cycles.items() if row.outcome == "promote")
+    promoted = {row.candidate for row in cycles.values() if row.outcome == "promote"}
+    on_line: dict[str, int] = {}
+    """Promotions among a generation and its ancestors: parents were born before their children."""
+    for born in connection.execute(sa.select(GENERATION).order_by(GENERATION.c.number)):
+        on_line[born.id] = on_line.get(born.parent or "", 0) + (born.id in promoted)
     for k, row in enumerate(connection.execute(sa.select(OLD).order_by(OLD.c.epoch, OLD.c.k)).all(), 1):
         its = cycles.get(row.cycle)
         names = list(dict.fromkeys(row.cells))
         values = {"budget": 1, "k": k, "epoch": row.epoch, "cycle": row.cycle, "candidate": row.candidate}
-        values |= {"parent": its.parent if its is not None else "", "level": row.level, "at": row.at}
-        values |= {"cells": names, "weights": _equal(names), "promotions": sum(n < row.cycle for n in promoted)}
+        parent = its.parent if its is not None else ""
+        values |= {"parent": parent, "level": row.level, "at": row.at}
+        values |= {"cells": names, "weights": _equal(names), "promotions": on_line.get(parent, 0)}
         values |= {"outcome": _outcome(row.candidate in proven, its), "place": None, "log_e": None}
         yield Renumbered(values, [{"cell": cell, "budget": 1, "k": k, "cycle": row.cycle} for cell in names])
 
