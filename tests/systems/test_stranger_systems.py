@@ -27,6 +27,8 @@ from tests.stranger.model import write_rows
 EXAMPLE = Path(__file__).resolve().parents[2] / "deploy" / "examples" / "invoices.py"
 SYSTEMS = ("rft", "rest_em", "star", "lmsi", "spin", "self_rewarding", "grpo", "self_refine", "self")
 FIDELITY = 0.15
+MORE = {"self": 0.25}
+"""With fewer lessons SELF's own judge passed none of 140 answers in one stream of samples, and some in another."""
 SMALL = "\n[diagnosis]\nitems = 8\nsamples = 2\n"
 pytestmark = pytest.mark.full
 
@@ -51,7 +53,7 @@ class Runs:
 
     def __getitem__(self, name: str) -> Any:
         if name not in self.said:
-            self.said[name] = run_recipe(self.home, name, None, FIDELITY)
+            self.said[name] = run_recipe(self.home, name, None, MORE.get(name, FIDELITY))
         return self.said[name]
 
 
