@@ -202,7 +202,8 @@ class _Aging:
             spent = {"k": self.k, "cycle": cycle, "candidate": candidate, "parent": parent, "level": error, "at": now}
             self._add("confirmation", dict(like.confirmation) | spent | {"promotions": self.promoted})
             for cell in json.loads(like.confirmation["cells"]):
-                served = {"budget": 1, "cell": cell, "k": self.k, "cycle": cycle, "texts": None}
+                # A finite cell had fewer rows then: else its sample were used up in the old home and not in the young.
+                served = {"budget": 1, "cell": cell, "k": self.k, "cycle": cycle, "texts": 1}
                 self._add("confirmed_cell", served)
             verdict = _at(verdict, self.k, self.promoted)
         if kind == "reject":
