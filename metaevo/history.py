@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from objectives.types import Cell, Direction, Objective
 
+USEFUL = 0.4
+"""A cell whose exam proves no gain below this is no objective: a search for so rare a gain is not worth its cost."""
+
 
 @dataclass(frozen=True, slots=True)
 class CellState:
@@ -34,7 +37,9 @@ class CellState:
     """The operator's goal weight; 0 means that no goal covers the cell."""
     target: float = 0.95
     provable: float = 1.0
-    """The smallest gain one decision can prove on this cell."""
+    """The smallest gain one decision can prove on this cell, with its company where it needs one."""
+    company: tuple[Cell, ...] = ()
+    """The cells it is pursued with, itself among them, because alone its few items prove nothing useful."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +61,8 @@ def closed_because(cell: CellState) -> str:
         return "parked"
     if cell.low >= cell.target or cell.score >= cell.target:
         return "mastered"
+    if cell.provable > USEFUL:
+        return "too few exam items to prove a useful gain"
     return "too little room to prove a gain" if cell.provable > max(cell.target - cell.score, 0.05) else ""
 
 

@@ -102,29 +102,6 @@ def chance_corrected(score: float, chance: float) -> float:
     return max(0.0, (score - chance) / (1 - chance)) if chance < 1 else 0.0
 
 
-def provable_gain(items: int, error: float, discordant: float = 0.2) -> float:
-    """Return the smallest mean gain that ``items`` paired items of an endless cell would prove at this error.
-
-    ``discordant`` is the share of items on which the two differ. 1.0 means that no gain can be proven.
-    """
-    need = math.log(1 / error) + math.log(10) / 2 + 1.0
-    for percent in range(1, 100):
-        gain = percent / 100
-        share = max(discordant, gain)
-        better = (share + gain) / (2 * share)
-        worse = 1 - better
-        growth = better * math.log(2 * better) + (worse * math.log(2 * worse) if worse > 0 else 0.0)
-        if items * share * growth >= need:
-            return gain
-    return 1.0
-
-
-def provable_gain_exact(items: int, error: float) -> float:
-    """Return the smallest gain that ``items`` items of a finite cell can prove: so many wins and no loss."""
-    wins = math.ceil(math.log2(1 / error))
-    return min(1.0, wins / items) if items else 1.0
-
-
 def rank_correlation(xs: Sequence[float], ys: Sequence[float]) -> float | None:
     """Return Spearman's rank correlation, None for fewer than three pairs or a constant side."""
     if len(xs) < 3 or len(set(xs)) == 1 or len(set(ys)) == 1:

@@ -15,6 +15,7 @@ from metaevo.errors import EngineError, ModuleFailed
 from metaevo.evolution.context import CycleContext, CycleStart
 from metaevo.evolution.objective_history import history, tell_used_up
 from metaevo.evolution.outcome import Cycle
+from metaevo.evolution.provable import with_company
 from metaevo.evolution.trial_data import prepare
 from metaevo.gate.case import Case
 from metaevo.gate.decision import decide, resume
@@ -127,7 +128,7 @@ def choose(tools: CycleContext, state: CycleStart, seen: History) -> Objective:
     def decide_on() -> Objective:
         knobs = module.fill({}, "objective.rule")
         own = replace(seen, cells=deepcopy(seen.cells))  # its own copy: it cannot open a cell
-        return check_objective(call(module, own, effects, knobs), seen)
+        return with_company(check_objective(call(module, own, effects, knobs), seen), seen)
 
     made = tools.journal.step(
         key,

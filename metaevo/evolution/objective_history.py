@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from metaevo.diagnose import CellMeasurement, Diagnosis
+from metaevo.evolution.provable import in_company, smallest_provable
 from metaevo.gate.settings import GateRules
 from metaevo.history import CellState, History
 from metaevo.ledger.anchors import best_anchors
@@ -14,8 +15,7 @@ from metaevo.ledger.scores import scores_of, scores_of_each
 from metaevo.runtime.host import Host
 from objectives.capability import TREND, Score, drops, trend
 from objectives.goals import Goals
-from objectives.splits import share
-from objectives.statistics import provable_gain, provable_gain_exact, reread_share
+from objectives.statistics import reread_share
 from objectives.types import Cell, Direction, Objective, Split
 
 PARK_AFTER = 2
@@ -45,12 +45,13 @@ def history(host: Host, goals: Goals, found: Diagnosis, rules: GateRules, *, epo
     tries = tries_per_cell(past)
     pooled = scores_of(host.ledger, found.generation, Split.PROBE, epoch)
     trends = {cell: trend(scores) for cell, scores in recent.items()}
-    cells = []
+    cells, errors = list[CellState](), dict[Cell, float]()
     for looked in found.cells:
         environment = host.environments[looked.cell.environment]
         texts, (reads, proven) = _texts(host, looked.cell), uses.get(str(looked.cell), (0, 0))
         weight, target = weights.get(looked.cell, (0.0, None))
         score = pooled.get(looked.cell) or Score(found.generation, looked.cell, looked.n, looked.mean, looked.latent)
+        errors[looked.cell] = error * reread_share(reads + 1, proven)
         vain, last, progress = tries.get(looked.cell, (0, None, None))
         cells.append(
             CellState(
@@ -71,10 +72,12 @@ def history(host: Host, goals: Goals, found: Diagnosis, rules: GateRules, *, epo
                 parked=parked_because(rules.reuse - reads, texts, vain, last, cycle),
                 weight=0.0 if environment.judged else weight,
                 target=target if target is not None else TARGET,
-                provable=smallest_provable(texts, rules, error * reread_share(reads + 1, proven)),
+                provable=smallest_provable(texts, rules, errors[looked.cell]),
             )
         )
-    return History(tuple(cells), tuple((objective, outcome) for _, objective, outcome, _ in past))
+    return History(
+        in_company(cells, sizes, rules, errors), tuple((objective, outcome) for _, objective, outcome, _ in past)
+    )
 
 
 def tell_used_up(ledger: Ledger, seen: History, cycle: int) -> None:
@@ -91,13 +94,6 @@ def known_diagnosis(host: Host, generation: str, epoch: int) -> Diagnosis | None
         return None
     looked = tuple(CellMeasurement(cell, s.n, s.mean, s.latent, 0.0) for cell, s in sorted(scores.items()))
     return Diagnosis(generation, looked, (), 0)
-
-
-def smallest_provable(texts: int | None, rules: GateRules, error: float) -> float:
-    """Return the smallest gain that a confirmation at this level of error can prove on such a cell."""
-    if texts is None:
-        return provable_gain(rules.max_items, error)
-    return provable_gain_exact(int(texts * share(Split.GATE)), error)
 
 
 def parked_because(left: int, texts: int | None, vain: int, last: int | None, cycle: int) -> str:

@@ -1,16 +1,29 @@
-"""Can the protected rules be decided by the items there are? What a home is told before anything is trained."""
+"""Can the protected rules and the goals be decided by the items there are? Told before anything is trained."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from metaevo.engines.grader import GraderPool
 from metaevo.errors import BadInput
+from metaevo.evolution.provable import gate_share, too_small
 from metaevo.gate.exam import ALL
 from metaevo.gate.rounds import plan
 from metaevo.gate.settings import GateRules
 from metaevo.gate.stream import FIXED
-from objectives.deciding import DISCORDANCE, POWER, excludes, power, smallest_loss, smallest_margin
+from metaevo.history import USEFUL
+from objectives.deciding import (
+    DISCORDANCE,
+    GAIN_DISCORDANCE,
+    POWER,
+    excludes,
+    power,
+    smallest_gain,
+    smallest_loss,
+    smallest_margin,
+)
 from objectives.goals import EVERYTHING, Goals, Rule
+from objectives.statistics import level
 from objectives.types import Cell, Environment, Split
 
 
@@ -84,6 +97,28 @@ def check_margins(
         if chance < POWER:
             told = f"an unchanged candidate passes {rule.what} at margin {rule.margin} in {chance:.0%} of decisions"
             warnings.append(f"{place}: {told} ({_items(found)}, discordance {DISCORDANCE}); {_way_out(found, gate)}")
+    return tuple(warnings)
+
+
+def check_gains(
+    goals: Goals, items: Mapping[Cell, int | None], environments: Mapping[str, Environment], gate: GateRules
+) -> tuple[str, ...]:
+    """Return a warning for every cell of the goals whose items prove no useful gain, not even with others of its kind.
+
+    At the level of the first confirmation: later ones prove less.
+    """
+    kinds: dict[tuple[str, str], dict[Cell, int]] = defaultdict(dict)
+    for cell, (weight, _) in sorted(goals.weights(environments).items()):
+        environment, size = environments[cell.environment], items[cell]
+        if size is not None and weight > 0 and environment.train and not environment.judged:
+            kinds[environment.ability, environment.direction][cell] = size
+    error, warnings = level(gate.alpha, 1), []
+    for sizes in kinds.values():
+        for cell, many, least in too_small(sizes, error):
+            can = "no gain" if least >= 1 else f"no gain below {least:.0%}"
+            told = f"{many} gate items prove {can} (power {POWER}, discordance {GAIN_DISCORDANCE})"
+            rows = next(n for n in range(10, 10_000, 10) if smallest_gain(gate_share(n), error, True) <= USEFUL)
+            warnings.append(f"metaevo.toml: goals: {cell}: {told}, so it is never an objective; {rows} rows would do")
     return tuple(warnings)
 
 

@@ -41,7 +41,7 @@ def check_(home: Home) -> ConfigCheck:
         named = tuple(sorted(config.environments))
         return ConfigCheck(file=str(home.config_path), environments=named, later=tuple(problems), ok=False)
     from metaevo.registry.registry import Registry
-    from services.home.margins import check_margins, gate_items
+    from services.home.margins import check_gains, check_margins, gate_items
     from services.home.open import cycle_settings, graders
     from services.home.preflight import check_config
     from services.reports.recipes import broken_recipes
@@ -50,7 +50,8 @@ def check_(home: Home) -> ConfigCheck:
         registry = Registry(home.path)
         check_config(home, config, environments, registry)
         gate = cycle_settings(config, environments, registry).gate
-        warnings = check_margins(config.wishes(), gate_items(pool, environments), environments, gate)
+        goals, items = config.wishes(), gate_items(pool, environments)
+        warnings = (*check_margins(goals, items, environments, gate), *check_gains(goals, items, environments, gate))
         names = tuple(sorted(environments))
     return ConfigCheck(
         file=str(home.config_path),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from metaevo.engines.grader import GraderPool
 from metaevo.errors import BadInput
-from metaevo.evolution.objective_history import smallest_provable
+from metaevo.evolution.provable import smallest_provable
 from metaevo.gate.settings import GateRules
 from objectives.audit import Audit
 from objectives.environment import BadEnvironment
@@ -16,6 +16,7 @@ from objectives.types import Environment, Split, Task
 from sandbox.handle import SandboxHandle, embedded
 from services.home.audits import audited
 from services.home.home import Home
+from services.home.level import next_error
 from services.home.sandbox import open_sandbox, require_answer
 from services.records.environments import (
     AuditedCell,
@@ -61,8 +62,7 @@ def check_environment(name: str, home: Home | None, items: int) -> EnvironmentAu
     source = _source(name, home)
     with _tier(home) as handle:
         environment, found, doors = _audited(source, handle, items)
-    rules = GateRules()
-    error = level(rules.alpha, 1)
+    rules, error = _gate(home)
     return EnvironmentAudit(
         environment=environment.name,
         ability=environment.ability,
@@ -74,6 +74,16 @@ def check_environment(name: str, home: Home | None, items: int) -> EnvironmentAu
         isolation=doors,
         model=_model_score(source, home, items),
     )
+
+
+def _gate(home: Home | None) -> tuple[GateRules, float]:
+    """Return the gate's rules and the level of its next confirmation: the home's, else a new one's."""
+    if home is None or not home.config_path.is_file():
+        return GateRules(), level(GateRules().alpha, 1)
+    from services.home.open import gate_rules
+
+    rules = gate_rules(home.config())
+    return rules, next_error(home, rules)
 
 
 def _tier(home: Home | None) -> AbstractContextManager[SandboxHandle]:

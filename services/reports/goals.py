@@ -7,9 +7,10 @@ from metaevo.errors import BadInput
 from metaevo.gate.settings import GateRules
 from metaevo.ledger.generation_queries import champion_scores
 from objectives.goals import BadGoals, Goal, Rule, cells_of
-from objectives.statistics import level, wilson
+from objectives.statistics import wilson
 from objectives.types import Cell, Environment
 from services.home.home import Home
+from services.home.level import next_error
 from services.records.goals import Goals, GoalStanding, ProtectedRule
 
 Scores = Mapping[Cell, tuple[float, int]]
@@ -28,15 +29,15 @@ class Pooled:
 
 def goals_now(home: Home, *, tree: bool = False) -> Goals:
     """Return goals and protections with where they stand."""
-    from services.home.open import graders
+    from services.home.open import gate_rules, graders
 
     config = home.config()
     wishes = config.wishes()
     with graders(home.path, config) as (_, environments):
-        scores = _scores(home) if home.founded else {}
-        rules = GateRules(alpha=config.gate.alpha, max_items=config.gate.max_items)
+        rules = gate_rules(config)
+        scores, error = _scores(home) if home.founded else {}, next_error(home, rules)
         try:
-            goals = tuple(_goal(goal, environments, scores, rules, tree) for goal in wishes.wanted)
+            goals = tuple(_goal(goal, environments, scores, rules, error, tree) for goal in wishes.wanted)
             protected = tuple(_protected(rule, scores) for rule in wishes.rules(environments))
         except BadGoals as error:
             raise BadInput.of(error).inside("metaevo.toml") from error
@@ -61,9 +62,9 @@ def _pooled(cells: Iterable[Cell], scores: Scores) -> Pooled:
 
 
 def _goal(
-    goal: Goal, environments: Mapping[str, Environment], scores: Scores, rules: GateRules, tree: bool
+    goal: Goal, environments: Mapping[str, Environment], scores: Scores, rules: GateRules, error: float, tree: bool
 ) -> GoalStanding:
-    from metaevo.evolution.objective_history import smallest_provable
+    from metaevo.evolution.provable import smallest_provable
 
     cells = sorted(cells_of(goal.what, environments, f"goals.{goal.name}.raise"))
     standing = _pooled(cells, scores)
@@ -85,7 +86,7 @@ def _goal(
         forecast=None,
         state="reached" if reached else "not measured" if low is None else "open",
         smallest_provable_gain=min(
-            smallest_provable(environments[c.environment].texts[c.level], rules, level(rules.alpha, 1)) for c in cells
+            smallest_provable(environments[c.environment].texts[c.level], rules, error) for c in cells
         ),
         cells={str(cell): scores[cell][0] if cell in scores else None for cell in cells} if tree else None,
     )

@@ -17,8 +17,6 @@ from objectives.statistics import (
     exact_paired,
     interval,
     level,
-    provable_gain,
-    provable_gain_exact,
     rank_correlation,
     wilson,
 )
@@ -197,36 +195,6 @@ def test_chance_correction(score: float, chance: float) -> None:
     assert chance_corrected(1.0, chance) == pytest.approx(1.0)
     assert 0.0 <= chance_corrected(score, chance) <= max(score, 1e-9)
     assert chance_corrected(score, 1.0) == 0.0
-
-
-@given(st.integers(0, 3000), st.floats(min_value=1e-6, max_value=0.5))
-def test_the_exact_test_s_smallest_provable_gain_is_provable_and_smallest(items: int, error: float) -> None:
-    gain = provable_gain_exact(items, error)
-    wins = round(gain * items)
-    if gain < 1.0 and items <= 400:
-        assert exact_paired([1.0] * wins + [0.0] * (items - wins)) <= error
-        assert exact_paired([1.0] * (wins - 1) + [0.0] * (items - wins + 1)) > error
-    assert provable_gain_exact(0, error) == 1.0
-
-
-@given(st.integers(1, 3000), st.floats(min_value=1e-5, max_value=0.05))
-def test_more_items_or_more_error_prove_smaller_gains(items: int, error: float) -> None:
-    gain = provable_gain(items, error)
-    assert 0.0 < gain <= 1.0
-    assert provable_gain(2 * items, error) <= gain
-    assert provable_gain(items, min(1.0, 2 * error)) <= gain
-
-
-def test_the_promised_gain_is_proven_about_every_other_time() -> None:
-    items, error, rng, proven = 1500, 0.025, Random(2), 0
-    gain = provable_gain(items, error)
-    for _ in range(60):
-        share = max(0.2, gain)
-        better = (share + gain) / 2
-        draws = [rng.random() for _ in range(items)]
-        proven += Wealth().bet([1.0 if d < better else -1.0 for d in draws if d < share]).log_e >= math.log(1 / error)
-    assert proven / 60 >= 0.4
-    assert provable_gain(items, error) < 0.1
 
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=3, max_size=20))

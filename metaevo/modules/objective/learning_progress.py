@@ -9,7 +9,7 @@ from collections import defaultdict
 from typing import Annotated
 
 from metaevo import Cell, History, Knob, Objective
-from metaevo.history import CellState, closed_because, nothing
+from metaevo.history import USEFUL, CellState, closed_because, nothing
 
 DROPPED = 0.05
 
@@ -25,7 +25,11 @@ def learning_progress(
     ``hope`` is what a cell is worth whose samples show nothing, as a share of what it lacks: a skill that was lost
     altogether is tried before a polish elsewhere.
     """
-    lost = [cell for cell in history.cells if cell.drop > DROPPED and cell.weight > 0 and not cell.parked]
+    lost = [
+        cell
+        for cell in history.cells
+        if cell.drop > DROPPED and cell.weight > 0 and not cell.parked and cell.provable <= USEFUL
+    ]
     if lost:
         worst = max(lost, key=lambda cell: (cell.drop, str(cell.cell)))
         chosen = _together(worst, lost, cells)

@@ -7,7 +7,7 @@ from metaevo.gate.settings import GateRules
 from objectives.deciding import power, smallest_loss, smallest_margin
 from objectives.goals import Goals, Protection
 from objectives.types import Cell, Direction, Environment
-from services.home.margins import check_margins, proposed
+from services.home.margins import check_gains, check_margins, proposed
 
 FILE, ENDLESS, KEPT = Cell("file", 1), Cell("endless", 1), Cell("kept", 1)
 GATE = GateRules()
@@ -69,3 +69,22 @@ def test_more_items_decide_smaller_losses_and_power_is_what_it_says() -> None:
     for n, margin in ((80, smallest_margin(80, 20)), (200, smallest_margin(200, 20))):
         assert power(n, margin, 20) >= 0.8 > power(n, margin - 0.005, 20)
     assert smallest_loss(1, 20) == 1.0
+
+
+def test_a_goal_whose_items_prove_no_useful_gain_is_told_with_the_rows_that_would() -> None:
+    tiny = Cell("file", 1)
+    (warning,) = check_gains(Goals(), {**ITEMS, tiny: 13}, WORLD, GATE)
+    assert "goals: file:1: 13 gate items prove no gain below" in warning
+    assert "never an objective" in warning
+    assert warning.endswith("rows would do")
+    rows = int(warning.split()[-4])
+    assert check_gains(Goals(), {**ITEMS, tiny: rows // 10}, WORLD, GATE) == ()
+    assert check_gains(Goals(), {**ITEMS, tiny: rows // 10 - 1}, WORLD, GATE) != ()
+    assert check_gains(Goals(), ITEMS, WORLD, GATE) == ()
+
+
+def test_small_cells_of_one_kind_prove_together_what_none_proves_alone() -> None:
+    levels = (1, 2, 3, 4)
+    world = {"file": Environment("file", "math", Direction.PERFORMANCE, levels, dict.fromkeys(levels, 200), 1, 2, "v")}
+    assert check_gains(Goals(), {Cell("file", n): 20 for n in levels}, world, GATE) == ()
+    assert len(check_gains(Goals(), {Cell("file", n): 5 for n in levels}, world, GATE)) == 4
