@@ -4,7 +4,7 @@ SQLAlchemy Core that SQLite and PostgreSQL understand alike. Answers are frozen 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -192,6 +192,23 @@ def trial_results(ledger: Ledger, number: int, trial: int, step: str) -> list[St
     query = select(STEP.c.digest, STEP.c.body).where(*mine).order_by(STEP.c.stage, STEP.c.round, STEP.c.position)
     with ledger.look() as connection:
         return [StepResult(*row) for row in connection.execute(query)]
+
+
+def exam_results(ledger: Ledger, number: int, steps: Sequence[str]) -> list[StepResult]:
+    """Return what a cycle's own steps of these names made: the blocks of its exam."""
+    mine = (STEP.c.cycle == number, STEP.c.trial == 0, STEP.c.step.in_(steps), STEP.c.digest.is_not(None))
+    with ledger.look() as connection:
+        return [StepResult(*row) for row in connection.execute(select(STEP.c.digest, STEP.c.body).where(*mine))]
+
+
+def exams_before(ledger: Ledger, number: int, steps: Sequence[str], most: int) -> list[int]:
+    """Return the numbers of the last cycles before this one that have a step of these names, newest first."""
+    found: set[int] = set()
+    with ledger.look() as connection:  # one name at a time: so the index has them in order, and few are read
+        for step in steps:
+            query = select(STEP.c.cycle).where(STEP.c.step == step, STEP.c.cycle < number).distinct()
+            found.update(connection.execute(query.order_by(STEP.c.cycle.desc()).limit(most)).scalars())
+    return sorted(found, reverse=True)[:most]
 
 
 def events(ledger: Ledger, most: int, *, before: int | None = None, code: str | None = None) -> tuple[Told, ...]:

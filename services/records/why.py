@@ -90,6 +90,15 @@ class ToldFound:
 
 
 @record
+class SeenItems:
+    """How many of the items of the gain were asked before, in as many of the last exams as were looked at."""
+
+    seen: int
+    of: int
+    exams: int
+
+
+@record
 class Claim:
     """What the promotions of the home are worth: the bound on the false ones' share, per budget."""
 
@@ -113,6 +122,7 @@ class Why:
     written: tuple[WrittenModule, ...]
     gain: GainFound | None
     told: ToldFound | None
+    seen_items: SeenItems | None
     claim: Claim
     screen: ScreenFound | None
     kept: tuple[KeptFound, ...] | None

@@ -34,6 +34,7 @@ from services.records.why import (
     WhyBase,
     WrongExample,
 )
+from services.reports.seen_items import seen_items
 from services.reports.verdicts import (
     gain_found,
     kept_found,
@@ -109,6 +110,7 @@ def _why(home: Home, ledger: Ledger, row: GenerationOrigin, parent: str, cycle: 
         written=_written(home, ledger, row),
         gain=gain_found(found.gain),
         told=told_found(found.told),
+        seen_items=seen_items(home, ledger, row.cycle),
         claim=_claim(home, ledger),
         screen=screen_found(found.screen),
         kept=kept_found(found.kept),

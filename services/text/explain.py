@@ -83,7 +83,7 @@ def _gain_line(why: Why) -> str:
         if screen is None:
             return ""
         found = f"{signed(screen.mean)} on the screen of {screen.n} items"
-        return _line("Gain", f"{found}; {signed(screen.bar)} needed to go on.{_drawn(why)}")
+        return _line("Gain", f"{found}; {signed(screen.bar)} needed to go on.{_seen(why)}{_drawn(why)}")
     number = f"the home's confirmation number {gain.k} after {gain.promotions} promotions"
     needed = f"exact p {gain.p:.2g}, needed {gain.level:.2g}" if gain.p is not None else ""
     if gain.e_value is not None:
@@ -92,7 +92,16 @@ def _gain_line(why: Why) -> str:
     kind = {"fresh items": "fresh items", "confidence sequence": "fixed items"}.get(told.test, "items")
     bounds = f"{signed(told.low)}…{signed(told.high)}, {thousands(told.n)} {kind}"
     found = f"{signed(told.mean)} against {why.against} ({bounds}; {needed} as {number})"
-    return _line("Gain", f"{found}{_cells_told(why.told) if why.told else ''}.{_drawn(why)}")
+    return _line("Gain", f"{found}{_cells_told(why.told) if why.told else ''}.{_seen(why)}{_drawn(why)}")
+
+
+def _seen(why: Why) -> str:
+    found = why.seen_items
+    if found is None or not found.exams:
+        return ""
+    last = "exam" if found.exams == 1 else f"{found.exams} exams"
+    many = f"{thousands(found.seen)} of its {thousands(found.of)} exam items" if found.seen else "No exam item"
+    return f" {many} {'were' if found.seen > 1 else 'was'} asked in the last {last} before."
 
 
 def _drawn(why: Why) -> str:

@@ -28,6 +28,7 @@ WHY = {"generation", "weakness", "objective", "method", "gain", "kept", "against
 WHY_DECIDED = WHY | {
     "told",
     "claim",
+    "seen_items",
     "parent",
     "status",
     "decision",

@@ -74,7 +74,7 @@ def test_more_items_decide_smaller_losses_and_power_is_what_it_says() -> None:
 def test_a_goal_whose_items_prove_no_useful_gain_is_told_with_the_rows_that_would() -> None:
     tiny = Cell("file", 1)
     (warning,) = check_gains(Goals(), {**ITEMS, tiny: 13}, WORLD, GATE)
-    assert "goals: file:1: 13 gate items prove no gain below" in warning
+    assert "goals: file/1: 13 gate items prove no gain below" in warning
     assert "never an objective" in warning
     assert warning.endswith("rows would do")
     rows = int(warning.split()[-4])
