@@ -172,7 +172,7 @@ class _Aging:
             if cycle <= cycles - (kept - last) + 1 and even and not self.held:
                 self._forget(champions, aliases)
             self._cycle(cycle, PATTERN[cycle % len(PATTERN)], templates[cycle % len(templates)], cycle - last)
-        self._write(templates[-1])
+        self._write()
 
     def _forget(self, champions: Sequence[str], aliases: Mapping[str, str]) -> None:
         """Leave out what was to be written, as if the line went on from here; numbers are not given twice."""
@@ -277,7 +277,7 @@ class _Aging:
             "event", {"code": "decided", "sentence": sentence, "data": json.dumps(data), "cycle": cycle, "at": now}
         )
 
-    def _write(self, like: _Template) -> None:
+    def _write(self) -> None:
         """Write every row; steps and scores are copied by the database."""
         if self.held:
             self._add("hold", {key: value for key, value in self.held.items() if key != "like"})
@@ -292,7 +292,7 @@ class _Aging:
         self.ledger.execute("create temp table copy (cycle, like, steps, theirs, mine, parent)")
         self.ledger.executemany("insert into copy values (?, ?, ?, ?, ?, ?)", self.copies)
         self._copy_steps()
-        self._copy_scores(like)
+        self._copy_scores()
 
     def _copy_steps(self) -> None:
         names = self._columns("step")
@@ -306,20 +306,19 @@ class _Aging:
             f"(c.steps = 'searched' and t.step not in ({exam}, 'screen', 'anchor')) order by c.cycle"
         )
 
-    def _copy_scores(self, like: _Template) -> None:
-        """Copy a candidate's anchor scores to each candidate, a champion's probe scores to each that was diagnosed."""
+    def _copy_scores(self) -> None:
+        """Copy each template's anchor scores to its copies' candidates, its probe scores to the champions diagnosed."""
         names = self._columns("score")
-        searched = "c.steps in ('all', 'screened')"
         for split, source, target, where in (
-            ("anchor", like.cycle["candidate"], "printf('g%06d', c.mine)", searched),
-            ("probe", like.cycle["parent"], "c.parent", "c.parent is not null"),
+            ("anchor", "printf('g%06d', c.theirs)", "printf('g%06d', c.mine)", "c.steps in ('all', 'screened')"),
+            ("probe", "(select parent from cycle where number = c.like)", "c.parent", "c.parent is not null"),
         ):
             given = {"generation": target, "cycle": "c.cycle"}
             columns = ", ".join(given.get(name, f"t.{name}") for name in names)
             self.ledger.execute(
                 f"insert or replace into score ({', '.join(names)}) select {columns} from copy c join score t on "
-                f"t.generation = ? and t.split = ? where {where} order by c.cycle",
-                (source, split),
+                f"t.generation = {source} and t.split = ? where {where} order by c.cycle",
+                (split,),
             )
 
     def _template(self, number: int) -> _Template:

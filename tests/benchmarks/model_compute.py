@@ -37,7 +37,7 @@ QUICK = """seed = 1
 [model]
 base = "builtin:tiny"
 [environments.reversal]
-levels = [4, 5]
+levels = [6]
 [search]
 trials = 1
 finals = 1
