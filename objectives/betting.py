@@ -9,6 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from objectives.statistics import Interval, z
 
@@ -36,10 +37,8 @@ class Wealth:
         """Return the wealth after these further items, in their fixed order."""
         side, reach = (1.0, 1.0 + self.bound) if self.above else (-1.0, 1.0 - self.bound)
         many = [(side * (d - self.bound) / reach, times) for d, times in Counter(differences).items()]
-        logs = [
-            log + sum(times * math.log1p(f * part) for part, times in many)
-            for f, log in zip(FRACTIONS, self.logs, strict=True)
-        ]
+        tables = [(times, _logs(part)) for part, times in many if part]
+        logs = [log + sum([times * table[i] for times, table in tables]) for i, log in enumerate(self.logs)]
         return replace(
             self,
             logs=tuple(logs),
@@ -73,6 +72,12 @@ class Wealth:
         if self.n == 0 or self.log_e <= 0:
             return None
         return max(0, math.ceil((math.log(threshold) - self.log_e) / (self.log_e / self.n)))
+
+
+@lru_cache(maxsize=4096)
+def _logs(part: float) -> tuple[float, ...]:
+    """Return what one bet adds to the logarithm of the wealth of each fraction; most differences are whole points."""
+    return tuple(math.log1p(f * part) for f in FRACTIONS)
 
 
 def confidence_sequence(differences: Mapping[float, int], confidence: float = 0.95) -> Interval:
