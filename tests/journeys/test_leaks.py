@@ -143,18 +143,31 @@ def near(rows: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 LEAKS = (
     "replay",
-    *(pytest.param(kind, marks=pytest.mark.full) for kind in ("none", "refinement", "near", "tasks", "copy")),
+    *(pytest.param(kind, marks=pytest.mark.full) for kind in ("none", "refinement", "near", "plug-in", "tasks", "copy")),
 )
 """Every home takes some seconds: one is enough beside the door's own tests (tests/objectives/test_door.py)."""
 
 
-def leaking(path: Path, kind: str) -> Home:
+def installed(folder: Path, monkeypatch: pytest.MonkeyPatch, source: str) -> None:
+    """Install a package whose entry point is the refinement ``leaky``."""
+    info = folder / "leaky_package-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: leaky-package\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[metaevo.refinement]\nleaky = leaky_package\n")
+    (folder / "leaky_package.py").write_text(source)
+    monkeypatch.syspath_prepend(str(folder))
+
+
+def leaking(path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> Home:
     exam = held(questions())
     if kind == "replay":
         return home_of(path, more='[data]\nreplay = ["questions.jsonl"]\n')
-    if kind in ("refinement", "near"):
+    if kind in ("refinement", "near", "plug-in"):
         recipe = small.PLAIN.replace('{ use = "experience_replay" }', '{ use = "leaky" }')
-        rows = exam if kind == "refinement" else near(exam)
+        rows = near(exam) if kind == "near" else exam
+        if kind == "plug-in":
+            installed(path.parent / "site", monkeypatch, MODULE.format(rows=rows[:200]))
+            return home_of(path, recipe)
         return home_of(path, recipe, files={"modules/refinement/leaky.py": MODULE.format(rows=rows[:200])})
     if kind == "tasks":
         recipe = small.PLAIN.replace("knobs = { n = 32 } }]", 'knobs = { n = 32 } }, { use = "leaky_tasks" }]')
@@ -165,9 +178,9 @@ def leaking(path: Path, kind: str) -> Home:
 
 @pytest.mark.parametrize("kind", LEAKS)
 def test_a_home_that_leaks_promotes_on_clean_rows_in_the_same_cycle_and_names_what_it_refused(
-    tmp_path: Path, kind: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    home = leaking(tmp_path / "home", kind)
+    home = leaking(tmp_path / "home", kind, monkeypatch)
     made = run(home)
     assert made.outcome == "promote", made.why
     rows = learned(home, made)
@@ -177,7 +190,7 @@ def test_a_home_that_leaks_promotes_on_clean_rows_in_the_same_cycle_and_names_wh
     assert made.candidate is not None
     lines = "\n".join(why_generation(home, made.candidate.id).lines)
     assert "None is an exam item" in lines
-    if kind in ("replay", "refinement", "near"):
+    if kind in ("replay", "refinement", "near", "plug-in"):
         assert any(why == "exam item of questions" for why in said), said
         assert f"{sum(said.values())} were kept out" in lines
     else:
