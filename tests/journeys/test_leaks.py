@@ -143,7 +143,10 @@ def near(rows: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 LEAKS = (
     "replay",
-    *(pytest.param(kind, marks=pytest.mark.full) for kind in ("none", "refinement", "near", "plug-in", "tasks", "copy")),
+    *(
+        pytest.param(kind, marks=pytest.mark.full)
+        for kind in ("none", "refinement", "near", "plug-in", "tasks", "copy")
+    ),
 )
 """Every home takes some seconds: one is enough beside the door's own tests (tests/objectives/test_door.py)."""
 

@@ -11,14 +11,16 @@ import torch
 
 from metaevo.artifacts import base
 from metaevo.artifacts.store import Store
+from metaevo.engines.client import EngineClient
 from metaevo.engines.protocol import Sampling
 from metaevo.engines.transformers import Transformers
 from metaevo.learning import model as weights
 from metaevo.learning.chat import ChatSettings, PromptMaker
 from metaevo.learning.online import MadePromptsTrainer
 from metaevo.tiny import CHECKPOINT
-from metaevo.types import Generation, Tokens
+from metaevo.types import Generation, Tokens, TrainSpec
 from objectives.types import Message, Messages
+from tests.metaevo.engines.work import job, never, rows, trained
 from tests.metaevo.learning.templates import TEMPLATES, tokenizer
 
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -78,3 +80,21 @@ def test_online_updates_ask_by_the_one_maker(name: str) -> None:
     asked = [[{"role": "user", "content": "add 12+30 <eos>"}]]
     made = MadePromptsTrainer._tokenize_prompts(SimpleNamespace(chat=chat), asked)  # type: ignore[arg-type]
     assert made == ([chat.prompt((Message("user", "add 12+30 <eos>"),))], None, {})
+
+
+def right(engine: EngineClient, generation: Generation) -> float:
+    """Return the share of the rows' prompts that are answered as the rows say, asked as an exam asks."""
+    data = rows()
+    made = engine.sample(generation, [row.attempt.task.prompt for row in data], Sampling(max_tokens=12))
+    found = [row[0].text == one.attempt.solution.text for row, one in zip(made, data, strict=True)]
+    return sum(found) / len(found)
+
+
+def test_what_was_learned_under_a_system_turn_is_what_the_exam_asks(store: Store, tiny: Generation) -> None:
+    engine = EngineClient(store, chat=ChatSettings("ltr seq mod 7 9 4 2"))
+    try:
+        assert right(engine, tiny) == 0.0
+        how = job("supervised_finetune", tiny, TrainSpec(), steps=30, batch=8, lr=1e-3)
+        assert right(engine, trained(tiny, engine.train(how, rows(), never).parts)) == 1.0
+    finally:
+        engine.close()
