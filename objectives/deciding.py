@@ -16,7 +16,7 @@ STEP = 0.005
 """Margins are looked for in steps of half a point."""
 FAR = 5.0
 """Standard deviations of the number of differing pairs that are counted."""
-POINTS, FEW = 64, 40
+POINTS, FEW = 32, 40
 """Numbers of differing pairs looked at, where there are many; losses up to which binomial terms are summed."""
 
 
@@ -99,6 +99,8 @@ def _at_most(most: int, n: int, p: float) -> float:
 @lru_cache(maxsize=65536)
 def _most_lost(differ: int, error: float) -> int:
     """Return with how many losses among the pairs that differ the exact test is still below the error; -1: none."""
+    if differ > 4 * FEW:
+        return math.floor(NormalDist(differ / 2, math.sqrt(differ) / 2).inv_cdf(error) - 0.5)
     below = 0.0
     for lost in range(differ + 1):
         below += math.exp(_log_binomial(differ, lost, 0.5))

@@ -9,6 +9,7 @@ import hashlib
 import unicodedata
 from collections.abc import Iterable
 from enum import IntEnum
+from functools import lru_cache
 
 from objectives.types import Messages, Split
 
@@ -43,6 +44,7 @@ def folded(text: str) -> str:
     return unicodedata.normalize("NFKC", seen.casefold())
 
 
+@lru_cache(maxsize=1 << 14)
 def hidden(character: str) -> bool:
     """Return whether a character shows nothing (format and control characters, selectors, fillers)."""
     code = ord(character)

@@ -7,7 +7,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,9 @@ import pytest
 from services.home.home import Home
 from tests.journeys import small
 from tests.journeys.terminal import ROOT, metaevo, shell
+
+
+LEVELS = "levels = [3, 5]"
 
 
 @pytest.fixture(scope="module")
@@ -29,8 +31,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def founded(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """The same after its first command that needed the model."""
+    """The same with few levels and items, after its first command that needed the model."""
     home = Home(shutil.copytree(made, tmp_path_factory.mktemp("founded") / "home"))
+    for name in ("sorting", "extremes"):
+        assert f"[environments.{name}]\n" in home.text
+        home.config_path.write_text(home.text.replace(f"[environments.{name}]\n", f"[environments.{name}]\n{LEVELS}\n"))
+    home.config_path.write_text(home.text + "\n[diagnosis]\nitems = 16\nsamples = 2\n")
     metaevo("eval", "champion", "--items", 1, home=home.path)
     return home
 
@@ -119,7 +125,7 @@ def test_eval_measures_and_records_nothing(founded: Home) -> None:
     found = metaevo("--json", "eval", "champion", "--items", 4, home=founded.path).data
     assert set(found) == {"generation", "abilities", "cells"}
     assert set(found["abilities"]["other"]) == {"mean", "low", "high", "n"}
-    assert len(found["cells"]) == 16
+    assert len(found["cells"]) == 4
     assert ledger(founded) == before
     assert "--items 0: want 1 to 4096" in metaevo("eval", "champion", "--items", 0, home=founded.path, code=2).err
     assert "no generation 'g000007'" in metaevo("eval", "g000007", home=founded.path, code=2).err
@@ -198,8 +204,8 @@ def test_run_ends_with_what_was_decided_and_what_to_do_next(tmp_path: Path) -> N
     assert found["cycles"] == 2
 
 
-def interrupt(home: Home, *words: str, phase: str, after: float = 0.0) -> None:
-    """Interrupt a command so long after a phase began: it says so in one line, with an exit code of its own."""
+def interrupt(home: Home, *words: str, phase: str) -> None:
+    """Interrupt a command once a phase began: it says so in one line, with an exit code of its own."""
     hears = ["env", "--default-signal=INT"]  # a shell's background job ignores interrupts, and so does what it starts
     command = [*hears, sys.executable, "-m", "services.cli", *words, "--home", str(home.path)]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -207,7 +213,6 @@ def interrupt(home: Home, *words: str, phase: str, after: float = 0.0) -> None:
     for line in process.stderr:
         if phase in line:
             break
-    time.sleep(after)
     process.send_signal(signal.SIGINT)
     out, said = process.communicate(timeout=600)  # the trials that run come to their end
     assert (process.returncode, out) == (130, "")
@@ -225,7 +230,7 @@ def test_an_interrupted_run_says_so_and_its_home_is_whole(tmp_path: Path) -> Non
 @pytest.mark.full
 def test_an_interrupted_demo_keeps_what_was_finished_and_its_home_holds_the_example(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
-    interrupt(home, "demo", "--seed", "2", phase="search", after=1.0)
+    interrupt(home, "demo", "--seed", "2", phase="objective")
     demo = (ROOT / "deploy" / "examples" / "demo.toml").read_text()
     assert home.text == demo.replace("seed = 1\n", "seed = 2\n", 1)
     found = shell("--json", "status", home=home.path).data

@@ -122,7 +122,8 @@ def test_journal_and_cycles_say_what_was_counted_at_the_engines(tmp_path: Path) 
 
 @pytest.mark.full
 def test_a_cycle_of_the_built_in_base_is_charged_the_ids_that_went_through_it(tmp_path: Path) -> None:
-    home, engines = small.create(tmp_path / "home"), list[Watched]()
+    few = small.CONFIG.replace("items = 16", "items = 4").replace("trials = 2", "trials = 1").replace("= 320", "= 128")
+    home, engines = small.create(tmp_path / "home", few.replace("0.05", "0.3")), list[Watched]()
 
     def make(home: Home, config: object, _width: int) -> list[Watched]:
         engines.append(Watched(home.store(), home.path))
