@@ -15,7 +15,6 @@ from services.home.home import Home
 from tests.journeys import small
 from tests.journeys.terminal import ROOT, metaevo, shell
 
-
 LEVELS = "levels = [3, 5]"
 
 
