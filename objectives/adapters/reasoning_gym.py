@@ -135,4 +135,15 @@ def _levels(dataset: str) -> list[dict[str, JsonValue]]:
         found.append(fields)
         for attribute in curriculum.attributes:
             curriculum.increment_attr_level(attribute)
-    return found
+    return [fields for fields in found if _valid(dataset, fields)] or [{}]
+
+
+def _valid(dataset: str, config: dict[str, JsonValue]) -> bool:
+    """Return whether the data set takes a configuration of its own curriculum: five of them refuse some."""
+    import reasoning_gym
+
+    try:
+        reasoning_gym.create_dataset(dataset, seed=1, size=1, **config)
+    except (AssertionError, ValueError):
+        return False
+    return True

@@ -148,3 +148,10 @@ def test_every_level_asks_for_something_else() -> None:
     levels = adapter._levels("chain_sum")
     assert len(levels) > 1
     assert len({repr(sorted(level.items())) for level in levels}) == len(levels)
+
+
+@pytest.mark.parametrize("dataset", ["caesar_cipher", "knight_swap", "modulo_grid", "survo"])
+def test_levels_that_the_data_set_itself_refuses_are_left_out(dataset: str) -> None:
+    program = adapter.load(dataset, dataset)
+    assert program.make is not None
+    assert [program.make(1, 0, level)["level"] for level in program.levels] == list(program.levels)
