@@ -1,6 +1,5 @@
 """Every command that starts an engine, with the built-in model: exit code, the keys of its JSON, what it says next."""
 
-import json
 import os
 import shutil
 import signal
@@ -13,7 +12,7 @@ import pytest
 
 from services.home.home import Home
 from tests.journeys import small
-from tests.journeys.terminal import ROOT, metaevo, shell
+from tests.journeys.terminal import ROOT, metaevo
 
 LEVELS = "levels = [3, 5]"
 
@@ -224,19 +223,3 @@ def test_an_interrupted_run_says_so_and_its_home_is_whole(tmp_path: Path) -> Non
     found = metaevo("--json", "status", home=home.path).data
     assert (found["state"], found["cycle"], found["champion"]) == ("idle", 1, "g000000")
     assert metaevo("--json", "fsck", home=home.path).data["clean"]
-
-
-@pytest.mark.full
-def test_an_interrupted_demo_keeps_what_was_finished_and_its_home_holds_the_example(tmp_path: Path) -> None:
-    home = Home(tmp_path / "home")
-    interrupt(home, "demo", "--seed", "2", phase="objective")
-    demo = (ROOT / "deploy" / "examples" / "demo.toml").read_text()
-    assert home.text == demo.replace("seed = 1\n", "seed = 2\n", 1)
-    found = shell("--json", "status", home=home.path).data
-    assert (found["state"], found["cycle"], found["champion"]) == ("idle", 1, "g000000")
-    assert found["phase"] in ("objective", "search")  # that of the last journal row
-    with sqlite3.connect(home.path / "metaevo.db") as db:
-        assert db.execute("select count(*) from step where step = 'diagnose' and digest is not null").fetchone() == (1,)
-    assert found["goals"] == ["anything"]
-    assert shell("--json", "fsck", home=home.path).data["clean"]
-    assert json.loads(shell("--json", "config", "check", home=home.path).out)["ok"]
