@@ -105,6 +105,17 @@ def sizes(program: Program, patience_s: float = 2.0, scheme: Scheme = NEWEST) ->
     return found
 
 
+def groups(program: Program) -> dict[int, int]:
+    """Return how many groups each level has whose rows name any; what a program makes is not counted beforehand."""
+    named: dict[int, list[str | None]] = {}
+    for index in program.first if program.rows is not None else ():
+        row = (program.rows or ())[index]
+        named.setdefault(int(row.get("level", 1)), []).append(None if row.get("group") is None else str(row["group"]))
+    return {
+        level: len(set(found) - {None}) + found.count(None) for level, found in named.items() if set(found) != {None}
+    }
+
+
 def distinct(looked: int, different: int) -> int | None:
     """Return how many texts there are when ``looked`` random ones showed ``different`` ones; None without a repeat."""
     if different >= looked:

@@ -4,7 +4,7 @@ All frozen. A cell is environment x level; a task is one item of a cell; an outc
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeAlias
 
@@ -143,6 +143,12 @@ class Environment:
     answer_tokens: int | None = None
     runs: bool = False
     """Whether its reward executes text, in the sandbox."""
+    groups: Mapping[int, int] = field(default_factory=dict)
+    """Of each level whose rows name groups, how many there are: a row without one stands for itself."""
+
+    def bets(self, level: int) -> int | None:
+        """Return how many bets the texts of a level are, a group being one; None where the cell is endless."""
+        return self.groups.get(level, self.texts[level])
 
     @property
     def cells(self) -> tuple[Cell, ...]:

@@ -186,6 +186,7 @@ class GraderWorker:
             direction=program.direction,
             levels=program.levels,
             texts=texts,
+            groups=drawing.groups(program),
             pass_mark=program.pass_mark,
             timeout_s=program.timeout_s,
             version=program.version,

@@ -72,11 +72,11 @@ def history(host: Host, goals: Goals, found: Diagnosis, rules: GateRules, *, epo
                 parked=parked_because(rules.reuse - reads, texts, vain, last, cycle),
                 weight=0.0 if environment.judged else weight,
                 target=target if target is not None else TARGET,
-                provable=smallest_provable(texts, rules, errors[looked.cell]),
+                provable=smallest_provable(environment, looked.cell.level, rules, errors[looked.cell]),
             )
         )
     return History(
-        in_company(cells, sizes, rules, errors), tuple((objective, outcome) for _, objective, outcome, _ in past)
+        in_company(cells, host.environments, errors), tuple((objective, outcome) for _, objective, outcome, _ in past)
     )
 
 

@@ -50,7 +50,10 @@ class Decidable:
 
 
 def gate_items(pool: GraderPool, environments: Mapping[str, Environment]) -> dict[Cell, int | None]:
-    """Return how many items of each cell the gate has, None where they have no end; protect-only files give all."""
+    """Return how many items of each cell the gate has, a group being one; None where they have no end.
+
+    Protect-only files give all of their rows.
+    """
     found: dict[Cell, int | None] = {}
     for environment in environments.values():
         splits = (Split.GATE,) if environment.train else tuple(Split)
@@ -59,7 +62,8 @@ def gate_items(pool: GraderPool, environments: Mapping[str, Environment]) -> dic
                 found[cell] = None
                 continue
             wanted = [(cell.environment, cell.level, split, FIXED, 0, ALL) for split in splits]
-            found[cell] = sum(len(drawn.tasks) for drawn in pool.draw_many(wanted))
+            tasks = [task for drawn in pool.draw_many(wanted) for task in drawn.tasks]
+            found[cell] = len({task.group or task.id for task in tasks})
     return found
 
 
@@ -114,7 +118,7 @@ def check_gains(
             kinds[environment.ability, environment.direction][cell] = size
     error, warnings = level(gate.alpha, 1), []
     for sizes in kinds.values():
-        for cell, many, least in too_small(sizes, error):
+        for cell, many, least in too_small(sizes, environments, error):
             can = "no gain" if least >= 1 else f"no gain below {least:.0%}"
             told = f"{many} gate items prove {can} (power {POWER}, discordance {GAIN_DISCORDANCE})"
             rows = next(n for n in range(10, 10_000, 10) if smallest_gain(gate_share(n), error, True) <= USEFUL)

@@ -69,7 +69,8 @@ def check_environment(name: str, home: Home | None, items: int) -> EnvironmentAu
         usable=found.usable,
         findings=tuple(AuditFinding(**asdict(finding)) for finding in found.findings),
         cells=tuple(
-            AuditedCell(**asdict(cell), provable=smallest_provable(cell.texts, rules, error)) for cell in found.cells
+            AuditedCell(**asdict(cell), provable=smallest_provable(environment, cell.level, rules, error))
+            for cell in found.cells
         ),
         isolation=doors,
         model=_model_score(source, home, items),

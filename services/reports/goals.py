@@ -86,7 +86,7 @@ def _goal(
         forecast=None,
         state="reached" if reached else "not measured" if low is None else "open",
         smallest_provable_gain=min(
-            smallest_provable(environments[c.environment].texts[c.level], rules, error) for c in cells
+            smallest_provable(environments[c.environment], c.level, rules, error) for c in cells
         ),
         cells={str(cell): scores[cell][0] if cell in scores else None for cell in cells} if tree else None,
     )

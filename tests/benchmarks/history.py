@@ -104,11 +104,11 @@ class Cycle:
         return self.control_s + self.sampler_s
 
 
-def run(folder: Path, quick: bool = False) -> Result:
+def run(folder: Path, quick: bool = False, first: Home | None = None) -> Result:
     """Age both homes, compare their reports, then let them take turns at cycles."""
     full = {"young": YOUNG, "old": OLD, "pairs": PAIRS, "warm": WARM, "reports": REPORTS}
     size = QUICK if quick else full
-    first = aged.young(folder / "first")
+    first = first or aged.young(folder / "first")
     homes = {name: Home(shutil.copytree(first.path, folder / name)) for name in ("young", "old")}
     for name, home in homes.items():
         aged.age(home, size["old"] - size["warm"], size[name] - size["warm"])  # the pairs begin at full age

@@ -17,9 +17,8 @@ CYCLES = 80
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    young = aged.young(tmp_path_factory.mktemp("aged") / "young")
-    made = Home(shutil.copytree(young.path, young.path.parent / "home"))
+def home(young_home: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    made = Home(shutil.copytree(young_home.path, tmp_path_factory.mktemp("aged") / "home"))
     aged.age(made, CYCLES)
     return made
 
@@ -55,9 +54,11 @@ def test_confirmations_are_spent_in_order_and_decided_cycles_are_told(home: Home
     assert asked(home, "select count(*) from event where code = 'decided'") == [(CYCLES,)]
 
 
-def test_a_home_may_keep_its_newest_cycles_alone_and_they_are_those_of_the_whole(home: Home, tmp_path: Path) -> None:
+def test_a_home_may_keep_its_newest_cycles_alone_and_they_are_those_of_the_whole(
+    home: Home, young_home: Home, tmp_path: Path
+) -> None:
     kept = 42
-    newest = Home(shutil.copytree(home.path.parent / "young", tmp_path / "newest"))
+    newest = Home(shutil.copytree(young_home.path, tmp_path / "newest"))
     aged.age(newest, CYCLES, kept)
     ((there, last),) = asked(newest, "select count(*), max(number) from cycle")
     assert kept <= there < kept + 10

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from services.home.home import Home
 from tests.benchmarks import history, model_compute, rollout, sandbox_calls
 from tests.benchmarks.__main__ import ALL, main, measured, table
 from tests.benchmarks.measure import Line, Result, Spread, alternated
@@ -105,8 +106,8 @@ def test_the_interval_of_a_median_holds_it_and_is_wider_where_values_differ() ->
 
 
 @pytest.mark.full
-def test_two_aged_homes_take_turns_and_their_reports_are_whole_processes(tmp_path: Path) -> None:
-    result = history.run(tmp_path, quick=True)
+def test_two_aged_homes_take_turns_and_their_reports_are_whole_processes(young_home: Home, tmp_path: Path) -> None:
+    result = history.run(tmp_path, quick=True, first=young_home)
     lines, numbers = by_what(result), result.numbers
     assert {" ".join(words) for words in history.ASKED} == set(numbers["reports"])
     assert lines["cycle: CPU of control plane and sampler, old / young"].spread.n == 2

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable
 from random import Random
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from objectives import drawing
-from objectives.drawing import FINITE, LOOKS, distinct, draw, posed, sizes
-from objectives.environment import Program, Row, from_file
+from objectives.drawing import FINITE, LOOKS, distinct, draw, groups, posed, sizes
+from objectives.environment import Program, Row, from_file, from_module
 from objectives.finder import BUILT_IN
 from objectives.splits import NEWEST
 from objectives.types import Direction, Split
@@ -152,3 +153,10 @@ def test_distinct_is_at_least_what_was_seen_and_grows_with_it(looked: int, data:
 
 def test_a_finite_cell_is_one_whose_gate_share_is_small() -> None:
     assert FINITE * drawing.share(Split.GATE) == 2_000
+
+
+def test_groups_are_counted_where_rows_name_them() -> None:
+    rows = [{"prompt": f"q{i}", "answer": "1", "level": 1 + i % 2, "group": f"g{i // 4}"} for i in range(16)]
+    rows += [{"prompt": "alone", "answer": "1", "level": 1}, {"prompt": "third", "answer": "1", "level": 3}]
+    program = from_module("file", SimpleNamespace(rows=rows, reward=lambda completion, **row: 1.0), "v")  # type: ignore[arg-type]
+    assert groups(program) == {1: 5, 2: 4}

@@ -10,10 +10,15 @@ from metaevo.history import USEFUL, CellState, History, closed_because
 from metaevo.modules.objective.learning_progress import learning_progress
 from metaevo.modules.objective.weakest_first import weakest_first
 from objectives.statistics import level
-from objectives.types import Cell, Direction, Objective
+from objectives.types import Cell, Direction, Environment, Objective
 
 RULES = GateRules()
 ERROR = level(RULES.alpha, 1)
+
+
+def world(name: str, level: int, texts: int, groups: dict[int, int] | None = None) -> Environment:
+    sizes = {level: texts}
+    return Environment(name, "reading", Direction.PERFORMANCE, (level,), sizes, 1.0, 2.0, "v", groups=groups or {})
 
 
 def state(name: str, at: int, texts: int, score: float = 0.2) -> CellState:
@@ -28,14 +33,17 @@ def state(name: str, at: int, texts: int, score: float = 0.2) -> CellState:
         latent=score + 0.3,
         chance=0.0,
         finite=True,
-        provable=smallest_provable(texts, RULES, ERROR),
+        provable=smallest_provable(world(name, at, texts), at, RULES, ERROR),
     )
 
 
 def seen(*cells: tuple[CellState, int]) -> History:
-    texts = {str(cell.cell): size for cell, size in cells}
-    errors = {cell.cell: ERROR for cell, _ in cells}
-    return History(in_company([cell for cell, _ in cells], texts, RULES, errors))
+    found: dict[str, Environment] = {}
+    for cell, size in cells:
+        name, level = cell.cell.environment, cell.cell.level
+        known = found.get(name, world(name, level, size))
+        found[name] = replace(known, texts={**known.texts, level: size})
+    return History(in_company([cell for cell, _ in cells], found, {cell.cell: ERROR for cell, _ in cells}))
 
 
 @pytest.mark.parametrize("rule", [weakest_first, learning_progress])
@@ -85,3 +93,10 @@ def test_what_is_parked_outside_the_goals_or_not_measured_is_no_company() -> Non
         replace(state("file", 2, 200), score=None),
     ):
         assert seen((first, 200), (other, 200)).cells[0].company == ()
+
+
+def test_a_group_is_one_bet_and_groups_have_no_exact_test() -> None:
+    rows, grouped = world("file", 1, 800), world("file", 1, 800, {1: 100})
+    assert smallest_provable(grouped, 1, RULES, ERROR) > USEFUL > smallest_provable(rows, 1, RULES, ERROR)
+    many = world("file", 1, 8000, {1: 800})
+    assert smallest_provable(rows, 1, RULES, ERROR) < smallest_provable(many, 1, RULES, ERROR) < USEFUL
