@@ -80,11 +80,12 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Goals:
-    """All a person said. No goal means one goal ``*``; no protection means ``* = { margin = 0.03 }``."""
+    """All a person said. No goal means one goal ``*``; ``* = { margin = 0.03 }`` holds unless ``*`` is said."""
 
     goals: tuple[Goal, ...] = ()
     protections: tuple[Protection, ...] = ()
-    protects_nothing: bool = False
+    only_named: bool = False
+    """The person wrote ``* = false``: what no line names is not protected."""
     forbidden: Forbidden = field(default_factory=Forbidden)
 
     @property
@@ -107,12 +108,20 @@ class Goals:
                 found[cell] = (max(weight, goal.weight), max(known) if known else None)
         return found
 
+    @property
+    def protects_nothing(self) -> bool:
+        """Return whether the person said so and named no exception."""
+        return self.only_named and all(line.what in MEASURED for line in self.protections)
+
     def rules(self, environments: Mapping[str, Environment]) -> tuple[Rule, ...]:
-        """Return what is protected, ability by ability for ``*`` and as named otherwise."""
-        if self.protects_nothing:
-            return ()
+        """Return what is protected, ability by ability for ``*`` and as named otherwise.
+
+        Naming one ability takes no protection from the others: only ``* = false`` does.
+        """
         rules: dict[str, Rule] = {}
-        lines = self.protections or (Protection(EVERYTHING, margin=DEFAULT_MARGIN),)
+        lines = list(self.protections)
+        if not self.only_named and all(line.what != EVERYTHING for line in lines):
+            lines.append(Protection(EVERYTHING, margin=DEFAULT_MARGIN))
         every = next((line.margin for line in lines if line.what == EVERYTHING and line.margin), DEFAULT_MARGIN)
         for line in sorted(lines, key=lambda line: line.what != EVERYTHING):  # what is named goes before `*`
             if line.what in MEASURED:
@@ -172,9 +181,6 @@ def check(goals: Goals, environments: Mapping[str, Environment], methods: Iterab
         _check_goal(goal, goals, environments)
     for line in goals.protections:
         _check_protection(line, environments)
-    if goals.protects_nothing and goals.protections:
-        said = f"protects nothing, but protect.{goals.protections[0].what} is set"
-        raise BadGoals('protect."*"', said, "drop one", given="false")
     _check_floors(goals, environments)
     if not goals.weights(environments):
         raise BadGoals("goals", "every cell they name is forbidden or has train = false, so nothing can be raised")

@@ -269,6 +269,6 @@ class Config(Table):
             for what, line in self.protect.items()
             if line and what != ODDS
         )
-        nothing = self.protect.get("*") is False
+        only_named = self.protect.get("*") is False
         forbidden = Forbidden(self.forbid.abilities, self.forbid.methods, self.forbid.data)
-        return Goals(goals, lines, nothing, forbidden)
+        return Goals(goals, lines, only_named, forbidden)

@@ -14,7 +14,7 @@ from objectives.types import Cell, Environment
 from services.config import read as configs
 from services.home.audits import refuse_unfit
 from services.home.home import Home, default_path
-from services.home.margins import gate_items, proposed
+from services.home.margins import gate_items, proposed, toml_key
 from services.home.open import gate_rules
 from services.home.preflight import BUILT_IN, base_folder, check_wishes
 from services.records.configuration import NewHome
@@ -119,5 +119,5 @@ def _text(
         f'raise = "{goal or "*"}"                               # ability, environment, environment/level or *',
     ]
     lines += ["", "[protect]", '"*" = { margin = 0.03 }                   # no ability more than 3 points lower']
-    lines += [f"{what} = {{ margin = {margin} }}                # {why}" for what, margin, why in margins]
+    lines += [f"{toml_key(what)} = {{ margin = {margin} }}                # {why}" for what, margin, why in margins]
     return "\n".join([*lines, ""])

@@ -1,5 +1,6 @@
 """Can the protected rules and the goals be decided by the items there are? Told before anything is trained."""
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -88,10 +89,10 @@ def check_margins(
         BadInput: A rule that even an identical candidate could not pass.
     """
     warnings = []
-    written = {line.what for line in goals.protections}
+    named = {line.what for line in goals.protections}
     for rule in goals.rules(environments):
         found = decidable(rule, items, environments, gate)
-        place = f"metaevo.toml: protect.{rule.what if rule.what in written else f'{chr(34)}{EVERYTHING}{chr(34)}'}"
+        place = f"metaevo.toml: protect.{toml_key(rule.what if rule.what in named else EVERYTHING)}"
         if not found.excludes(gate.odds):
             least = found.share * smallest_loss(found.items or 0, gate.odds)
             can = f"{_items(found)} of {rule.what} exclude no loss below {least:.3g}"
@@ -154,4 +155,10 @@ def _way_out(found: Decidable, gate: GateRules) -> str:
     margin = found.share * smallest_margin(found.items or 0, gate.odds)
     if margin >= found.share:
         return "add rows, or set train = false: then all rows are counted"
-    return f"set {found.rule.what} = {{ margin = {margin:.3g} }}, or train = false: then all rows are counted"
+    line = f"{toml_key(found.rule.what)} = {{ margin = {margin:.3g} }}"
+    return f"under [protect] set {line}, or train = false: then all rows are counted"
+
+
+def toml_key(name: str) -> str:
+    """Return a name as it stands before an equals sign: environment/level and ``*`` in quotes."""
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else f'"{name}"'

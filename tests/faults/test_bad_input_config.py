@@ -132,10 +132,6 @@ CONTRADICTIONS = {
         '[goals.a]\nraise = "sorting"\ndirection = "safety"',
         "goals.a.direction = 'safety': sorting is measured for performance only",
     ),
-    "protecting nothing and something": (
-        '[protect]\n"*" = false\nsorting = { margin = 0.1 }',
-        'protect."*" = false: protects nothing, but protect.sorting is set; drop one',
-    ),
     "a margin and a floor": (
         "[protect]\nsorting = { margin = 0.1, floor = 0.5 }",
         "protect.sorting: give exactly one of margin, floor and at_most, got margin, floor",

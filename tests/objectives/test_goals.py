@@ -34,7 +34,7 @@ EVERY = {cell for e in WORLD.values() for cell in e.cells}
 def checked(
     *goals: Goal, protect: tuple[Protection, ...] = (), nothing: bool = False, **forbid: tuple[str, ...]
 ) -> Goals:
-    made = Goals(goals, protect, nothing, Forbidden(**forbid))
+    made = Goals(goals, protect, nothing, forbidden=Forbidden(**forbid))
     check(made, WORLD, METHODS)
     return made
 
@@ -137,11 +137,23 @@ def test_protections_that_cannot_be_kept_are_refused_by_name(line: Protection, s
     refused(sentence, protect=(line,))
 
 
-def test_protecting_nothing_and_something_is_a_contradiction() -> None:
-    line = Protection("math", margin=0.02)
-    refused(
-        r'protect\."\*" = false: protects nothing, but protect\.math is set; drop one', protect=(line,), nothing=True
-    )
+@pytest.mark.parametrize(
+    "line",
+    [Protection("math", margin=0.02), Protection("sorting/3", floor=0.1), Protection("answer_tokens", at_most=1.25)],
+)
+def test_naming_one_thing_takes_no_protection_from_the_others(line: Protection) -> None:
+    rules = {rule.what: rule for rule in checked(protect=(line,)).rules(WORLD)}
+    assert set(rules) - {line.what} >= {"communication", "math", "other"} - {line.what}
+    assert {rule.margin for what, rule in rules.items() if what != line.what} == {DEFAULT_MARGIN}
+    assert not checked(protect=(line,)).protects_nothing
+
+
+def test_without_the_others_only_what_is_named_is_protected() -> None:
+    named = checked(protect=(Protection("math", margin=0.02),), nothing=True)
+    assert [(rule.what, rule.margin) for rule in named.rules(WORLD)] == [("math", 0.02)]
+    assert not named.protects_nothing
+    tokens = checked(protect=(Protection("answer_tokens", at_most=1.25),), nothing=True)
+    assert (tokens.rules(WORLD), tokens.answer_tokens, tokens.protects_nothing) == ((), 1.25, True)
 
 
 def test_a_target_below_the_floor_is_a_contradiction() -> None:

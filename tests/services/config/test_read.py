@@ -101,6 +101,8 @@ def test_wishes_are_plain_records_in_the_order_of_the_file() -> None:
     assert wishes.forbidden.abilities == ("role_play",)
     assert parse(BASE).wishes().wanted == (Goal("everything", why="No goal is set: whatever is weakest."),)
     assert parse(BASE + '[protect]\n"*" = false\n').wishes().protects_nothing
+    beside = parse(BASE + '[protect]\n"*" = false\nmath = { margin = 0.1 }\n').wishes()
+    assert (beside.only_named, beside.protections) == (True, (Protection("math", margin=0.1),))
 
 
 def test_nothing_is_changed_after_reading() -> None:

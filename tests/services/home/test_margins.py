@@ -1,5 +1,7 @@
 """What a home's items can decide is said before anything is trained; what they cannot decide is refused."""
 
+import re
+
 import pytest
 
 from metaevo.errors import BadInput
@@ -54,7 +56,23 @@ def test_a_rule_below_power_is_a_warning_and_a_decidable_one_is_silent() -> None
 
 
 def test_a_protect_only_file_and_endless_items_decide_the_default_margin() -> None:
-    assert check_margins(goals(reasoning=0.001, other=0.03), ITEMS, WORLD, GATE) == ()
+    named = Goals(protections=goals(reasoning=0.001, other=0.03).protections, only_named=True)
+    assert check_margins(named, ITEMS, WORLD, GATE) == ()
+
+
+def test_the_way_out_of_a_refusal_takes_no_protection_away() -> None:
+    with pytest.raises(BadInput) as caught:
+        check_margins(Goals(), ITEMS, WORLD, GATE)
+    found = re.search(r"under \[protect\] set math = \{ margin = ([0-9.]+) \}", str(caught.value))
+    assert found is not None
+    mended = goals(math=float(found[1]))
+    assert check_margins(mended, ITEMS, WORLD, GATE) == ()
+    assert [rule.what for rule in mended.rules(WORLD)] == ["math", "other", "reasoning"]
+
+
+def test_the_way_out_quotes_what_toml_wants_in_quotes() -> None:
+    with pytest.raises(BadInput, match=r'protect\."file/1" = margin 0\.02: .*set "file/1" = \{ margin'):
+        check_margins(goals(**{"math": 0.2, "file/1": 0.02}), ITEMS, WORLD, GATE)
 
 
 def test_init_proposes_a_margin_for_what_files_alone_measure() -> None:
