@@ -30,6 +30,15 @@ def smallest_loss(items: int, odds: float) -> float:
     return next((_margin(i) for i in range(1, _LAST) if excludes(items, _margin(i), odds)), 1.0)
 
 
+def smallest_harm(items: int, margin: float, odds: float) -> float:
+    """Return the smallest share of a cell's items that proves, if nothing else differs, a loss beyond its margin.
+
+    1.0 and more: not even all of them would.
+    """
+    lost = next((n for n in range(items + 1) if _log_e(items, n, 0, -margin) >= math.log(odds)), items + 1)
+    return lost / max(1, items)
+
+
 def power(items: int, margin: float, odds: float, discordance: float = DISCORDANCE) -> float:
     """Return how often an unchanged candidate is kept after ``items``, of which this share differs, half worse."""
     spread = FAR * math.sqrt(items * discordance) + 3

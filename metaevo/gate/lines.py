@@ -23,6 +23,8 @@ FINE = 4
 """Decimals of an outcome that is kept."""
 CANDIDATE, CHAMPION = "candidate", "champion"
 """Series of scores, which a floor is measured by; all other series hold differences."""
+ALONE = "alone"
+"""Series of what light cells did against the parent for their own margins; no part of the ability's mean."""
 
 Outcomes = Mapping[str, Counter[float]]
 """Cell to how often each outcome came."""
@@ -103,7 +105,7 @@ class _Mean:
 
     @property
     def rows(self) -> int:
-        """Return how many items are not sampled: rows that were counted whole, and of cells with too few."""
+        """Return how many items are not sampled: rows that were counted whole."""
         return self.n - self.pooled.total()
 
     def over_all(self, part: float) -> float:
@@ -160,10 +162,11 @@ def champion_below(frame: Frame, series: Series, floor: float) -> bool:
     return seen.over_all(_mean(seen.pooled)) < floor - SLIP
 
 
-def harms(margin: float, outcomes: Outcomes) -> list[CellHarm]:
-    """Return for every cell the evidence that it lost more than its own margin."""
+def harms(margin: float, *series: Outcomes) -> list[CellHarm]:
+    """Return for every cell the evidence, of all these series, that it lost more than its own margin."""
     found = []
-    for cell, counts in sorted(outcomes.items()):
+    for cell in sorted({cell for outcomes in series for cell in outcomes}):
+        counts = sum((outcomes.get(cell, Counter()) for outcomes in series), Counter[float]())
         wealth = Wealth(bound=-margin, above=False).bet(list(counts.elements()))
         found.append(CellHarm(cell, e_value=wealth.e_value, mean=_mean(counts), n=wealth.n, margin=margin))
     return found

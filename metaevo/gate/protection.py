@@ -1,7 +1,8 @@
 """Was anything protected lost? Each rule against parent and reference, looked at after whole rounds of its cells.
 
 The candidate answers an item once, whoever it is compared with. A rule ends when each of its lines is decided, when
-one is harmed, or with its items; a held candidate goes on with what was seen, on new items.
+one is harmed, or with its items; a held candidate goes on with what was seen, on new items. A cell that weighs less
+than others, or is too small to weigh anything, is asked on its own before the rule is kept: its margin can reject.
 """
 
 import math
@@ -12,6 +13,7 @@ from metaevo.gate.case import Case
 from metaevo.gate.evidence import CellHarm, ProtectionFinding, RuleOutcomes
 from metaevo.gate.exam import GateExam
 from metaevo.gate.lines import (
+    ALONE,
     CANDIDATE,
     CHAMPION,
     Frame,
@@ -108,11 +110,22 @@ class _Examined:
             self.exam.on_items(done * width, last * width)
             pace = [math.ceil(SPARE * (line.needed or 4 * LEAST)) for line in lines if line.state == "open"]
             want = min(max([LEAST, *pace]), max(FIRST, done * width // 2))  # an early pace says little
+        if all(line.state == "kept" for line in stops(lines)):
+            self._ask_alone(block, made, reading)
         return lines
+
+    def _ask_alone(self, block: int, made: RoundPlan, reading: Reading) -> None:
+        """Ask what is left of the light cells, once: a whole cell may be lost and its ability's mean be kept."""
+        seen = self.series.of_series(ALONE)
+        tasks = [
+            task for cell in made.light if str(cell) not in seen for task in reading.alone(cell, self.series.rounds)
+        ]
+        if tasks and not e_holm(self.harms(), self.cells, self.exam.rules.odds):
+            self._ask(block, tuple(tasks), {ALONE: self.case.parent})
 
     def harms(self) -> list[CellHarm]:
         """Return the evidence that each cell lost more than its margin, against the parent."""
-        return harms(self.rule.cell_margin, self.series.of_series(PARENT))
+        return harms(self.rule.cell_margin, self.series.of_series(PARENT), self.series.of_series(ALONE))
 
     def _goes_on(self, lines: Sequence[ProtectionFinding]) -> bool:
         if any(line.state == "harmed" for line in stops(lines)):
@@ -153,7 +166,7 @@ class _Examined:
         for place, cell in enumerate(map(str, found.cells)):
             for name, scores in theirs.items():
                 self.series.add(name, cell, mine[place] - scores[place])
-            if self._floor():
+            if self._floor() and PARENT in theirs:
                 self.series.add(CANDIDATE, cell, mine[place])
                 self.series.add(CHAMPION, cell, theirs[PARENT][place])
 

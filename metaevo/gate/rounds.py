@@ -16,6 +16,8 @@ FEW = 32
 """Gate items below which a finite cell would make rounds too long to stop in time, where others have many more."""
 MANY = 8
 """How many times as many that is."""
+ALONE = 128
+"""Items that a cell which weighs less than others is asked, if it has them: its own margin is judged by them alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,12 @@ class RoundPlan:
     """Rounds of one cycle."""
     last: int | None
     """Rounds there are in all; None: without an end."""
+
+    @property
+    def light(self) -> tuple[Cell, ...]:
+        """Return the cells whose loss the ability's mean hides: without a part in it, or with a smaller one."""
+        most = max(self.each, default=0)
+        return self.few + tuple(cell for cell, n in zip(self.sampled, self.each, strict=True) if n < most)
 
     def left(self, done: int) -> int | None:
         """Return the items there are beyond ``done`` rounds; None without an end."""
@@ -83,6 +91,11 @@ class Reading:
     def counted_whole(self) -> Tasks:
         """Return all rows of the cells that are counted whole."""
         return tuple(task for cell in self.plan.whole for task in self.exam.rows(cell))
+
+    def alone(self, cell: Cell, rounds: int) -> Tasks:
+        """Return the items a light cell is asked for its own margin, beyond those of so many ``rounds`` in all."""
+        each = dict(zip(self.plan.sampled, self.plan.each, strict=True)).get(cell, 0)
+        return tuple(self._drawn(cell, ALONE)[rounds * each : ALONE])
 
     def _drawn(self, cell: Cell, n: int) -> list[Task]:
         known = self.lists.get(cell, [])

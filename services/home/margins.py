@@ -9,7 +9,7 @@ from metaevo.engines.grader import GraderPool
 from metaevo.errors import BadInput
 from metaevo.evolution.provable import gate_share, too_small
 from metaevo.gate.exam import ALL
-from metaevo.gate.rounds import plan
+from metaevo.gate.rounds import ALONE, plan
 from metaevo.gate.settings import GateRules
 from metaevo.gate.stream import FIXED
 from metaevo.history import USEFUL
@@ -20,6 +20,7 @@ from objectives.deciding import (
     excludes,
     power,
     smallest_gain,
+    smallest_harm,
     smallest_loss,
     smallest_margin,
 )
@@ -36,6 +37,8 @@ class Decidable:
     items: int | None
     share: float
     """The share of the rule's cells that is sampled: the others are counted whole and move the limit."""
+    light: tuple[Cell, ...] = ()
+    """Cells that weigh less than others or nothing: only their own margins judge what they lose."""
 
     def excludes(self, odds: float) -> bool:
         """Return whether an identical candidate could pass."""
@@ -77,20 +80,23 @@ def decidable(
     if not made.sampled:
         return Decidable(rule, None if whole else 0, 1.0)
     rounds = made.rounds if made.last is None else min(made.rounds, made.last)
-    return Decidable(rule, rounds * sum(made.each), len(made.sampled) / (len(made.sampled) + len(whole)))
+    sampled = len(made.sampled)
+    return Decidable(rule, rounds * sum(made.each), sampled / (sampled + len(whole)), made.light)
 
 
 def check_margins(
     goals: Goals, items: Mapping[Cell, int | None], environments: Mapping[str, Environment], gate: GateRules
 ) -> tuple[str, ...]:
-    """Return a warning for every rule that an unchanged candidate passes too seldom.
+    """Return a warning for every rule that an unchanged candidate passes too seldom, and for every light cell.
 
     Raises:
         BadInput: A rule that even an identical candidate could not pass.
     """
     warnings = []
+    rules = goals.rules(environments)
+    many = sum(len(rule.cells) for rule in rules)
     named = {line.what for line in goals.protections}
-    for rule in goals.rules(environments):
+    for rule in rules:
         found = decidable(rule, items, environments, gate)
         place = f"metaevo.toml: protect.{toml_key(rule.what if rule.what in named else EVERYTHING)}"
         if not found.excludes(gate.odds):
@@ -102,6 +108,7 @@ def check_margins(
         if chance < POWER:
             told = f"an unchanged candidate passes {rule.what} at margin {rule.margin} in {chance:.0%} of decisions"
             warnings.append(f"{place}: {told} ({_items(found)}, discordance {DISCORDANCE}); {_way_out(found, gate)}")
+        warnings += [f"{place}: {_light(cell, items[cell] or 0, rule, gate.odds * many)}" for cell in found.light]
     return tuple(warnings)
 
 
@@ -149,6 +156,13 @@ def proposed(
 
 def _items(found: Decidable) -> str:
     return f"{found.items} gate items"
+
+
+def _light(cell: Cell, items: int, rule: Rule, odds: float) -> str:
+    """Return what a light cell's own items can show."""
+    least = smallest_harm(min(items, ALONE), rule.cell_margin, odds)
+    can = "no loss" if least > 1 else f"no loss below {least:.0%}"
+    return f"{items} gate items of {cell} show {can}, and its ability hides it; train = false counts all rows"
 
 
 def _way_out(found: Decidable, gate: GateRules) -> str:

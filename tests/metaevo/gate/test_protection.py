@@ -174,3 +174,43 @@ def test_a_floor_is_judged_by_bounds_and_where_the_champion_is_below_by_a_third_
     assert [(line.against, line.state) for line in found.lines] == said
     if len(said) == 2:
         assert {line.limit for line in found.lines} == {-0.01}
+
+
+@pytest.mark.parametrize("rows", [20, 31, 32, 100])
+@pytest.mark.parametrize("others", [1, 8])
+def test_a_small_cell_that_is_lost_wholly_is_found_beside_larger_ones(rows: int, others: int) -> None:
+    """It weighs little in the mean, or nothing: its own margin rejects, on all its gate items."""
+    small = CELLS[20]
+    rule = (Rule("a", (*CELLS[:others], small), 0.05),)
+    exam = DrawnExam(Random(1), gains={small: -1.0}, discordant=0.02, rows_of={small: rows})
+    found = protected(exam, rule)
+    assert not kept(found)
+    assert [harm.cell for harm in found.cells_harmed] == [str(small)] or found.lines[0].state == "harmed"
+    same = DrawnExam(Random(1), discordant=0.02, rows_of={small: rows})
+    assert kept(protected(same, rule))
+    asked = [task for _, _, tasks in same.asked for task in tasks]
+    assert sum(task.startswith(f"{small}/") for task in asked) == rows
+    assert len(set(asked)) == len(asked)
+
+
+def test_a_large_loss_of_a_small_cell_is_found_and_what_it_was_asked_is_kept_over_a_hold() -> None:
+    small, other = CELLS[20], CELLS[1]
+    rules = (Rule("a", (CELLS[0], small), 0.05), Rule("b", (other,), 0.03))
+    lost = [protected(DrawnExam(Random(i), gains={small: -0.6}, rows_of={small: 60}), rules[:1]) for i in range(10)]
+    assert sum(map(kept, lost)) <= 1
+    tight = GateRules(protect_items=400)
+    losing = DrawnExam(Random(1), gains={other: -0.03}, discordant=0.02, rows_of={small: 31}, rules=tight)
+    first = protected(losing, rules)
+    assert [line.state for line in first.lines] == ["kept", "open"]
+    again = DrawnExam(Random(2), rows_of={small: 31}, rules=tight)
+    second = protected(again, rules, first.outcomes)
+    assert not any(task.startswith(f"{small}/") for _, _, tasks in again.asked for task in tasks)
+    assert second.outcomes[0].series == first.outcomes[0].series
+
+
+def test_a_small_cell_s_items_leave_the_ability_s_mean_as_it_is() -> None:
+    small, rule = CELLS[20], (Rule("a", (CELLS[0],), 0.05),)
+    (alone,) = protected(DrawnExam(Random(1), discordant=0.02), rule).lines
+    both = (Rule("a", (CELLS[0], small), 0.05),)
+    (line,) = protected(DrawnExam(Random(1), discordant=0.02, rows_of={small: 31}), both).lines
+    assert (line.mean, line.n, line.e_kept) == (alone.mean, alone.n, alone.e_kept)

@@ -1,12 +1,14 @@
 """What a home's items can decide is said before anything is trained; what they cannot decide is refused."""
 
 import re
+from collections import Counter
 
 import pytest
 
 from metaevo.errors import BadInput
+from metaevo.gate.lines import harms
 from metaevo.gate.settings import GateRules
-from objectives.deciding import power, smallest_loss, smallest_margin
+from objectives.deciding import power, smallest_harm, smallest_loss, smallest_margin
 from objectives.goals import Goals, Protection
 from objectives.types import Cell, Direction, Environment
 from services.home.margins import check_gains, check_margins, proposed
@@ -106,3 +108,23 @@ def test_small_cells_of_one_kind_prove_together_what_none_proves_alone() -> None
     world = {"file": Environment("file", "math", Direction.PERFORMANCE, levels, dict.fromkeys(levels, 200), 1, 2, "v")}
     assert check_gains(Goals(), {Cell("file", n): 20 for n in levels}, world, GATE) == ()
     assert len(check_gains(Goals(), {Cell("file", n): 5 for n in levels}, world, GATE)) == 4
+
+
+@pytest.mark.parametrize(("rows", "said"), [(30, "no loss below"), (10, "no loss, and"), (40, "no loss below")])
+def test_a_cell_beside_much_larger_ones_is_told_what_its_items_cannot_show(rows: int, said: str) -> None:
+    """300 rows beside endless cells: the ability's mean hides what they lose, and only their own margin rejects."""
+    world = {**WORLD, "more": environment("more", "math", None)}
+    items = {**ITEMS, FILE: rows, Cell("more", 1): None}
+    (warning,) = check_margins(goals(math=0.05, other=0.05), items, world, GATE)
+    assert warning.startswith(f"metaevo.toml: protect.math: {rows} gate items of file/1 show {said}")
+    assert warning.endswith("train = false counts all rows")
+
+
+def test_the_smallest_harm_is_the_first_that_the_gate_calls_one() -> None:
+    for n in (16, 30, 100):
+        lost = round(n * smallest_harm(n, 0.1, 80))
+        for less, found in ((0, True), (1, False)):
+            outcomes = Counter({-1.0: lost - less, 0.0: n - lost + less})
+            (harm,) = harms(0.1, {"file/1": outcomes})
+            assert ((harm.e_value or 0.0) >= 80) is found
+    assert smallest_harm(10, 0.1, 80) > 1
