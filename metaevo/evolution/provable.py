@@ -73,7 +73,7 @@ def with_company(objective: Objective, seen: History) -> Objective:
     first = min(chosen, key=lambda one: (one.score or 0.0, str(one.cell)))
     if set(first.company) <= set(objective.cells):
         return objective
-    reason = f"{objective.reason}; with others of its kind: alone its exam items prove no gain below {USEFUL:.0%}"
+    reason = f"{objective.reason}; with others of its kind: its exam items alone are too few to prove a useful gain"
     return replace(objective, cells=first.company, reason=reason)
 
 

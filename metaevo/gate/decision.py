@@ -20,7 +20,7 @@ from metaevo.gate.evidence import (
     Verdict,
 )
 from metaevo.gate.exam import Confirmed, GateExam, Void
-from metaevo.gate.gain import Question, confirm, question, screen, tell
+from metaevo.gate.gain import Question, confirm, question, screen, tell, unread
 from metaevo.gate.guards import ask_guards
 from metaevo.gate.protection import check_protection, stops
 from metaevo.gate.stopping import none_limit, screened
@@ -80,7 +80,7 @@ def _confirmed(exam: GateExam, case: Case, row: Confirmation, gained: Confirmed,
         return _verdict(exam, "reject", [Reason(ReasonCode.MORE_ITEMS, more)], found)
     # no harm is proven either: the next cycle asks whether more items are worth it
     most = exam.rules.max_items
-    left = 0 if isinstance(gain, ExactGain) else None
+    left = unread(exam, question(exam, case), gained.place)
     more = MoreItems(gain, gained.wealth.needed(1 / row.level), most, most, left)
     return _verdict(exam, "hold", [Reason(ReasonCode.MORE_ITEMS, more)], found)
 

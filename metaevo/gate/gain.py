@@ -86,6 +86,13 @@ def _exact(exam: GateExam, asked: Question, error: float) -> Confirmed | None:
     return Confirmed(Wealth().bet(found.differences), len(tasks), p <= error, p, pairs=(found,))
 
 
+def unread(exam: GateExam, asked: Question, place: int) -> int | None:
+    """Return how many bets there are beyond a place of the stream; None where it has no end."""
+    if not all(exam.finite(cell) for cell in asked.cells):
+        return None
+    return sum(1 for _ in islice(_units(exam, asked), place, None))
+
+
 def tell(exam: GateExam, asked: Question, gained: Confirmed) -> ToldGain:
     """Return what is told of a proven gain, and is no part of the decision.
 

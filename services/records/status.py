@@ -47,7 +47,10 @@ class Cost:
 
 @record
 class HeldCandidate:
-    """A candidate that is examined again: about how many items it still needs, and in how many nights at most."""
+    """A candidate that is held: about how many items it still needs, and how many nights of them that is.
+
+    Only what one night decides is examined again; where nights is null or more, the next cycle ends the hold.
+    """
 
     generation: str
     since_cycle: int

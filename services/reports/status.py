@@ -7,18 +7,21 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Literal
 
+from metaevo.artifacts.bodies import BodyStore
 from metaevo.errors import MetaevoError
 from metaevo.evolution.autonomy import autonomy
 from metaevo.evolution.objective_history import REMEMBERED
 from metaevo.gate.evidence import Hold
 from metaevo.ledger import queries
 from metaevo.ledger.holds import open_holds
+from metaevo.ledger.journal import read_body
 from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.lineage import Lineage
 from metaevo.ledger.queries import CycleFacts, StepFacts
-from metaevo.ledger.steps import Phase, phase_of
+from metaevo.ledger.steps import Phase, StepName, phase_of
 from metaevo.recipes import schema
 from metaevo.registry.registry import Registry
+from objectives.types import Objective
 from services.attention import needed_attention
 from services.home.home import Home
 from services.records.status import Budgets, Cost, Event, HeldCandidate, LastDecision, Status
@@ -37,7 +40,7 @@ def current_status(home: Home) -> Status:
         current = queries.open_cycle(ledger)
         step = queries.newest_step(ledger, current.number) if current else None
         used, total = queries.total_spent(ledger), config.budget.total
-        objective = (current.objective if current else None) or queries.last_pursued(ledger, REMEMBERED)
+        pursued = _pursued(home, ledger, current.number) if current else queries.last_pursued(ledger, REMEMBERED)
         return Status(
             state="running" if holder else "idle",
             reason=f"process {holder}" if holder else "no process holds the home",
@@ -46,7 +49,7 @@ def current_status(home: Home) -> Status:
             autonomy=autonomy(ledger, written_combinations(home)),
             cycle=current.number if current else (last.number if last else 0),
             champion=Lineage(ledger).alias("champion"),
-            objective=shown_objective(objective),
+            objective=shown_objective(pursued),
             last_decision=_decision(last),
             goals=tuple(goal.name for goal in config.wishes().wanted),
             attention=needed_attention(ledger, config, home),
@@ -62,6 +65,13 @@ def current_status(home: Home) -> Status:
         )
     finally:
         ledger.close()
+
+
+def _pursued(home: Home, ledger: Ledger, number: int) -> Objective | None:
+    """Return what the open cycle chose, None before it chose: its row learns of it only when it is closed."""
+    step = queries.step_result(ledger, number, StepName.OBJECTIVE)
+    chosen = read_body(step, BodyStore(home.store()), Objective) if step is not None else None
+    return chosen if chosen is not None and chosen.cells else None
 
 
 def _empty(home: Home, mode: str) -> Status:

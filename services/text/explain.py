@@ -99,9 +99,10 @@ def _seen(why: Why) -> str:
     found = why.seen_items
     if found is None or not found.exams:
         return ""
-    last = "exam" if found.exams == 1 else f"{found.exams} exams"
-    many = f"{thousands(found.seen)} of its {thousands(found.of)} exam items" if found.seen else "No exam item"
-    return f" {many} {'were' if found.seen > 1 else 'was'} asked in the last {last} before."
+    last = "the exam" if found.exams == 1 else f"the last {found.exams} exams"
+    of = f"its {thousands(found.of)} exam items" if found.of > 1 else "its one exam item"
+    many = f"{thousands(found.seen)} of {of}" if found.seen else f"None of {of}"
+    return f" {many} {'were' if found.seen > 1 else 'was'} asked in {last} before."
 
 
 def _drawn(why: Why) -> str:
@@ -121,6 +122,9 @@ def _claim_line(why: Why) -> str:
     if why.decision != "promote" or why.gain is None:
         return ""
     most = why.claim
+    if why.gain.budget < most.budgets:
+        said = f"none any more: promoted under error budget {why.gain.budget}, and a person opened"
+        return _line("Claim", f"{said} number {most.budgets}; the home's claim is about what was promoted since.")
     share = "one in twenty" if abs(most.alpha - 0.05) < 1e-9 else f"{most.alpha:.3g}"
     text = f"the expected share of false promotions over this home's life is at most {share}"
     return _line("Claim", f"{text} (error budgets: {most.budgets}, epochs: {most.epochs}).")
@@ -175,7 +179,8 @@ def sentence(made: Cycle) -> str:
         about = f"examined again on {', '.join(made.verdict.evidence.cells)}"
     if made.verdict is None or made.candidate is None:
         return f"cycle {made.number}  {made.outcome.upper()}  {about}: {made.why}"
-    gain = made.verdict.evidence.gain or made.verdict.evidence.screen
+    found = made.verdict.evidence
+    gain = found.told or found.gain or found.screen  # what `why` tells of it, too
     numbers = f"{signed(gain.mean)} ({signed(gain.low)}…{signed(gain.high)}, n {gain.n})" if gain else ""
     reasons = "; ".join(reason_words(reason.as_data()) for reason in made.verdict.reasons[:2])
     tail = "" if made.outcome == "promote" else f": {reasons}"

@@ -26,6 +26,11 @@ def thousands(number: float) -> str:
     return f"{number:.1e}" if number >= 1e9 else f"{number:,.0f}"
 
 
+def counted(number: float, what: str) -> str:
+    """Return how many there are of something: 1 item, 1,500 items."""
+    return f"{thousands(number)} {what}{'' if number == 1 else 's'}"
+
+
 def bounded(n: Mapping[str, Any]) -> str:
     """Return a difference with its interval, limit and n."""
     return f"{signed(n['mean'])} ({signed(n['low'])}…{signed(n['high'])}, limit {signed(n['limit'])}, n {n['n']})"
@@ -39,18 +44,25 @@ def reason_words(reason: Mapping[str, Any]) -> str:
 
 
 def _needs(n: Mapping[str, Any]) -> str:
-    needed = n.get("needed")
+    needed, left = n.get("needed"), n.get("left")
+    lacking = "" if left is None or left >= (needed or 1) else f", and {_left(left)}: the hold ends"
     if "what" in n:
-        more = f"; about {thousands(needed)} items would settle it" if needed else ""
+        more = f"; about {counted(needed, 'item')} would settle it" if needed else ""
+        more = f"; it is not settled{lacking}" if lacking and not needed else f"{more}{lacking}"
         return f"{n['what']} {bounded(n)} against {n['against']}{more}"
-    more = "no gain in sight" if needed is None else f"about {thousands(needed)} more items"
-    return f"{signed(n['mean'])} after {thousands(n['n'])} items, {more}, limit {thousands(n['limit'])}"
+    more = "no gain in sight" if needed is None else f"about {counted(needed, 'more item')}{lacking}"
+    return f"{signed(n['mean'])} after {counted(n['n'], 'item')}, {more}, limit {thousands(n['limit'])}"
+
+
+def _left(items: int) -> str:
+    """Return how few items there are still to ask."""
+    return f"{counted(items, 'item')} {'is' if items == 1 else 'are'} left" if items else "no item is left"
 
 
 def _cell(n: Mapping[str, Any]) -> str:
     if n.get("e_value") is None:  # a verdict of schema 3 or before
         return f"{n['cell']}, p {n['p']:.2g} after Holm correction"
-    seen = f"{signed(n['mean'])} on {thousands(n['n'])} items, margin {points(n['margin'])}"
+    seen = f"{signed(n['mean'])} on {counted(n['n'], 'item')}, margin {points(n['margin'])}"
     return f"{n['cell']} {seen}, e-value {thousands(n['e_value'])} with e-Holm"
 
 
@@ -59,11 +71,11 @@ def _facts(n: Mapping[str, Any]) -> str:
 
 
 WORDS: dict[str, Callable[[Mapping[str, Any]], str]] = {
-    "screen failed": lambda n: f"{signed(n['mean'])} on {n['n']} items, {signed(n['bar'])} needed",
+    "screen failed": lambda n: f"{signed(n['mean'])} on {counted(n['n'], 'item')}, {signed(n['bar'])} needed",
     "ability harmed": lambda n: f"{n['what']} {bounded(n)} against {n['against']}",
     "cell harmed": _cell,
     "needs more items": _needs,
-    "gain proven": lambda n: f"{signed(n['mean'])} on {thousands(n['n'])} items",
+    "gain proven": lambda n: f"{signed(n['mean'])} on {counted(n['n'], 'item')}",
     "awaits approval": lambda n: "the champion is pinned" if n.get("pinned") else "a person must approve",
 }
 """The gate's closed list of reasons; guards say their own numbers."""

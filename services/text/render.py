@@ -29,7 +29,7 @@ from services.records.sandbox import PinnedImage, Tier
 from services.records.status import HeldCandidate, LastDecision, Status
 from services.records.verbs import Verb
 from services.records.why import Why, WhyBase
-from services.text.format import reason_words, signed, thousands, written_by
+from services.text.format import counted, reason_words, signed, thousands, written_by
 
 SPLITS = ("train", "probe", "dev", "gate", "anchor", "vault")
 
@@ -104,9 +104,9 @@ def _held(one: HeldCandidate) -> str:
     if one.waits_for == "a person":
         return f"{about}: it waits for a person"
     if one.needed is None or one.nights is None:
-        return f"{about}: no number of items is known to decide it"
-    nights = "1 night" if one.nights == 1 else f"{one.nights} nights"
-    return f"{about}: about {thousands(one.needed)} more items, {nights}"
+        return f"{about}: no number of the items that are left would decide it, the next cycle ends the hold"
+    more = f"{about}: about {counted(one.needed, 'more item')}"
+    return f"{more}, 1 night" if one.nights <= 1 else f"{more}, more than one cycle asks: the next one ends the hold"
 
 
 def _status(found: Status) -> str:
@@ -300,7 +300,7 @@ def _quarantine(done: QuarantinedModule) -> str:
 
 def _budget(done: OpenedBudget) -> str:
     spent = f"{done.spent} confirmations were spent of the one before"
-    return f"error budget {done.budget} is open after {done.epochs} epochs; {spent}"
+    return f"error budget {done.budget} is open after {counted(done.epochs, 'epoch')}; {spent}"
 
 
 def _tiers(tiers: list[Tier]) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from metaevo.gate.exam import Confirmed, Pairs
-from metaevo.gate.gain import Question, confirm, tell
+from metaevo.gate.gain import Question, confirm, tell, unread
 from metaevo.gate.settings import GateRules
 from metaevo.gate.stopping import cell_weights, is_hopeless, mean_of_groups, none_limit, screened, standing
 from metaevo.gate.stream import units
@@ -98,6 +98,16 @@ def test_pass_and_fail_on_a_fixed_sample_is_the_exact_test_on_all_of_it() -> Non
     exam = FileExam(lambda task: float(task.text.endswith(("1", "3", "5"))))
     found = run(exam, asked(FILE))
     assert (found.proven, found.p_value, found.wealth.n, exam.steps) == (True, 2.0**-9, 30, ["exact"])
+
+
+def test_partial_credit_on_a_file_ends_with_it_and_nothing_is_left() -> None:
+    exam = FileExam(lambda _task: 0.1, sizes={FILE: 30, OTHER: 10, ENDLESS: None})
+    files = asked(FILE, OTHER, partial=True)
+    found = run(exam, files)
+    assert (found.proven, found.p_value) == (False, None)
+    assert unread(exam, files, found.place) == 0  # type: ignore[arg-type]
+    assert unread(exam, files, found.place - 7) == 7  # type: ignore[arg-type]
+    assert unread(exam, asked(FILE, ENDLESS), 0) is None  # type: ignore[arg-type]
 
 
 def test_finite_and_endless_cells_mix_and_the_finite_one_s_share_lets_it_last() -> None:

@@ -46,6 +46,17 @@ def test_the_list_of_reasons_is_the_design_s() -> None:
             {"mean": 0.0, "n": 256, "needed": None, "limit": 1500},
             "+0.0 after 256 items, no gain in sight, limit 1,500.",
         ),
+        (
+            {"mean": 0.01, "n": 64, "needed": 3793, "limit": 1500, "left": 0},
+            "+1.0 after 64 items, about 3,793 more items, and no item is left: the hold ends, limit 1,500.",
+        ),
+        (
+            {"mean": 0.01, "n": 1, "needed": 1, "limit": 1500, "left": 5},
+            "+1.0 after 1 item, about 1 more item, limit 1,500.",
+        ),
+        (LINE | {"needed": 400, "left": 1}, "about 400 items would settle it, and 1 item is left: the hold ends."),
+        (LINE | {"needed": None, "left": 0}, "against parent; it is not settled, and no item is left: the hold ends."),
+        (LINE | {"needed": 40, "left": None}, "against parent; about 40 items would settle it."),
     ],
 )
 def test_more_items_are_needed_for_a_gain_or_for_a_protection(numbers: dict[str, Any], said: str) -> None:
