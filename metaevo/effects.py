@@ -169,6 +169,7 @@ class Weights(Protocol):
         """Write the weights, hashed and probed, and return the new generation.
 
         Raises:
+            ModuleFailed: It is not a model that `load` gave, or it was trained on what the door did not let pass.
             NotFinite: A weight is NaN or infinite.
         """
 

@@ -164,7 +164,10 @@ class Experience:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """Rows that the door let pass: `Weights.admit` makes them, and no others become tokens of a training run."""
+    """Rows that the door let pass, as `Weights.admit` gives them.
+
+    A name against mistakes, no proof: the host holds what is trained on against a record of its own (`engines.watch`).
+    """
 
     rows: tuple[Experience, ...]
 

@@ -12,6 +12,7 @@ from metaevo.artifacts.bodies import adapter, dump
 from metaevo.artifacts.store import Store
 from metaevo.engines.protocol import Ask, Job, Published, Sampling
 from metaevo.engines.transformers import Transformers
+from metaevo.engines.watch import Watch
 from metaevo.errors import ModuleFailed
 from metaevo.learning import model as weights
 from metaevo.types import Admitted, Attempts, Experiences, Generation, Tasks, Tokens, TrainSpec
@@ -38,6 +39,7 @@ class TrlWeights:
         self.tokens = 0
         self._left_out: dict[str, dict[str, int]] = {}
         self._stamped: frozenset[str] = frozenset()
+        self._watch = Watch(f"{job.slot}.{job.module}")
 
     @property
     def answer_tokens(self) -> int:
@@ -55,18 +57,24 @@ class TrlWeights:
         if which is None:
             known = ", ".join(self._job.others)
             raise ModuleFailed(f"{self._job.module}: no generation {generation!r} in this trial; known: {known}")
+        policy, settings = which.parts["policy"], self._models.settings
         if spec is None:
-            return weights.load(self._store, which.parts["policy"], self._models.settings)
-        self._spec = spec
-        self._learner = weights.load_trainable(
-            self._store, which.parts["policy"], spec, merge_every=self.merge_every, settings=self._models.settings
-        )
-        return self._learner
+            learner = weights.load(self._store, policy, settings)
+        else:
+            learner = weights.load_trainable(self._store, policy, spec, merge_every=self.merge_every, settings=settings)
+            self._spec, self._learner = spec, learner
+        self._watch.over(learner)
+        return learner
 
     def publish(self, model: Any) -> Generation:
-        """Write the weights and return the new generation, probed as reloaded from disk."""
+        """Write the weights and return the new generation, probed as reloaded from disk.
+
+        Raises:
+            ModuleFailed: The model is none that `load` gave, or it was trained on what the door did not let pass.
+        """
         if self._learner is None:
             raise ModuleFailed(f"{self._job.module}: publish() before load(spec=...)")
+        self._watch.vouch(model)
         self._learner.model = model
         model.config.use_cache = True
         aside = self._store.scratch(f"{self._job.scratch}-out")
@@ -86,7 +94,9 @@ class TrlWeights:
 
     def stamp(self, batch: Experiences | Tasks | Generation) -> None:
         """Take the step's batch as what the control plane's door let pass."""
-        self._stamped = frozenset(map(_stamp, batch)) if isinstance(batch, tuple) else frozenset()
+        passed = batch if isinstance(batch, tuple) else ()
+        self._stamped = frozenset(map(_stamp, passed))
+        self._watch.passed(passed)
 
     def admit(self, rows_R: Experiences) -> Admitted:
         """Return the rows that passed the door; rows of the module's own are taken there first."""
@@ -100,6 +110,7 @@ class TrlWeights:
         own = [row for row in rows if _stamp(row) not in self._stamped]
         kept = [own[place] for place in self._ask(what, own)] if own else []
         self._stamped |= frozenset(map(_stamp, kept))
+        self._watch.passed(kept)
         self.leave_out(what, {"refused": len(own) - len(kept)} if len(kept) < len(own) else {})
         return tuple(row for row in rows if _stamp(row) in self._stamped)
 
