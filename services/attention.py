@@ -11,6 +11,7 @@ from metaevo.errors import ModuleFailed, StoreError
 from metaevo.gate.evidence import Verdict
 from metaevo.gate.starved import starved_of
 from metaevo.ledger import queries
+from metaevo.ledger.integrity import lost_aliases
 from metaevo.ledger.ledger import Ledger
 from metaevo.registry.laws import unlawful_modules
 from metaevo.registry.registry import Registry
@@ -23,6 +24,7 @@ from services.records.status import AttentionItem
 
 CODES: dict[str, tuple[Literal["page", "ticket"], str]] = {
     "disk_low": ("page", "metaevo doctor"),
+    "ledger_damaged": ("page", "metaevo fsck"),
     "infrastructure": ("page", "metaevo doctor"),
     "config_invalid": ("ticket", "metaevo config check"),
     "module_broken": ("ticket", "metaevo modules list"),
@@ -47,6 +49,8 @@ def needed_attention(ledger: Ledger, config: Config, home: Home) -> tuple[Attent
     free = shutil.disk_usage(home.path).free
     if free < 2 * LEAST_FREE:
         found.append(entry("disk_low", None, f"{free // 2**20} MiB are free in {home.path}"))
+    for alias, generation in lost_aliases(ledger).items():
+        found.append(entry("ledger_damaged", None, f"{alias} points to {generation}, which is no generation"))
     found += [entry("config_invalid", None, str(error)) for error in unsupported_keys(config, home.text)]
     recent = queries.newest_closed(ledger, FAILED_IN_A_ROW)
     if len(recent) == FAILED_IN_A_ROW and all(cycle.ending == CycleEnd.INFRASTRUCTURE for cycle in recent):

@@ -1,40 +1,82 @@
-"""Check a home: the ledger, the lineage, every artifact against its digest. Reads only."""
+"""Check a home: the ledger, the lineage, every artifact against its digest. Reads only.
 
-from collections.abc import Iterator
+What one check cannot read is that check's finding: no damage keeps the others from looking.
+"""
+
+import math
+import tomllib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+from itertools import islice
 
 from metaevo.artifacts.store import Store
 from metaevo.errors import MetaevoError, StoreError
-from metaevo.gate.evidence import Verdict
+from metaevo.gate.evidence import Hold, MoreItems, ProtectionFinding, Verdict
+from metaevo.gate.settings import GateRules
 from metaevo.ledger import integrity
-from metaevo.ledger.integrity import PublishedParts
+from metaevo.ledger.integrity import ErrorSpent, PublishedParts
 from metaevo.ledger.ledger import Ledger
+from metaevo.ledger.queries import objective_of
+from objectives.statistics import level
 from services.home.home import Home
 from services.records.health import Fsck, HomeCheck
 
 ALWAYS = ("champion", "reference", "base")
 """Aliases that exist from the first generation on."""
+DEFAULT_ALPHA = GateRules().alpha
+MOST = 20
+"""Problems of one check that are told."""
 
 
 def check_home(home: Home) -> Fsck:
     """Return every invariant with what was found; ``clean`` is true where nothing is wrong."""
-    home.config()
+    alpha = home.config().gate.alpha
     ledger, store = home.ledger(), home.store()
     try:
         found = {
-            "ledger file": [] if ledger.check() == "ok" else [ledger.check()],
-            "one champion": list(_champion(ledger)),
-            "aliases follow their moves": list(_aliases(ledger)),
-            "lineage reaches the base": list(_lines(ledger)),
-            "artifacts match their digests": list(_artifacts(ledger, store)),
-            "decided cycles are whole": list(_cycles(ledger, store)),
-            "verdicts can be read": list(_verdicts(ledger)),
-            "errors spent only grow": list(_confirmations(ledger)),
-            "best anchor scores are the line's": list(integrity.wrong_anchors(ledger)),
+            "ledger file": _told(lambda: () if ledger.check() == "ok" else (ledger.check(),)),
+            "rows can be read": _told(lambda: _rows(ledger)),
+            "one champion": _told(lambda: _champion(ledger)),
+            "aliases follow their moves": _told(lambda: _aliases(ledger)),
+            "lineage reaches the base": _told(lambda: _lines(ledger)),
+            "artifacts match their digests": _told(lambda: _artifacts(ledger, store)),
+            "decided cycles are whole": _told(lambda: _cycles(ledger, store)),
+            "verdicts can be read": _told(lambda: _verdicts(ledger)),
+            "errors spent only grow": _told(lambda: _confirmations(ledger, alpha)),
+            "best anchor scores are the line's": _told(lambda: integrity.wrong_anchors(ledger)),
         }
     finally:
         ledger.close()
-    checks = tuple(HomeCheck(name=name, ok=not wrong, problems=tuple(wrong[:20])) for name, wrong in found.items())
+    checks = tuple(HomeCheck(name=name, ok=not wrong, problems=wrong) for name, wrong in found.items())
     return Fsck(clean=all(check.ok for check in checks), checks=checks)
+
+
+def _told(look: Callable[[], Iterable[str]]) -> tuple[str, ...]:
+    """Return the first problems that a check finds; what stops it is one of them."""
+    problems: list[str] = []
+    try:
+        problems.extend(islice(look(), MOST))
+    except MetaevoError as error:
+        problems.append(str(error))
+    return tuple(problems)
+
+
+def _rows(ledger: Ledger) -> Iterator[str]:
+    """Yield every row that holds what no command can read."""
+    wrong = integrity.unreadable(ledger, MOST)
+    yield from wrong
+    if wrong:  # the questions below would only meet the same rows
+        return
+    for where, objective in integrity.objectives(ledger):
+        try:
+            objective_of(objective, where)
+        except StoreError as error:
+            yield str(error)
+    for hold in integrity.holds(ledger):
+        try:
+            Hold.from_data(asdict(hold))
+        except StoreError as error:
+            yield f"hold {hold.candidate}: it cannot be read ({error})"
 
 
 def _champion(ledger: Ledger) -> Iterator[str]:
@@ -91,6 +133,7 @@ def _artifacts(ledger: Ledger, store: Store) -> Iterator[str]:
         wrong = _wrong_part(store, made, looked)
         if wrong:
             yield f"{made.id}: {wrong}"
+    yield from (wrong for wrong in store.damaged() if wrong not in looked.values())
 
 
 def _wrong_part(store: Store, made: PublishedParts, looked: dict[str, str]) -> str:
@@ -134,19 +177,89 @@ def _cycles(ledger: Ledger, store: Store) -> Iterator[str]:
 def _verdicts(ledger: Ledger) -> Iterator[str]:
     for kept in integrity.verdicts(ledger):
         if kept.wrong:
-            yield f"{kept.id}: its verdict cannot be read ({kept.wrong})"
+            yield f"{kept.where}: its verdict cannot be read ({kept.wrong})"
         elif kept.data is not None:
             try:
                 Verdict.from_data(kept.data)
             except StoreError as error:
-                yield f"{kept.id}: its verdict cannot be read ({error})"
+                yield f"{kept.where}: its verdict cannot be read ({error})"
 
 
-def _confirmations(ledger: Ledger) -> Iterator[str]:
+def _confirmations(ledger: Ledger, alpha: float) -> Iterator[str]:
+    """Yield what does not follow of the error ledger: numbers, levels, promotions, outcomes, cells."""
     last: dict[int, int] = {}
+    proven: dict[tuple[int, str], int] = {}
+    """Promotions that a proven candidate's confirmation was opened after: its children's stand on one more."""
+    most, decided = max([alpha, *_earlier_alphas(ledger)]), _decided(ledger)
     for row in integrity.every_confirmation(ledger):
+        place = f"budget {row.budget}: confirmation {row.k}"
         if row.k != last.get(row.budget, 0) + 1:
-            yield f"budget {row.budget}: confirmation {row.k} follows {last.get(row.budget, 0)}"
+            yield f"{place} follows {last.get(row.budget, 0)}"
         last[row.budget] = row.k
+        above = proven.get((row.budget, row.parent))
+        yield from (f"{place}{wrong}" for wrong in _wrong_spent(row, most, 0 if above is None else above + 1))
+        yield from (f"{place}{wrong}" for wrong in _other_than_decided(row, decided.get((row.budget, row.k))))
+        if row.outcome == "proven" and isinstance(row.promotions, int):
+            proven[row.budget, row.candidate] = row.promotions
     for place in integrity.wrong_confirmed_cells(ledger):
         yield f"the cells kept of confirmation {place} are not those it names"
+
+
+def _wrong_spent(row: ErrorSpent, alpha: float, promoted: int) -> Iterator[str]:
+    """Yield what is wrong with a confirmation by itself; ``promoted`` is the most promotions it may stand on."""
+    weights = row.weights if isinstance(row.weights, list) else []
+    numbers = [value for value in weights if isinstance(value, int | float) and 0 <= value <= 1]
+    whole = not numbers or math.isclose(sum(numbers), 1, abs_tol=1e-6)
+    cells = row.cells if isinstance(row.cells, list) else []
+    if len(numbers) != len(weights) or len(numbers) != len(cells) or not whole:
+        yield f" has the weights {row.weights}, want one share a cell that sum to 1"
+    if not isinstance(row.promotions, int) or row.promotions < 0:
+        yield f" stands on {row.promotions!r} promotions, want a whole number"
+        return
+    if not isinstance(row.level, float) or not 0 < row.level < 1:
+        yield f" has the level {row.level!r}, want a number between 0 and 1"
+        return
+    if row.place is None and row.outcome != "open":
+        return  # opened before schema 4: by another rule, and under another number
+    if row.promotions > promoted:
+        yield f" stands on {row.promotions} promotions, its parent's line has {promoted}"
+    allowed = level(alpha, row.k, row.promotions)
+    if row.level > allowed * (1 + 1e-9):
+        yield f" has the level {row.level:.6g}, its number and promotions give at most {allowed:.6g}"
+
+
+def _earlier_alphas(ledger: Ledger) -> Iterator[float]:
+    """Yield the alpha of every configuration the home ran under: a level was given by the one of its day."""
+    for text in integrity.configurations(ledger):
+        gate = tomllib.loads(text).get("gate")
+        alpha = gate.get("alpha") if isinstance(gate, dict) else None
+        yield alpha if isinstance(alpha, float) else DEFAULT_ALPHA
+
+
+def _decided(ledger: Ledger) -> dict[tuple[int, int], Verdict]:
+    """Return the last verdict that stands on each confirmation."""
+    found: dict[tuple[int, int], Verdict] = {}
+    for kept in integrity.verdicts(ledger):
+        try:
+            verdict = Verdict.from_data(kept.data) if kept.data is not None else None
+        except StoreError:
+            continue  # told of by a check of its own
+        gain = verdict.evidence.gain if verdict is not None else None
+        if verdict is not None and gain is not None:
+            found[gain.budget, gain.k] = verdict
+    return found
+
+
+def _other_than_decided(row: ErrorSpent, verdict: Verdict | None) -> Iterator[str]:
+    """Yield where a confirmation is not what the verdict on it says it was."""
+    gain = verdict.evidence.gain if verdict is not None else None
+    if verdict is None or gain is None or row.place != gain.place:
+        return  # not decided yet, or it went on since
+    if isinstance(row.level, float) and not math.isclose(row.level, gain.level):
+        yield f" has the level {row.level:.6g}, its verdict says {gain.level:.6g}"
+    if isinstance(row.promotions, int) and row.promotions != gain.promotions:
+        yield f" stands on {row.promotions} promotions, its verdict says {gain.promotions}"
+    more = [reason.numbers for reason in verdict.reasons if isinstance(reason.numbers, MoreItems)]
+    proven = all(isinstance(wanted.found, ProtectionFinding) for wanted in more)
+    if row.outcome != "void" and (row.outcome == "proven") != proven:
+        yield f" is {row.outcome}, its verdict says that the gain was {'' if proven else 'not '}proven"

@@ -13,7 +13,7 @@ import json
 import os
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,7 @@ class Store:
         """
         path = self._blob(digest)
         try:
-            data = zstandard.ZstdDecompressor().decompress(path.read_bytes())
+            data = zstandard.ZstdDecompressor().decompress(path.read_bytes(), allow_extra_data=False)
         except FileNotFoundError as error:
             raise StoreError(f"artifact {digest[:12]} is missing from {self.root}; {WAY_OUT}") from error
         except (zstandard.ZstdError, MemoryError) as error:  # a flipped bit may say that the content has exabytes
@@ -156,6 +156,22 @@ class Store:
         """Return the digest of everything stored."""
         blobs = {path.name for path in (self.root / "blobs").glob("*/[0-9a-f]*")}
         return blobs | {path.name for path in (self.root / "trees").glob("[0-9a-f]*")}
+
+    def damaged(self) -> Iterator[str]:
+        """Read every blob and tree whole, referred to or not; yield what does not match the digest in its name."""
+        for path in sorted((self.root / "blobs").glob("*/[!.]*")):
+            if path != self._blob(path.name):
+                yield f"{path} is no artifact; remove it"
+                continue
+            try:
+                self.get(path.name)
+            except (StoreError, OSError) as error:
+                yield str(error)
+        for path in sorted((self.root / "trees").glob("[!.]*")):
+            try:
+                self.tree(path.name)
+            except (StoreError, OSError) as error:
+                yield str(error)
 
     def _blob(self, digest: str) -> Path:
         return self.root / "blobs" / digest[:2] / digest

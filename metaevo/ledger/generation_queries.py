@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from pydantic_core import from_json
 from sqlalchemy import Connection, Row, Select, Text, cast, func, null, select
 from sqlalchemy.exc import DBAPIError
 
 from metaevo.errors import BadInput, StoreError
+from metaevo.ledger.json_text import UnreadableJson, read_json
 from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.queries import abilities, objective_of
 from metaevo.ledger.tables import ALIAS, GENERATION, RECIPE, SCORE
@@ -110,10 +110,10 @@ def origin(ledger: Ledger, which: str) -> GenerationOrigin:
     facts = row._asdict()
     said = facts.pop("verdict_text")
     try:
-        verdict = from_json(said) if said is not None else None
-    except ValueError as error:
+        verdict: Any = read_json(said) if said is not None else None
+    except UnreadableJson as error:
         raise unreadable_verdict(row.id, error) from error
-    objective = objective_of(row.objective) if row.objective else None
+    objective = objective_of(row.objective, f"generation {row.id}") if row.objective else None
     return GenerationOrigin(**facts | {"objective": objective, "answer": tuple(row.answer or ()), "verdict": verdict})
 
 
@@ -194,7 +194,7 @@ def _means(connection: Connection, ids: Iterable[str], names: Mapping[str, str])
 
 def _generation(row: Row[Any], scores: Mapping[str, float]) -> GenerationFacts:
     facts = row._asdict()
-    objective = objective_of(row.objective) if row.objective else None
+    objective = objective_of(row.objective, f"generation {row.id}") if row.objective else None
     reasons = tuple(row.reasons) if isinstance(row.reasons, list) else ()
     made = {"objective": objective, "reasons": reasons, "scores": scores}
     return GenerationFacts(**facts | made)

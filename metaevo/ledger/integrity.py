@@ -2,15 +2,30 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from itertools import islice
 from typing import Any
 
-from pydantic_core import from_json
-from sqlalchemy import Text, and_, cast, func, select
+from sqlalchemy import Column, Text, and_, cast, func, select
 
 from metaevo.ledger.anchors import of_line
+from metaevo.ledger.holds import HoldRecord
+from metaevo.ledger.json_text import UnreadableJson, read_json
 from metaevo.ledger.ledger import Ledger
-from metaevo.ledger.tables import ALIAS, BEST_ANCHOR, CONFIRMATION, CONFIRMED_CELL, CYCLE, GENERATION, MOVE, STEP
+from metaevo.ledger.tables import (
+    ALIAS,
+    BEST_ANCHOR,
+    CONFIG,
+    CONFIRMATION,
+    CONFIRMED_CELL,
+    CYCLE,
+    GENERATION,
+    HOLD,
+    MOVE,
+    STEP,
+)
+from metaevo.ledger.unreadable import unreadable_rows
+from objectives.types import JsonValue
 
 DECIDED = ("promote", "hold", "reject")
 AT_ONCE = 64
@@ -38,10 +53,10 @@ class PublishedParts:
 
 @dataclass(frozen=True, slots=True)
 class KeptVerdict:
-    """A generation's verdict as the ledger keeps it; ``wrong`` says why where it is not JSON."""
+    """A verdict as the ledger keeps it, and whose it is; ``wrong`` says why where it is not JSON."""
 
-    id: str
-    data: Mapping[str, Any] | None
+    where: str
+    data: Any
     wrong: str
 
 
@@ -56,11 +71,20 @@ class StepBody:
 
 
 @dataclass(frozen=True, slots=True)
-class ConfirmationNumber:
-    """One confirmation of the error ledger."""
+class ErrorSpent:
+    """One confirmation of the error ledger. In a damaged row nothing need be of its kind."""
 
     budget: int
     k: int
+    candidate: str
+    parent: str
+    cells: JsonValue
+    weights: JsonValue
+    level: JsonValue
+    promotions: JsonValue
+    outcome: str
+    place: JsonValue
+    """None where it is open, or was opened before schema 4, which kept the levels of an older rule."""
 
 
 def champions(ledger: Ledger) -> tuple[str, ...]:
@@ -74,6 +98,15 @@ def aliases(ledger: Ledger) -> dict[str, str]:
     """Return where every alias points."""
     with ledger.look() as connection:
         return dict(connection.execute(select(ALIAS.c.name, ALIAS.c.generation)).tuples().all())
+
+
+def lost_aliases(ledger: Ledger) -> dict[str, str]:
+    """Return the aliases that point to what is no generation."""
+    there = GENERATION.c.id == ALIAS.c.generation
+    query = select(ALIAS.c.name, ALIAS.c.generation).outerjoin_from(ALIAS, GENERATION, there)
+    with ledger.look() as connection:
+        rows = connection.execute(query.where(GENERATION.c.id.is_(None)).order_by(ALIAS.c.name))
+        return dict(rows.tuples().all())
 
 
 def moves(ledger: Ledger) -> tuple[Moved, ...]:
@@ -106,25 +139,59 @@ def published_parts(ledger: Ledger) -> tuple[PublishedParts, ...]:
 
 
 def verdicts(ledger: Ledger) -> Iterator[KeptVerdict]:
-    """Yield every generation's verdict, a few at a time, oldest first."""
-    text = cast(GENERATION.c.verdict, Text)
-    query = select(GENERATION.c.number, GENERATION.c.id, text).order_by(GENERATION.c.number).limit(AT_ONCE)
+    """Yield the verdict of every generation and then of every cycle, a few at a time, oldest first."""
+    yield from _verdicts(ledger, GENERATION.c.number, GENERATION.c.verdict, GENERATION.c.id)
+    yield from _verdicts(ledger, CYCLE.c.number, CYCLE.c.verdict, None)
+
+
+def _verdicts(
+    ledger: Ledger, number: Column[Any], verdict: Column[Any], id_: Column[Any] | None
+) -> Iterator[KeptVerdict]:
+    text = cast(verdict, Text)
+    query = select(number, number if id_ is None else id_, text).order_by(number).limit(AT_ONCE)
     last = -1
     while True:
         with ledger.look() as connection:
-            rows = connection.execute(query.where(text.is_not(None), GENERATION.c.number > last)).all()
-        for _, id_, said in rows:
-            yield _kept_verdict(id_, said)
+            rows = connection.execute(query.where(text.is_not(None), number > last)).all()
+        for _, whose, said in rows:
+            yield _kept_verdict(f"cycle {whose}" if id_ is None else whose, said)
         if len(rows) < AT_ONCE:
             return
         last = rows[-1][0]
 
 
-def _kept_verdict(id_: str, said: str) -> KeptVerdict:
+def _kept_verdict(where: str, said: str) -> KeptVerdict:
     try:
-        return KeptVerdict(id_, from_json(said), "")
-    except ValueError as error:
-        return KeptVerdict(id_, None, str(error))
+        return KeptVerdict(where, read_json(said), "")
+    except UnreadableJson as error:
+        return KeptVerdict(where, None, str(error))
+
+
+def unreadable(ledger: Ledger, most: int) -> tuple[str, ...]:
+    """Return the first rows with JSON that cannot be read; verdicts have a question of their own."""
+    with ledger.look() as connection:
+        return tuple(islice(unreadable_rows(connection, ("verdict",)), most))
+
+
+def objectives(ledger: Ledger) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield every objective, and whose it is."""
+    for table, key in ((CYCLE, CYCLE.c.number), (GENERATION, GENERATION.c.id)):
+        with ledger.look() as connection:
+            rows = connection.execute(select(key, table.c.objective).order_by(key)).all()
+        yield from ((f"{table.name} {whose}", data) for whose, data in rows if data is not None)
+
+
+def holds(ledger: Ledger) -> tuple[HoldRecord, ...]:
+    """Return every hold, open or not."""
+    query = select(*(HOLD.c[field.name] for field in fields(HoldRecord))).order_by(HOLD.c.cycle)
+    with ledger.look() as connection:
+        return tuple(HoldRecord(*row) for row in connection.execute(query))
+
+
+def configurations(ledger: Ledger) -> tuple[str, ...]:
+    """Return the text of every configuration the home ran under."""
+    with ledger.look() as connection:
+        return tuple(connection.execute(select(CONFIG.c.text)).scalars())
 
 
 def open_cycles(ledger: Ledger) -> tuple[int, ...]:
@@ -158,11 +225,12 @@ def step_bodies(ledger: Ledger) -> Iterator[StepBody]:
             yield StepBody(_where(tuple(place)), digest, body is not None, fine)
 
 
-def every_confirmation(ledger: Ledger) -> tuple[ConfirmationNumber, ...]:
-    """Return every confirmation, by budget and number."""
-    columns = (CONFIRMATION.c.budget, CONFIRMATION.c.k)
+def every_confirmation(ledger: Ledger) -> tuple[ErrorSpent, ...]:
+    """Return every confirmation, by budget and number; a level that is no number is what stands there."""
+    columns = [CONFIRMATION.c[field.name] for field in fields(ErrorSpent)]
+    query = select(*columns).order_by(CONFIRMATION.c.budget, CONFIRMATION.c.k)
     with ledger.look() as connection:
-        return tuple(ConfirmationNumber(*row) for row in connection.execute(select(*columns).order_by(*columns)))
+        return tuple(ErrorSpent(*row) for row in connection.execute(query))
 
 
 def wrong_confirmed_cells(ledger: Ledger) -> tuple[str, ...]:

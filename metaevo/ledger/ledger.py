@@ -16,9 +16,11 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlmodel import Session, SQLModel
 
 from metaevo.errors import BadInput, StoreError, Unwritable
+from metaevo.ledger.json_text import UnreadableJson
 from metaevo.ledger.postgres import Postgres
 from metaevo.ledger.sqlite import SqliteFile
 from metaevo.ledger.tables import OLDEST, VERSION, ConfigRow, EventRow, Meta
+from metaevo.ledger.unreadable import unreadable_rows
 
 Database = SqliteFile | Postgres
 
@@ -73,6 +75,8 @@ class Ledger:
             except (DatabaseError, sqlite3.Error) as error:
                 kind = Unwritable if isinstance(error, OperationalError | sqlite3.OperationalError) else StoreError
                 raise kind(f"the ledger cannot be written: {_cause(error)}; {self._database.way_out}") from error
+            except UnreadableJson as error:
+                raise self._unreadable(error) from error
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -85,7 +89,7 @@ class Ledger:
         """Yield a bare connection for reading: as `read`, without the ORM.
 
         Raises:
-            StoreError: The disk does not give it, or the database is away.
+            StoreError: The disk does not give it, the database is away, or a row holds JSON that cannot be read.
         """
         with self._alone(writing=False):
             try:
@@ -93,6 +97,14 @@ class Ledger:
                     yield connection
             except OperationalError as error:
                 raise StoreError(f"the ledger cannot be read: {_cause(error)}") from error
+            except UnreadableJson as error:
+                raise self._unreadable(error) from error
+
+    def _unreadable(self, error: UnreadableJson) -> StoreError:
+        """Return what is said where a column's JSON cannot be read: the first row of which that is so is named."""
+        with self._engine.connect() as connection:
+            row = next(unreadable_rows(connection), f"the ledger: a row cannot be read ({error})")
+        return StoreError(f"{row}; run `metaevo fsck`")
 
     def insert_once(self, table: TableClause) -> Insert:
         """Return an insert that does nothing where the row is there already; the databases say it alike, but apart."""

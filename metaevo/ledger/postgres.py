@@ -18,6 +18,7 @@ from sqlalchemy.pool import StaticPool
 from sqlmodel import SQLModel, create_engine
 
 from metaevo.errors import BadInput, Busy
+from metaevo.ledger.json_text import read_json
 
 if TYPE_CHECKING:
     from psycopg import Connection as Driver
@@ -85,6 +86,7 @@ class Postgres:
                 f"{DIALECT}://",
                 poolclass=StaticPool,
                 creator=lambda: self.connect(read_only=read_only, alone=alone and not read_only),
+                json_deserializer=read_json,
             )
         except ImportError as error:
             raise BadInput(*EXTRA) from error

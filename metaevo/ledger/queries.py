@@ -11,6 +11,7 @@ from typing import Any
 
 from sqlalchemy import Row, Text, cast, func, or_, select
 
+from metaevo.errors import StoreError
 from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.line import line_of
 from metaevo.ledger.tables import ALIAS, CYCLE, EVENT, RECIPE, STEP, TRIAL, JsonMap
@@ -160,11 +161,11 @@ def last_pursued(ledger: Ledger, within: int) -> Objective | None:
             return None
         line = select(line_of(champion, within + 1).c.id)
         led_here = or_(CYCLE.c.outcome != "promote", CYCLE.c.candidate.in_(line))
-        query = select(CYCLE.c.objective).where(CYCLE.c.number > last - within, CYCLE.c.number <= last)
+        query = select(CYCLE.c.number, CYCLE.c.objective).where(CYCLE.c.number > last - within, CYCLE.c.number <= last)
         query = query.where(CYCLE.c.outcome.not_in(("void", "abandoned", "open")), CYCLE.c.parent.in_(line), led_here)
-        for found in connection.execute(query.order_by(CYCLE.c.number.desc())).scalars():
+        for number, found in connection.execute(query.order_by(CYCLE.c.number.desc())):
             if found is not None:
-                return objective_of(found)
+                return objective_of(found, f"cycle {number}")
     return None
 
 
@@ -259,13 +260,21 @@ def abilities(ledger: Ledger) -> dict[str, str]:
     return dict(json.loads(ledger.meta("abilities") or "{}"))
 
 
-def objective_of(data: Mapping[str, Any]) -> Objective:
-    """Return an objective as the ledger keeps it."""
-    cells = tuple(Cell.parse(str(cell)) for cell in data["cells"])
-    return Objective(data["ability"], Direction(data["direction"]), cells, data["reason"], data["rule"])
+def objective_of(data: Mapping[str, Any], where: str) -> Objective:
+    """Return the objective that the ledger keeps of ``where``, a cycle or a generation.
+
+    Raises:
+        StoreError: It is none.
+    """
+    try:
+        cells = tuple(Cell.parse(str(cell)) for cell in data["cells"])
+        return Objective(data["ability"], Direction(data["direction"]), cells, data["reason"], data["rule"])
+    except (KeyError, TypeError, ValueError) as error:
+        said = f"{where}: its objective cannot be read ({type(error).__name__}: {error})"
+        raise StoreError(f"{said}; run `metaevo fsck`") from error
 
 
 def _cycle(row: Row[Any]) -> CycleFacts:
     facts = row._asdict()
     objective = facts.pop("objective")
-    return CycleFacts(**facts, objective=objective_of(objective) if objective else None)
+    return CycleFacts(**facts, objective=objective_of(objective, f"cycle {row.number}") if objective else None)

@@ -15,6 +15,7 @@ from sqlmodel import create_engine
 
 from metaevo.artifacts.store import sync
 from metaevo.errors import writing
+from metaevo.ledger.json_text import read_json
 
 FULL, NORMAL = "PRAGMA synchronous=FULL", "PRAGMA synchronous=NORMAL"
 
@@ -41,7 +42,12 @@ class SqliteFile:
 
     def engine(self, *, read_only: bool = False) -> Engine:
         """Return an engine with one connection; transactions are begun by `begin`, not by the driver."""
-        made = create_engine("sqlite://", poolclass=StaticPool, creator=lambda: self._connect(read_only=read_only))
+        made = create_engine(
+            "sqlite://",
+            poolclass=StaticPool,
+            creator=lambda: self._connect(read_only=read_only),
+            json_deserializer=read_json,
+        )
         event.listen(made, "connect", _reader if read_only else _writer)
         return made
 

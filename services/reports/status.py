@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from metaevo.artifacts.bodies import BodyStore
-from metaevo.errors import MetaevoError
+from metaevo.errors import MetaevoError, StoreError
 from metaevo.evolution.autonomy import autonomy
 from metaevo.evolution.objective_history import REMEMBERED
 from metaevo.gate.evidence import Hold
@@ -98,7 +98,10 @@ def held_candidates(ledger: Ledger) -> tuple[HeldCandidate, ...]:
     """Return the candidates that are held, newest first, and how many nights each still needs."""
     found = []
     for record in open_holds(ledger):
-        hold = Hold.from_data(asdict(record))
+        try:
+            hold = Hold.from_data(asdict(record))
+        except StoreError as error:
+            raise StoreError(f"hold {record.candidate}: it cannot be read ({error}); run `metaevo fsck`") from error
         waits: Literal["items", "a person"] = "a person" if hold.person else "items"
         found.append(
             HeldCandidate(

@@ -7,6 +7,7 @@ import sqlite3
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from metaevo.errors import Busy, MetaevoError, StoreError, Unwritable
+from metaevo.ledger.json_text import UnreadableJson
 
 LOCKED = re.compile(r"^(55P03|40P01) |database (table |schema )?is locked")
 FULL = re.compile(r"^(53100|53200) |disk is full|disk I/O error")
@@ -20,7 +21,7 @@ def told(error: Exception, name: str) -> MetaevoError:
     """Return what to say of an error that ended a migration of the ledger of this name."""
     if isinstance(error, MetaevoError):
         return error
-    if isinstance(error, json.JSONDecodeError):
+    if isinstance(error, json.JSONDecodeError | UnreadableJson):
         return StoreError(_line(f"a column for JSON holds {error.doc[:40]!r}", "restore a backup"))
     driver = error.orig if isinstance(error, DBAPIError) else error
     said = " ".join(str(driver).split())[:400]
