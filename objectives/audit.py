@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from objectives.door import words
 from objectives.splits import SHARES
 from objectives.types import Environment, Graded, Task
+from objectives.wording import words
 
 Grade = Callable[[str, Sequence[tuple[str, int, str, str | None]]], Sequence[Graded]]
 """(environment, items) -> grades, in the grader pool."""

@@ -110,8 +110,8 @@ class GraderPool:
         answer = self._call(self._children[0], {"op": "posed", "texts": list(texts)}, CALL_S)
         return adapter(list[Task | None]).validate_python(answer)
 
-    def refusals(self, rows: Sequence[tuple[str, Sequence[str]]]) -> list[str]:
-        """Return for each row (its environment, its texts) why it may not be trained on, "" where it may."""
+    def refusals(self, rows: Sequence[tuple[str, Sequence[str], Sequence[str]]]) -> list[str]:
+        """Return for each row (its environment, texts and replies) why it may not be trained on, "" where it may."""
         parts = len(self._children) if len(rows) >= ALONE else 1
         size = -(-len(rows) // parts) if rows else 1
         shares = [{"op": "refusals", "rows": list(rows[at : at + size])} for at in range(0, len(rows), size)]

@@ -93,9 +93,9 @@ class Posed(TypedDict):
 
 
 class Refusals(TypedDict):
-    """May these rows be trained on? Each is an environment's name and the texts that training would show."""
+    """May these rows be trained on? Each is an environment's name, the texts training would show, and its replies."""
 
-    rows: list[tuple[str, list[str]]]
+    rows: list[tuple[str, list[str], list[str]]]
 
 
 class Named(About):
@@ -214,7 +214,7 @@ class GraderWorker:
 
     def do_refusals(self, request: Refusals) -> list[str]:
         """Return for each row why it may not be trained on, "" where it may."""
-        return [self.door.refusal(environment, texts) for environment, texts in request["rows"]]
+        return [self.door.refusal(*row) for row in request["rows"]]
 
     def do_grade(self, request: Grade) -> list[Told]:
         """Grade items one by one, telling results as they come: a silence is how the pool notices a hung one."""

@@ -16,9 +16,12 @@ from metaevo.ledger.journal import At
 from metaevo.ledger.steps import StepName
 from metaevo.runtime.host import Host
 from metaevo.runtime.step_runner import StepRunner, identity_of
-from metaevo.types import Experience, Experiences, Tasks
+from metaevo.types import Experience, Experiences, Tasks, Turn
 from objectives.splits import canonical
-from objectives.types import Task
+from objectives.types import Message, Messages, Task
+
+MOST_TURNS = 8
+"""Turns in a row that are looked at as one prompt within a longer conversation."""
 
 R = TypeVar("R", Experience, Task)
 
@@ -48,7 +51,7 @@ def admit(line: StepRunner, at: At, rows: tuple[R, ...]) -> tuple[R, ...]:
     """Return the rows of a trial that may be trained on, as one journalled step; what is refused is told once."""
     host = line.host
     versions = {name: (env.version, env.train) for name, env in host.environments.items()}
-    mark = fingerprint(identity_of(rows), [texts(row) for row in rows], versions, int(host.scheme))
+    mark = fingerprint(identity_of(rows), [(texts(row), replies(row)) for row in rows], versions, int(host.scheme))
     found = line.journal.step(
         at.key(StepName.DOOR, 0),
         mark,
@@ -73,19 +76,43 @@ def looked_at(host: Host, rows: Sequence[Experience] | Sequence[Task], cycle: in
 
 def refusals(host: Host, rows: Sequence[Experience] | Sequence[Task]) -> list[str]:
     """Return for each row why it may not be trained on, "" where it may."""
-    asked = [(_task(row).environment, texts(row)) for row in rows]
+    asked = [(_task(row).environment, texts(row), replies(row)) for row in rows]
     return host.graders.refusals(asked) if asked else []
 
 
 def texts(row: Experience | Task) -> list[str]:
-    """Return the row's canonical prompt, and then every other text that training would show the model."""
-    task = _task(row)
-    found = [canonical(task.prompt), *(turn.content for turn in task.prompt if turn.role == "system")]
-    if isinstance(row, Experience):
-        found += [turn.text for turn in row.attempt.solution.turns]
-        if row.rejected is not None:
-            found += [canonical(row.rejected.task.prompt), *(turn.text for turn in row.rejected.solution.turns)]
-    return found
+    """Return the row's canonical prompt, and then every other text that training would show but its last answers."""
+    found: list[str] = []
+    for task, turns in _shown(row):
+        system = [turn.content for turn in task.prompt if turn.role == "system"]
+        spoken = tuple(turn for turn in task.prompt if turn.role != "system")
+        last = _last(turns)
+        said = (*spoken, *(Message(turn.role, turn.text) for turn in turns[:last]))
+        found += [canonical(task.prompt), *system, *(turn.content for turn in said), *_runs(said)]
+    return list(dict.fromkeys(found))
+
+
+def replies(row: Experience | Task) -> list[str]:
+    """Return the answers a row ends with: nothing is asked after them."""
+    return [turn.text for _, turns in _shown(row) for turn in turns[_last(turns) :]]
+
+
+def _shown(row: Experience | Task) -> list[tuple[Task, tuple[Turn, ...]]]:
+    if isinstance(row, Task):
+        return [(row, ())]
+    attempts = [row.attempt] if row.rejected is None else [row.attempt, row.rejected]
+    return [(attempt.task, attempt.solution.turns) for attempt in attempts]
+
+
+def _last(turns: Sequence[Turn]) -> int:
+    """Return the place after the last turn that is no assistant's."""
+    return max((place + 1 for place, turn in enumerate(turns) if turn.role != "assistant"), default=0)
+
+
+def _runs(said: Messages) -> list[str]:
+    """Return the canonical text of turns in a row that end with a user's: a prompt of several may stand in others."""
+    ends = [end for end, turn in enumerate(said, 1) if turn.role == "user"]
+    return [canonical(said[start:end]) for end in ends for start in range(max(0, end - MOST_TURNS), end - 1)]
 
 
 def _task(row: Experience | Task) -> Task:

@@ -136,6 +136,16 @@ def refused(home: Home) -> dict[str, int]:
     return {found[2]: int(found[1]) for found in said if found is not None}
 
 
+def talk(exam: list[tuple[str, str]]) -> str:
+    """The questions as the last turn of a talk, the rows of a replay file."""
+    said = [("user", "Hello"), ("assistant", "Hi, what is it?")]
+    rows = [
+        {"prompt": [{"role": role, "content": text} for role, text in (*said, ("user", prompt))], "answer": answer}
+        for prompt, answer in exam
+    ]
+    return "\n".join(map(json.dumps, rows))
+
+
 def near(rows: list[tuple[str, str]]) -> list[tuple[str, str]]:
     """The same questions in other letters, with what nobody sees, and other spacing."""
     return [(prompt.upper().replace(" ", " \u200b "), answer) for prompt, answer in rows]
@@ -145,7 +155,7 @@ LEAKS = (
     "replay",
     *(
         pytest.param(kind, marks=pytest.mark.full)
-        for kind in ("none", "refinement", "near", "plug-in", "tasks", "copy")
+        for kind in ("none", "refinement", "near", "point", "talk", "plug-in", "tasks", "copy")
     ),
 )
 """Every home takes some seconds: one is enough beside the door's own tests (tests/objectives/test_door.py)."""
@@ -165,9 +175,12 @@ def leaking(path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> Home:
     exam = held(questions())
     if kind == "replay":
         return home_of(path, more='[data]\nreplay = ["questions.jsonl"]\n')
-    if kind in ("refinement", "near", "plug-in"):
+    if kind == "talk":
+        return home_of(path, more='[data]\nreplay = ["old.jsonl"]\n', files={"old.jsonl": talk(exam)})
+    if kind in ("refinement", "near", "point", "plug-in"):
         recipe = small.PLAIN.replace('{ use = "experience_replay" }', '{ use = "leaky" }')
         rows = near(exam) if kind == "near" else exam
+        rows = [(f"{prompt} .", answer) for prompt, answer in exam] if kind == "point" else rows
         if kind == "plug-in":
             installed(path.parent / "site", monkeypatch, MODULE.format(rows=rows[:200]))
             return home_of(path, recipe)
@@ -193,8 +206,9 @@ def test_a_home_that_leaks_promotes_on_clean_rows_in_the_same_cycle_and_names_wh
     assert made.candidate is not None
     lines = "\n".join(why_generation(home, made.candidate.id).lines)
     assert "None is an exam item" in lines
-    if kind in ("replay", "refinement", "near", "plug-in"):
-        assert any(why == "exam item of questions" for why in said), said
+    if kind in ("replay", "refinement", "near", "point", "talk", "plug-in"):
+        why = "near copy of an exam item of questions" if kind == "point" else "exam item of questions"
+        assert why in said, said
         assert f"{sum(said.values())} were kept out" in lines
     else:
         assert said == {}

@@ -68,6 +68,84 @@ def test_an_exam_text_in_another_turn_does_not_pass_either() -> None:
     assert DOOR.refusal("seed", ["hello", f"it said: {held(TEXTS)[0]}"]) == "near copy of an exam item of file"
 
 
+NAMES = sorted({f"{a}{b}{c}" for a in HEADS for b in TAILS for c in HEADS})
+SHORT = (
+    [f"What is the capital of {name}?" for name in NAMES[:150]],
+    [f"What is {i * 37 % 900 + 100} plus {i * 91 % 900 + 100} minus {i % 90}?" for i in range(150)],
+)
+
+
+@pytest.mark.parametrize("rows", SHORT)
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.rstrip("?"),
+        lambda text: f"{text}?",
+        lambda text: f"{text.rstrip('?')}.",
+        lambda text: f"{text} .",
+        lambda text: f"\u201c{text}\u201d",
+        lambda text: f"**{text}**",
+        lambda text: text.replace(" is", " is,"),
+        lambda text: f"Q: {text}",
+        lambda text: f"Question 7) {text}\nA:",
+        lambda text: f"{text} \U0001f44d\U0001f3fd",
+        lambda text: text.replace(" ", "_"),
+        lambda text: f"Good morning! {text} Thanks.",
+    ],
+)
+def test_a_short_question_is_itself_with_any_punctuation(rows: list[str], change: object) -> None:
+    assert callable(change)
+    door = Door({"file": file_of(rows)}, NEWEST)
+    assert all(door.refusal("seed", [change(text)]) for text in held(rows))
+    assert not any(door.refusal("file", [text]) for text in set(rows) - set(held(rows)))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda word: f"{word[:2]}-{word[2:]}",
+        lambda word: f"{word[:2]}_{word[2:]}",
+        lambda word: f"{word}-",
+        lambda word: f"{word[:2]}\u0301{word[2:]}",
+        lambda word: f"{word[:2]}\u0338{word[2:]}",
+        lambda word: f"{word}\u20dd",
+    ],
+)
+def test_marks_and_hyphens_in_some_words_of_a_long_row_make_no_new_one(change: object) -> None:
+    assert callable(change)
+    for text in held(TEXTS):
+        said = " ".join(change(word) if i % 8 == 7 else word for i, word in enumerate(text.split()))
+        assert DOOR.refusal("seed", [f"Here it is. {said}"]), said
+        assert DOOR.refusal("seed", [text.replace(" ", "_")])
+
+
+def test_rows_that_differ_in_a_sign_a_number_or_a_name_are_different_questions() -> None:
+    rows = [f"What is {i}{sign}{7 * i % 50}?" for i in range(2, 90) for sign in "+-*/"]
+    rows += [f"Round {i}.{i % 7}" for i in range(2, 90)] + [f"Round {i}{i % 7}" for i in range(2, 90)]
+    door = Door({"file": file_of(rows)}, NEWEST)
+    train = [text for text in rows if NEWEST.split("file", text) is Split.TRAIN]
+    assert len(train) > 250
+    assert {door.refusal("file", [text]) for text in train} == {""}
+    assert all(door.refusal("seed", [text.replace("+", " + ").rstrip("?")]) for text in held(rows))
+
+
+def test_every_turn_is_looked_at_also_in_an_endless_environment() -> None:
+    door = Door({"addition": from_file("addition", BUILT_IN / "addition.py")}, NEWEST)
+    for i in range(100, 200):
+        text = f"add {i}3+{i}4"
+        refused = NEWEST.split("addition", text) is not Split.TRAIN
+        for shown in (["hello", "hi", text, "9"], ["hello", f"{text}."], ["hello", f"Q: {text}"]):
+            assert bool(door.refusal("seed", shown)) == refused, shown
+
+
+def test_an_answer_in_the_language_of_the_questions_is_no_question() -> None:
+    """Words that are asked and answered, as in a file of translations: only what else a row shows must be train."""
+    door = Door({"file": file_of(WORDS)}, NEWEST)
+    asked = next(word for word in WORDS if NEWEST.split("file", word) is Split.TRAIN)
+    assert {door.refusal("file", [asked], [word]) for word in WORDS} == {""}
+    assert {bool(door.refusal("seed", ["hello"], [word])) for word in held(WORDS)} == {True}
+
+
 def test_the_wording_that_all_rows_share_makes_nothing_near() -> None:
     rng = Random(2)
     fresh = [f"Please read this and answer in one word. {told(rng, 24)} Who is it, number {i}?" for i in range(400)]
