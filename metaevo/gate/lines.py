@@ -3,8 +3,9 @@
 A line is two betting e-processes on the mean over the rule's cells: one grows where "at most the limit" is false, the
 other where "at least the limit" is; the first at the odds decides. Items come in whole rounds, each with the same
 number of items of a cell, so that bets item by item are bets on the cells' weighted mean: the product over a round is
-at most that of its mean (inequality of the means). A cell that is counted whole has no error: its mean moves the limit
-of the others. Howard et al. 2021 (arXiv:1810.08240) for evidence at any time; e-Holm: Vovk and Wang (arXiv:1912.06116).
+at most that of its mean (inequality of the means). The items of one group are one item: their mean. A cell that is
+counted whole has no error: its mean moves the limit of the others. Howard et al. 2021 (arXiv:1810.08240) for evidence
+at any time; e-Holm: Vovk and Wang (arXiv:1912.06116).
 """
 
 import math
@@ -56,7 +57,7 @@ class Series:
         return RuleOutcomes(what, self.rounds, made)
 
     def add(self, name: str, cell: str, outcome: float) -> None:
-        """Count one outcome."""
+        """Count one outcome: of an item, or the mean of a group."""
         self.outcomes.setdefault(name, {}).setdefault(cell, Counter())[round(outcome, FINE) + 0.0] += 1
 
     def of_series(self, name: str) -> Outcomes:
@@ -75,6 +76,8 @@ class Frame:
     odds: float
     left: int | None = None
     """Items that are left to read beyond this cycle's; None: without an end."""
+    items: float = 1.0
+    """Items that one bet takes: more where they share groups."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,16 +195,16 @@ def _two_sided(
 ) -> ProtectionFinding:
     threshold = math.log(frame.odds)
     state: ProtectionState = "kept" if better.log_e >= threshold else "harmed" if worse.log_e >= threshold else "open"
-    more = _needed(better, threshold) if state == "open" else 0
+    more = _needed(better, threshold, frame.items) if state == "open" else 0
     return _finding(frame, against, found, limit, state, rows, more, better.e_value, worse.e_value)
 
 
-def _needed(wealth: Wealth, threshold: float) -> int | None:
+def _needed(wealth: Wealth, threshold: float, items: float) -> int | None:
     """Return about how many more items reach the threshold at the pace of the best bets; None where none wins."""
     pace = max(wealth.logs) / max(1, wealth.n)
     if pace <= 0:
         return None
-    return max(1, math.ceil((threshold - wealth.log_e) / pace))
+    return max(1, math.ceil(items * (threshold - wealth.log_e) / pace))
 
 
 def _finding(

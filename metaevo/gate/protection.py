@@ -24,7 +24,7 @@ from metaevo.gate.lines import (
     judge,
     judge_floor,
 )
-from metaevo.gate.rounds import Reading, RoundPlan, plan
+from metaevo.gate.rounds import Reading, RoundPlan, fixed_groups, plan
 from metaevo.types import Generation, Tasks
 from objectives.goals import Rule
 from objectives.types import Cell
@@ -36,8 +36,6 @@ LEAST = 128
 """Items between two looks, at least: each is a journal row."""
 SPARE = 1.1
 """What is asked beyond the items that the pace so far says are needed."""
-EVERY = 20_000
-"""More gate items than any finite cell has."""
 BLOCKS = 10_000
 """Blocks that one rule's steps are numbered apart by."""
 
@@ -92,24 +90,23 @@ class _Examined:
         """Ask items until every line is decided, one is harmed, or the cycle's items end; return the lines."""
         made = self._plan()
         reading = Reading(self.exam, made, self.series.rounds)
-        block, done = 0, 0
+        block, done, asked, most = 0, 0, 0, self.exam.rules.protect_items
         last = made.rounds if made.last is None else min(made.rounds, max(0, made.last - self.series.rounds))
         if made.whole and not self.series.rounds and not self.series.outcomes:
-            self._ask(block, reading.counted_whole(), self._others())
+            self._ask(block, reading.counted_whole(), self._others(), whole=True)
             block += 1
-        lines = self._judged(made)
+        lines = self._judged(made, reading)
         width = max(1, sum(made.each))
         want = FIRST
-        while done < last and self._goes_on(lines):
-            rounds = min(last - done, max(1, math.ceil(want / width)))
-            tasks = tuple(task for i in range(done, done + rounds) for task in reading.round(i))
+        while done < last and asked < most and self._goes_on(lines):
+            tasks, rounds = reading.rounds(done, last, min(want, most - asked))
             self._ask(block, tasks, self._open_ones(lines) if block else self._others())
-            block, done = block + 1, done + rounds
+            block, done, asked = block + 1, done + rounds, asked + len(tasks)
             self.series.rounds += rounds
-            lines = self._judged(made)
-            self.exam.on_items(done * width, last * width)
+            lines = self._judged(made, reading)
+            self.exam.on_items(asked, max(asked, min(most, last * width)))
             pace = [math.ceil(SPARE * (line.needed or 4 * LEAST)) for line in lines if line.state == "open"]
-            want = min(max([LEAST, *pace]), max(FIRST, done * width // 2))  # an early pace says little
+            want = min(max([LEAST, *pace]), max(FIRST, asked // 2))  # an early pace says little
         if all(line.state == "kept" for line in stops(lines)):
             self._ask_alone(block, made, reading)
         return lines
@@ -141,7 +138,7 @@ class _Examined:
         for cell in self.rule.cells:
             if exam.whole(cell):
                 whole.append(cell)
-            rows[cell] = len(exam.items((cell,), exam.at.cycle, EVERY, "protection")) if exam.finite(cell) else None
+            rows[cell] = len(fixed_groups(exam, cell)) if exam.finite(cell) else None
         return plan(self.rule, rows, whole, exam.rules.protect_items)
 
     def _others(self) -> dict[str, Generation]:
@@ -159,27 +156,37 @@ class _Examined:
         kept = {line.against for line in lines if line.state == "kept"}
         return {name: one for name, one in self._others().items() if name not in kept or self._floor()}
 
-    def _ask(self, block: int, tasks: Tasks, others: Mapping[str, Generation]) -> None:
-        """Ask these items of the candidate and of the others, and count what came."""
+    def _ask(self, block: int, tasks: Tasks, others: Mapping[str, Generation], *, whole: bool = False) -> None:
+        """Ask these items of the candidate and of the others, and count what came: one outcome a group.
+
+        Rows that are counted ``whole`` count one by one, for what is said is said of them.
+        """
         found = self.exam.panel("protect", self.number * BLOCKS + block, (self.case.candidate, *others.values()), tasks)
         mine, theirs = found.scores[0], dict(zip(others, found.scores[1:], strict=True))
-        for place, cell in enumerate(map(str, found.cells)):
+        groups = {} if whole else {task.id: task.group for task in tasks if task.group}
+        bets: dict[tuple[str, str], list[int]] = {}
+        for place, (cell, task) in enumerate(zip(map(str, found.cells), found.tasks, strict=True)):
+            bets.setdefault((cell, groups.get(task) or f"\0{place}"), []).append(place)
+        for (cell, _), places in bets.items():
+            own = _mean_at(places, mine)
             for name, scores in theirs.items():
-                self.series.add(name, cell, mine[place] - scores[place])
+                self.series.add(name, cell, own - _mean_at(places, scores))
             if self._floor() and PARENT in theirs:
-                self.series.add(CANDIDATE, cell, mine[place])
-                self.series.add(CHAMPION, cell, theirs[PARENT][place])
+                self.series.add(CANDIDATE, cell, own)
+                self.series.add(CHAMPION, cell, _mean_at(places, theirs[PARENT]))
 
     def _floor(self) -> bool:
         return self.rule.floor is not None
 
-    def _frame(self, made: RoundPlan) -> Frame:
+    def _frame(self, made: RoundPlan, items: float) -> Frame:
         sampled, whole = tuple(map(str, made.sampled)), tuple(map(str, made.whole))
-        return Frame(self.rule, sampled, whole, self.exam.rules.odds, made.left(self.series.rounds))
+        left = made.left(self.series.rounds)
+        left = None if left is None else round(left * items)
+        return Frame(self.rule, sampled, whole, self.exam.rules.odds, left, items)
 
-    def _judged(self, made: RoundPlan) -> list[ProtectionFinding]:
+    def _judged(self, made: RoundPlan, reading: Reading) -> list[ProtectionFinding]:
         """Return every line of the rule as it stands."""
-        frame, rule = self._frame(made), self.rule
+        frame, rule = self._frame(made, reading.items_a_bet()), self.rule
         if rule.floor is None:
             return [judge(frame, self.series, name, rule.margin or 0.0) for name in self._others()]
         own = judge_floor(frame, self.series, rule.floor)
@@ -187,3 +194,7 @@ class _Examined:
             return [own]
         against = [judge(frame, self.series, name, rule.slack) for name in self._others()]
         return [replace(line, what=f"{rule.what} (below its floor)") for line in against]
+
+
+def _mean_at(places: Sequence[int], scores: Sequence[float]) -> float:
+    return sum(scores[place] for place in places) / len(places)

@@ -2,6 +2,7 @@
 
 A round holds as many items of a cell as in any other round, so that what was asked by the end of one weighs the
 cells the same, whenever that is. Cells weigh the same but for finite ones that would run dry: they weigh by their rows.
+A group of items (one world, one document) is one item here: it is asked whole, and it is one bet.
 """
 
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ FEW = 32
 """Gate items below which a finite cell would make rounds too long to stop in time, where others have many more."""
 MANY = 8
 """How many times as many that is."""
+EVERY = 20_000
+"""More gate items than any finite cell has."""
 ALONE = 128
 """Items that a cell which weighs less than others is asked, if it has them: its own margin is judged by them alone."""
 
@@ -78,15 +81,24 @@ class Reading:
     plan: RoundPlan
     begun: int
     """Rounds that earlier cycles asked: of finite cells these items were read."""
-    lists: dict[Cell, list[Task]] = field(default_factory=dict)
+    lists: dict[Cell, list[Tasks]] = field(default_factory=dict)
 
     def round(self, number: int) -> list[Task]:
         """Return the items of the cycle's ``number``-th round; fewer where a cell has no more."""
-        found: list[Task] = []
+        found: list[Tasks] = []
         for cell, n in zip(self.plan.sampled, self.plan.each, strict=True):
             first = number * n + (self.begun * n if self.exam.finite(cell) else 0)
             found += self._drawn(cell, first + n)[first : first + n]
-        return found
+        return [task for group in found for task in group]
+
+    def rounds(self, first: int, last: int, want: int) -> tuple[Tasks, int]:
+        """Return so many items in whole rounds from ``first``, before ``last``; and how many rounds they are."""
+        tasks: list[Task] = []
+        done = 0
+        while first + done < last and (not done or len(tasks) < want):
+            tasks += self.round(first + done)
+            done += 1
+        return tuple(tasks), done
 
     def counted_whole(self) -> Tasks:
         """Return all rows of the cells that are counted whole."""
@@ -95,11 +107,45 @@ class Reading:
     def alone(self, cell: Cell, rounds: int) -> Tasks:
         """Return the items a light cell is asked for its own margin, beyond those of so many ``rounds`` in all."""
         each = dict(zip(self.plan.sampled, self.plan.each, strict=True)).get(cell, 0)
-        return tuple(self._drawn(cell, ALONE)[rounds * each : ALONE])
+        return tuple(task for group in self._drawn(cell, ALONE)[rounds * each : ALONE] for task in group)
 
-    def _drawn(self, cell: Cell, n: int) -> list[Task]:
+    def items_a_bet(self) -> float:
+        """Return how many items one bet takes, by those drawn so far: 1 where no items share a group."""
+        drawn = [group for groups in self.lists.values() for group in groups]
+        return sum(map(len, drawn)) / len(drawn) if drawn else 1.0
+
+    def _drawn(self, cell: Cell, n: int) -> list[Tasks]:
         known = self.lists.get(cell, [])
-        if len(known) < n:
-            known = list(self.exam.items((cell,), self.exam.at.cycle, max(n, 2 * len(known), 64), "protection"))
-            self.lists[cell] = known
+        if self.exam.finite(cell):
+            self.lists[cell] = known = known or fixed_groups(self.exam, cell)
+        want, had = max(n, 2 * len(known), 64), -1
+        while len(known) < n:
+            drawn = self.exam.items((cell,), self.exam.at.cycle, want, "protection")
+            if len(drawn) == had or self.exam.finite(cell):
+                break
+            self.lists[cell] = known = together(drawn, whole=False)
+            want, had = 2 * want, len(drawn)
         return known
+
+
+def fixed_groups(exam: GateExam, cell: Cell) -> list[Tasks]:
+    """Return all gate items of a finite cell, those of a group together."""
+    return together(exam.items((cell,), exam.at.cycle, EVERY, "protection"), whole=True)
+
+
+def together(tasks: Tasks, *, whole: bool) -> list[Tasks]:
+    """Return the items one bet at a time: those of a group together, at the place of its first.
+
+    Unless the list is the ``whole`` of its cell, a group ends where another item follows, and the last one may go on:
+    so what was returned stays the same however far is drawn.
+    """
+    found: dict[str, list[Task]] = {}
+    last = ""
+    for place, task in enumerate(tasks):
+        name = task.group or f"\0{place}"
+        if whole or name == last or name not in found:
+            found.setdefault(name, []).append(task)
+            last = name
+    if not whole and tasks and tasks[-1].group:
+        found.pop(last)
+    return [tuple(group) for group in found.values()]

@@ -19,12 +19,16 @@ NEW, OLD, BASE = (Generation(f"g00000{i}", None, {"policy": str(i)}) for i in (2
 ASKED = (Message("user", "q"),)
 
 
-def tasks_of(cell: Cell, n: int = 5000) -> tuple[Task, ...]:
-    """Return tasks of one cell."""
-    return tuple(Task(f"{cell}/{i}", cell.environment, cell.level, Split.GATE, ASKED) for i in range(n))
+def tasks_of(cell: Cell, n: int = 5000, world: int = 1) -> tuple[Task, ...]:
+    """Return tasks of one cell, so many of each world."""
+    groups = [f"{cell} {i // world}" if world > 1 else None for i in range(n)]
+    return tuple(
+        Task(f"{cell}/{i}", cell.environment, cell.level, Split.GATE, ASKED, group=group)
+        for i, group in enumerate(groups)
+    )
 
 
-KNOWN: dict[Cell, tuple[Task, ...]] = {}
+KNOWN: dict[tuple[Cell, int], tuple[Task, ...]] = {}
 
 
 @dataclass
@@ -45,6 +49,8 @@ class DrawnExam:
     """Answers are drawn anew for every generation, all of one skill: an identical candidate under sampled decoding."""
     unreadable: float = 0.0
     """Share of answers that cannot be read: 0, on either side alone."""
+    world: int = 1
+    """Items that share a world, and with it what all answer."""
     at: At = field(default_factory=lambda: At(4))
     asked: list[tuple[str, int, tuple[str, ...]]] = field(default_factory=list)
 
@@ -62,14 +68,17 @@ class DrawnExam:
 
     def items(self, cells: Sequence[Cell], _cycle: int, n: int, _use: str = "gain") -> tuple[Task, ...]:
         (cell,) = cells
-        if cell not in KNOWN:
-            KNOWN[cell] = tasks_of(cell)
-        known = KNOWN[cell]
+        if (cell, self.world) not in KNOWN:
+            KNOWN[cell, self.world] = tasks_of(cell, world=self.world)
+        known = KNOWN[cell, self.world]
         return known[: min(n, self.rows_of.get(cell, n))]
 
     def panel(self, step: str, position: int, generations: Sequence[Generation], tasks: Sequence[Task]) -> Panel:
         self.asked.append((step, position, tuple(task.id for task in tasks)))
-        rows = [self._one(task.cell, len(generations)) for task in tasks]
+        rows: list[tuple[float, ...]] = []
+        for before, task in zip((None, *tasks), tasks, strict=False):
+            same = before is not None and task.group is not None and task.group == before.group
+            rows.append(rows[-1] if same else self._one(task.cell, len(generations)))
         scores = tuple(tuple(row[i] for row in rows) for i in range(len(generations)))
         return Panel(tuple(task.cell for task in tasks), tuple(task.id for task in tasks), scores, 0, 0)
 
