@@ -16,12 +16,13 @@ from metaevo.engines.protocol import Engine
 from metaevo.errors import MetaevoError
 from metaevo.gate.settings import GateRules
 from metaevo.gate.stopping import cell_weights, mean_of_groups
-from metaevo.gate.stream import FIXED, units
+from metaevo.gate.stream import FIXED, Wanted, units
 from metaevo.ledger.journal import At, Journal
 from metaevo.runtime.answering import examine, measure_mark
 from metaevo.runtime.host import Host
 from metaevo.types import Generation, Tasks
 from objectives.betting import Wealth
+from objectives.drawing import Drawn
 from objectives.splits import canonical, share
 from objectives.types import Cell, Outcome, Report, Split, Task, Unsaid
 
@@ -109,6 +110,7 @@ class GateExam:
     asked: int = 0
     replaced: int = 0
     """Items of the whole decision so far, and how many of them could not be graded."""
+    _drawn: dict[Wanted, Drawn] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.shelf = self.journal.shelf()
@@ -135,7 +137,13 @@ class GateExam:
     def units(self, cells: Sequence[Cell], weights: Sequence[float], cycle: int, use: str = "gain") -> Iterator[Tasks]:
         """Yield whole gate items, one bet at a time, their cells drawn at random by the weights; the order is fixed."""
         sized = [(cell, self.texts(cell)) for cell in cells]
-        return units(self.host.graders, sized, weights, gate_seed(self.secret, cycle, use))
+        return units(self._draw, sized, weights, gate_seed(self.secret, cycle, use))
+
+    def _draw(self, wanted: Wanted) -> Drawn:
+        """Return what a draw gives: the screen's items come again where the confirmation passes over them."""
+        if wanted not in self._drawn:
+            (self._drawn[wanted],) = self.host.graders.draw_many([wanted])
+        return self._drawn[wanted]
 
     def weights(self, cells: Sequence[Cell]) -> tuple[float, ...]:
         """Return the share of items of each cell: no finite one is to run dry before the limit."""

@@ -5,26 +5,30 @@ cell has no unread item left: to go on with the other cells would be another que
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
+from typing import TypeAlias
 
-from metaevo.engines.grader import GraderPool
 from metaevo.types import Tasks
+from objectives.drawing import Drawn
 from objectives.splits import canonical
 from objectives.types import Cell, Split, Task
 
-CHUNK = 256
-"""Items that are drawn at a time of an endless cell."""
+CHUNK = 64
+"""Items that are drawn at a time of an endless cell: of ten texts that are made one is the gate's."""
 FIXED = 1
 """Stream seed of a finite cell's fixed sample."""
+Wanted: TypeAlias = tuple[str, int, Split, int, int, int]
+"""(environment, level, split, seed, start, n)."""
+Draw: TypeAlias = Callable[[Wanted], Drawn]
 
 
 @dataclass(slots=True)
 class CellItems:
     """The items of one cell in the order they are asked: an endless one's as they come, a finite one's shuffled."""
 
-    graders: GraderPool
+    draw: Draw
     cell: Cell
     seed: int
     texts: int | None
@@ -54,7 +58,7 @@ class CellItems:
         if not self._ready and not self._dry:
             n, seed = (CHUNK, self.seed) if self.texts is None else (max(1, self.texts), FIXED)
             wanted = (self.cell.environment, self.cell.level, Split.GATE, seed, self._next, n)
-            (drawn,) = self.graders.draw_many([wanted])
+            drawn = self.draw(wanted)
             self._next, self._dry = drawn.next, drawn.dry or self.texts is not None
             self._ready = list(drawn.tasks if self.texts is None else sorted(drawn.tasks, key=self._place))
         return self._ready[0] if self._ready else None
@@ -73,12 +77,10 @@ class CellItems:
         return hashlib.blake2b(text.encode(), key=str(self.seed).encode(), digest_size=8).digest()
 
 
-def units(
-    graders: GraderPool, cells: Sequence[tuple[Cell, int | None]], weights: Sequence[float], seed: int
-) -> Iterator[Tasks]:
+def units(draw: Draw, cells: Sequence[tuple[Cell, int | None]], weights: Sequence[float], seed: int) -> Iterator[Tasks]:
     """Yield the items of an exam, one bet at a time; each cell stands with its number of texts, None if endless."""
     rng, used = Random(seed), set[str]()
-    sources = [CellItems(graders, cell, seed, texts) for cell, texts in cells]
+    sources = [CellItems(draw, cell, seed, texts) for cell, texts in cells]
     while True:
         (source,) = rng.choices(sources, weights)
         made = source.unit(used)

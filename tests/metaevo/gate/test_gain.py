@@ -13,7 +13,7 @@ from metaevo.gate.exam import Confirmed, Pairs
 from metaevo.gate.gain import Question, confirm, tell, unread
 from metaevo.gate.settings import GateRules
 from metaevo.gate.stopping import cell_weights, is_hopeless, mean_of_groups, none_limit, screened, standing
-from metaevo.gate.stream import units
+from metaevo.gate.stream import Wanted, units
 from metaevo.types import Generation, Tasks
 from objectives.betting import Wealth
 from objectives.drawing import Drawn
@@ -30,10 +30,8 @@ class Drawer:
 
     together: int = 1
 
-    def draw_many(self, wanted: Any) -> list[Drawn]:
-        return [self._one(*want) for want in wanted]
-
-    def _one(self, name: str, level_: int, split: Split, seed: int, start: int, n: int) -> Drawn:
+    def draw(self, wanted: Wanted) -> Drawn:
+        name, level_, _, seed, start, n = wanted
         tasks = tuple(self._task(name, level_, seed, i) for i in range(start, start + n))
         return Drawn(tasks, start + n, dry=False)
 
@@ -59,7 +57,7 @@ class FileExam:
 
     def units(self, cells: Any, weights: Any, cycle: int, use: str = "gain") -> Any:
         sized = [(cell, self.sizes[cell]) for cell in cells]
-        return units(Drawer(self.together), sized, weights, 7 if use == "gain" else 8)  # type: ignore[arg-type]
+        return units(Drawer(self.together).draw, sized, weights, 7 if use == "gain" else 8)
 
     def on_items(self, _done: int, _most: int) -> None:
         return
