@@ -4,6 +4,7 @@ import fcntl
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,11 +20,27 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[1]
 
 
+UNTIL = float(os.environ.get("METAEVO_TEST_UNTIL", "inf"))
+"""Seconds since 1970 after which no test of SCOPE=full begins any more: where a run must end, the last ones are skipped
+by name instead of all being lost."""
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let files that need minutes come first: dealt out last, one would keep one worker busy and the other waiting."""
+    """Let files that need minutes come first: dealt out last, one would keep one worker busy and the other waiting.
+
+    Where the time may end, they come last.
+    """
     long = {item.path for item in items if item.get_closest_marker("full")}
-    items.sort(key=lambda item: item.path not in long)
+    last = float("inf") > UNTIL
+    items.sort(key=lambda item: (item.path in long) is last)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test of SCOPE=full, before its fixtures are made, once the time for beginning one is over."""
+    if time.time() > UNTIL and item.get_closest_marker("full"):
+        pytest.skip(f"{item.nodeid}: METAEVO_TEST_UNTIL is over; make test SCOPE=full runs it")
 
 
 @pytest.fixture(scope="session")
