@@ -26,6 +26,21 @@ class Source:
     folder: str
     options: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def named(self) -> str:
+        """Return the word that names it where no configuration does: `source_of` turned round."""
+        return str(self.options["path"]) if self.use == "dataset" else self.use
+
+
+def source_of(word: str, folder: Path) -> Source:
+    """Return the source that a word names: a .py file, rows in a .jsonl file, a name or an adapter's NAME."""
+    path = Path(word)
+    if path.suffix == ".py":
+        return Source(path.stem, str(path.resolve()), str(folder))
+    if path.suffix == ".jsonl":
+        return Source(path.stem, "dataset", str(folder), {"path": str(path.resolve())})
+    return Source(word.partition(":")[2] or word, word, str(folder))
+
 
 def built_in() -> list[str]:
     """Return the names of the environments in the package."""

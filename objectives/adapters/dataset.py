@@ -82,11 +82,14 @@ def _rows(name: str, path: Path, columns: Mapping[str, str], kind: str) -> list[
 def _row(at: str, data: object, columns: Mapping[str, str], kind: str) -> Row:
     if not isinstance(data, dict):
         raise BadEnvironment(at, f"want an object with {columns['prompt']} and {columns['answer']}, got {data!r:.80}")
-    if not data.get(columns["prompt"]):
+    if columns["prompt"] not in data:
         raise BadEnvironment(at, f"no {columns['prompt']!r}", f"columns are {', '.join(data) or 'none'}")
+    if data[columns["prompt"]] in (None, "", [], {}):
+        raise BadEnvironment(at, f"{columns['prompt']!r} is empty")
     if columns["answer"] not in data:
         raise BadEnvironment(at, f"no {columns['answer']!r}", f"columns are {', '.join(data)}")
     row = {"prompt": data[columns["prompt"]], "answer": data[columns["answer"]]}
+    _refuse_nan(at, columns["answer"], row["answer"])
     try:
         empty = not identity(row)
         (own_answer(row) or "").encode()
@@ -95,13 +98,20 @@ def _row(at: str, data: object, columns: Mapping[str, str], kind: str) -> Row:
     except UnicodeEncodeError as error:
         raise BadEnvironment(at, f"{columns['answer']} holds half of a surrogate pair ({error.reason})") from error
     if empty:
-        raise BadEnvironment(at, f"no {columns['prompt']!r}, only white space")
+        raise BadEnvironment(at, f"{columns['prompt']!r} is empty, only white space")
     if kind == "numeric" and _as_number(row["answer"]) is None:
         raise BadEnvironment(at, f'reward = "numeric" needs a number as {columns["answer"]}, got {row["answer"]!r:.80}')
     level = data.get(columns["level"], 1)
     if isinstance(level, bool) or not isinstance(level, int) or level < 0:
         raise BadEnvironment(at, f"{columns['level']} must be a whole number, got {level!r}")
     return row | {"level": level}
+
+
+def _refuse_nan(at: str, column: str, answer: JsonValue) -> None:
+    try:
+        json.dumps(answer, allow_nan=False)
+    except ValueError as error:  # Python reads it as a number; it equals nothing, itself not either
+        raise BadEnvironment(at, f"{column} holds NaN or an infinity, which is no answer") from error
 
 
 def _reward(name: str, kind: str, options: Mapping[str, JsonValue]) -> Callable[..., float | None]:

@@ -15,6 +15,7 @@ def edit_goal(home: Home, name: str, values: dict[str, JsonValue], *, new: bool)
     Raises:
         BadInput: The goal exists already (or does not), or the result would be wrong.
     """
+    home.config()  # what is wrong before the edit is told with its own line
     document = tomlkit.parse(home.text)
     goals = document.setdefault("goals", tomlkit.table(is_super_table=True))
     if new == (name in goals):
@@ -24,7 +25,13 @@ def edit_goal(home: Home, name: str, values: dict[str, JsonValue], *, new: bool)
         goals[name] = tomlkit.table()
     for key, value in values.items():
         goals[name][key] = value
-    return _written(home, tomlkit.dumps(document), name)
+    try:
+        return _written(home, tomlkit.dumps(document), name)
+    except BadInput as error:  # the line it names is in no file yet: what was typed is
+        typed = next((key for key in values if error.place.endswith(f"goals.{name}.{key}")), None)
+        if typed is None:
+            raise
+        raise error.at("what" if typed == "raise" else f"--{typed}") from error
 
 
 def remove_goal(home: Home, name: str) -> EditedGoal:

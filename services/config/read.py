@@ -41,13 +41,21 @@ def parse(text: str, name: str = NAME) -> Config:
     try:
         data = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # no TOML, a number of 5,000 digits, 20,000 brackets
-        raise BadInput(name, f"is not TOML: {error}", "") from error
+        raise _no_toml(name, str(error)) from error
     try:
         return Config.model_validate(data)
     except ValidationError as error:
         first = min(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
         place = [part for part in first["loc"] if not _is_branch(part)]
         raise _wrong(at(text, place, name), first, place) from error
+
+
+def _no_toml(name: str, said: str) -> BadInput:
+    """Return a fault of the syntax with its line where it has one."""
+    found = re.search(r" \(at line (\d+), column (\d+)\)$", said)
+    if found is not None:
+        name, said = f"{name}:{found[1]}", f"{said[: found.start()]} (at column {found[2]})"
+    return BadInput(name, f"is not TOML: {said}", 'a line is [table] or key = value, and text stands in "quotes"')
 
 
 def at(text: str, place: list[Any], name: str = NAME) -> str:

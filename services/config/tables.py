@@ -7,7 +7,7 @@ cluster parses on a laptop; `services.config.unsupported` refuses those at start
 from datetime import date
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, Strict, field_validator
 
 from objectives.goals import Forbidden, Goal, Goals, Protection
 from objectives.types import Direction
@@ -68,7 +68,7 @@ class EnvironmentTable(Table):
     """How long the reward of one answer may take; default: as the environment says, else two seconds."""
     pass_mark: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
     """Score from which an answer passes; default: as the environment says, else 1."""
-    levels: tuple[int, ...] | None = None
+    levels: tuple[Annotated[int, Strict()], ...] | None = None
     """The levels in use; default: all it has."""
     answer: str | int | None = None
     """Column of the answer (dataset), or how many tokens an answer may have (a number)."""

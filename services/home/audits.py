@@ -5,6 +5,7 @@ be audited with.
 """
 
 import json
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -45,7 +46,8 @@ def refuse_unfit(home: Home, pool: GraderPool, environments: Sequence[Environmen
         if known[key]:
             place = f"metaevo.toml: environments.{environment.name}" if keep else "--environment"
             said = known[key] if keep else f"{environment.name}: {known[key]}"
-            raise BadInput(place, f"refused: {said}", f"see metaevo environments check {environment.name}")
+            checked = environment.name if keep else shlex.quote(sources[environment.name].named)
+            raise BadInput(place, f"refused: {said}", f"see metaevo environments check {checked}")
 
 
 def audited(pool: GraderPool, environment: Environment, tasks: Sequence[Task]) -> Audit:

@@ -9,7 +9,7 @@ from metaevo.engines.grader import GraderPool
 from metaevo.errors import BadInput
 from metaevo.registry.registry import Registry
 from objectives.environment import BadEnvironment
-from objectives.finder import Source
+from objectives.finder import source_of
 from objectives.types import Cell, Environment
 from services.config import read as configs
 from services.home.audits import refuse_unfit
@@ -19,6 +19,8 @@ from services.home.open import gate_rules
 from services.home.preflight import BUILT_IN, base_folder, check_wishes
 from services.records.configuration import NewHome
 
+FILES = (".py", ".jsonl")
+"""What an environment's file ends in: a program, or rows with a prompt and an answer."""
 TINY = ("addition", "letter_count", "reversal", "sorting", "extremes", "grid_navigation", "block_unstacking")
 
 
@@ -35,15 +37,15 @@ def init_home(
     chosen = environments or (list(TINY) if base.startswith(BUILT_IN) else [])
     if not chosen:
         raise BadInput("--environment", "", "name at least one, for example --environment my_environment.py")
-    files = {Path(use).stem: Path(use).resolve() for use in chosen if use.endswith(".py")}
+    files = {Path(use).stem: Path(use).resolve() for use in chosen if use.endswith(FILES)}
     for path in files.values():
         if not path.is_file():
             raise BadInput("--environment", "no such file", "", given=path)
-    names = [_name(use) for use in chosen]
+    names = [source_of(use, home.path).name for use in chosen]
     settings = configs.parse(_text(base, names, list(chosen), goal, answer, seed))
     bases.inspect(base_folder(home, settings), "--base")
     unused = () if base.startswith(BUILT_IN) else _unused_settings(Path(base))
-    described, items = _described(home, chosen, files)
+    described, items = _described(home, chosen)
     margins = proposed(settings.wishes(), items, described, gate_rules(settings))
     text = _text(base, names, list(chosen), goal, answer, seed, margins)
     settings = configs.parse(text)
@@ -54,7 +56,7 @@ def init_home(
             raise error.at("--goal") from error
         raise
     beside = [other for path in files.values() for other in sorted(path.parent.glob(f"{path.stem}.json*"))]
-    home.create(text, [*files.values(), *beside])
+    home.create(text, list(dict.fromkeys([*files.values(), *beside])))
     there = "" if home.path == default_path().expanduser().resolve() else f" --home {home.path}"
     return NewHome(
         home=str(home.path),
@@ -74,11 +76,9 @@ def _unused_settings(folder: Path) -> tuple[str, ...]:
         raise error.at("--base") from error
 
 
-def _described(
-    home: Home, chosen: list[str], files: dict[str, Path]
-) -> tuple[dict[str, Environment], dict[Cell, int | None]]:
+def _described(home: Home, chosen: list[str]) -> tuple[dict[str, Environment], dict[Cell, int | None]]:
     """Return the environments as they describe themselves, from where they are now, and the gate's items of each."""
-    wanted = [Source(_name(use), str(files.get(_name(use), use)), str(home.path)) for use in chosen]
+    wanted = [source_of(use, home.path) for use in chosen]
     pool = GraderPool(wanted, workers=1)
     try:
         found = {environment.name: environment for environment in pool.describe()}
@@ -88,10 +88,6 @@ def _described(
         raise BadInput.of(error).inside("--environment") from error
     finally:
         pool.close()
-
-
-def _name(use: str) -> str:
-    return Path(use).stem if use.endswith(".py") else use.partition(":")[2] or use
 
 
 def _text(
@@ -111,8 +107,9 @@ def _text(
     if answer is not None:
         lines.append(f"answer = {answer}                               # tokens an answer may have")
     for name, use in zip(names, uses, strict=True):
-        where = f"environments/{Path(use).name}" if use.endswith(".py") else use
-        lines += ["", f"[environments.{name}]", f'use = "{where}"']
+        where = f"environments/{Path(use).name}" if use.endswith(FILES) else use
+        lines += ["", f"[environments.{toml_key(name)}]"]
+        lines += ['use = "dataset"', f'path = "{where}"'] if use.endswith(".jsonl") else [f'use = "{where}"']
     lines += [
         "",
         "[goals.mine]",

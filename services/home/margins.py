@@ -120,18 +120,44 @@ def check_gains(
     At the level of the first confirmation: later ones prove less.
     """
     kinds: dict[tuple[str, str], dict[Cell, int]] = defaultdict(dict)
+    endless: list[Cell] = []
     for cell, (weight, _) in sorted(goals.weights(environments).items()):
         environment, size = environments[cell.environment], items[cell]
-        if size is not None and weight > 0 and environment.train and not environment.judged:
+        if weight <= 0 or not environment.train or environment.judged:
+            continue
+        if size is None:
+            endless.append(cell)
+        else:
             kinds[environment.ability, environment.direction][cell] = size
-    error, warnings = level(gate.alpha, 1), []
+    error, warnings, small = level(gate.alpha, 1), list[str](), 0
     for sizes in kinds.values():
         for cell, many, least in too_small(sizes, environments, error):
-            can = "no gain" if least >= 1 else f"no gain below {least:.0%}"
+            small += 1
+            can = _no_gain(least)
             told = f"{many} gate items prove {can} (power {POWER}, discordance {GAIN_DISCORDANCE})"
             rows = next(n for n in range(10, 10_000, 10) if smallest_gain(gate_share(n), error, True) <= USEFUL)
             warnings.append(f"metaevo.toml: goals: {cell}: {told}, so it is never an objective; {rows} rows would do")
+    least = endless_gain(gate, gate.max_items, error)
+    if endless and least > USEFUL:
+        small += len(endless)
+        told = f"{gate.max_items} items prove {_no_gain(least)} (power {POWER}, discordance {GAIN_DISCORDANCE})"
+        never = f"so no cell whose items have no end ({len(endless)} of the goals) is ever an objective"
+        enough = next((n for n in range(50, 10_000, 50) if endless_gain(gate, n, error) <= USEFUL), None)
+        way_out = f"max_items = {enough} would do" if enough else "its screen lets no useful gain pass"
+        warnings.append(f"metaevo.toml: gate.max_items: {told}, {never}; {way_out}")
+    if small and small == len(endless) + sum(map(len, kinds.values())):
+        can = f"no cell of the goals has the items that prove a gain of {USEFUL:.0%} or less"
+        warnings.append(f"metaevo.toml: goals: nothing can be raised: {can}")
     return tuple(warnings)
+
+
+def endless_gain(gate: GateRules, items: int, error: float) -> float:
+    """Return the smallest gain that a confirmation of so many items proves where they have no end."""
+    return smallest_gain(items, error, False, gate.screen_items, gate.screen_bar)
+
+
+def _no_gain(least: float) -> str:
+    return "no gain" if least >= 1 else f"no gain below {least:.0%}"
 
 
 def proposed(

@@ -18,7 +18,7 @@ def init(
     *,
     base: Annotated[str, Option("builtin:tiny, or the folder of a checkpoint with a chat template")] = "builtin:tiny",
     environment: Annotated[
-        list[str] | None, Option("an environment: a .py file, a built-in's name, reasoning_gym:NAME; repeat for more")
+        list[str] | None, Option("a .py or .jsonl file, a built-in's name, reasoning_gym:NAME; repeat for more")
     ] = None,
     goal: Annotated[str | None, Option("what to raise (default: whatever is weakest)")] = None,
     answer: Annotated[int | None, Option("tokens an answer may have")] = None,

@@ -18,7 +18,7 @@ def list_(home: Home | None = None) -> list[EnvironmentName | UsedEnvironment]:
 
 @operation("read", "environments", home=False)
 def check(
-    environment: Annotated[str, Argument("a name from metaevo.toml, a .py file, a built-in, or reasoning_gym:NAME")],
+    environment: Annotated[str, Argument("a configured name, a .py or .jsonl file, a built-in, reasoning_gym:NAME")],
     home: Home | None = None,
     *,
     items: Annotated[int, Option("tasks looked at per level")] = 40,

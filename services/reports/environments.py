@@ -10,7 +10,7 @@ from metaevo.evolution.provable import smallest_provable
 from metaevo.gate.settings import GateRules
 from objectives.audit import Audit
 from objectives.environment import BadEnvironment
-from objectives.finder import Source, installed
+from objectives.finder import Source, installed, source_of
 from objectives.statistics import level
 from objectives.types import Environment, Split, Task
 from sandbox.handle import SandboxHandle, embedded
@@ -116,10 +116,7 @@ def _source(name: str, home: Home | None) -> Source:
         if name in known:
             return known[name]
     folder = home.path if home is not None else Path.cwd()
-    if name.endswith(".py"):
-        path = Path(name).resolve()
-        return Source(path.stem, str(path), str(folder))
-    return Source(name.partition(":")[2] or name, name, str(folder))
+    return source_of(name, folder)
 
 
 def _tasks(pool: GraderPool, environment: Environment, items: int) -> list[Task]:

@@ -68,7 +68,7 @@ DATA: dict[str, tuple[str | bytes | None, str, tuple[str, ...]]] = {
     "a list": (rows(ROW, [1, 2]), "", ("mine.jsonl:2", "want an object with prompt and answer, got [1, 2]")),
     "no prompt": (rows({"question": "1+1", "answer": "2"}), "", ("mine.jsonl:1", "no 'prompt'; columns are question")),
     "no answer": (rows({"prompt": "1+1"}), "", ("mine.jsonl:1", "no 'answer'; columns are prompt")),
-    "an empty prompt": (rows({"prompt": "", "answer": "2"}), "", ("mine.jsonl:1", "no 'prompt'")),
+    "an empty prompt": (rows({"prompt": "", "answer": "2"}), "", ("mine.jsonl:1", "'prompt' is empty")),
     "a level in words": (rows(ROW | {"level": "low"}), "", ("mine.jsonl:1", "level must be a whole number, got 'low'")),
     "no rows": ("\n\n", "", ("mine.jsonl holds no rows",)),
     "two answers": (rows(ROW, OTHER, ROW | {"answer": "3"}), "", ("mine.jsonl:3", "same prompt as line 1")),

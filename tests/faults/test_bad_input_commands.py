@@ -50,9 +50,9 @@ VALUES = {
     "no tasks to audit": (("environments", "check", "sorting", "--items", "0"), "--items 0: want"),
     "a goal that is there already": (("goals", "add", "mine", "sorting"), "goals.mine: is there already"),
     "a goal that is not there": (("goals", "remove", "yours"), "goals.yours: no such goal; goals: mine"),
-    "a goal nobody measures": (("goals", "add", "yours", "coding"), "'coding': no environment measures it"),
-    "a target of two": (("goals", "add", "yours", "sorting", "--target", "2"), "goals.yours.target = 2.0"),
-    "a weight of nan": (("goals", "edit", "mine", "--weight", "nan"), "goals.mine.weight = nan", "finite"),
+    "a goal nobody measures": (("goals", "add", "yours", "coding"), "what = 'coding': no environment measures it"),
+    "a target of two": (("goals", "add", "yours", "sorting", "--target", "2"), "metaevo: --target 2.0: input should"),
+    "a weight of nan": (("goals", "edit", "mine", "--weight", "nan"), "metaevo: --weight nan", "finite"),
 }
 HOME = f'{BASE}[goals.mine]\nraise = "sorting"\n'
 

@@ -9,7 +9,7 @@ from metaevo.errors import BadInput
 from metaevo.gate.lines import harms
 from metaevo.gate.settings import GateRules
 from objectives.deciding import power, smallest_harm, smallest_loss, smallest_margin
-from objectives.goals import Goals, Protection
+from objectives.goals import Goal, Goals, Protection
 from objectives.types import Cell, Direction, Environment
 from services.home.margins import check_gains, check_margins, proposed
 
@@ -107,7 +107,8 @@ def test_small_cells_of_one_kind_prove_together_what_none_proves_alone() -> None
     levels = (1, 2, 3, 4)
     world = {"file": Environment("file", "math", Direction.PERFORMANCE, levels, dict.fromkeys(levels, 200), 1, 2, "v")}
     assert check_gains(Goals(), {Cell("file", n): 20 for n in levels}, world, GATE) == ()
-    assert len(check_gains(Goals(), {Cell("file", n): 5 for n in levels}, world, GATE)) == 4
+    small = check_gains(Goals(), {Cell("file", n): 5 for n in levels}, world, GATE)
+    assert ["never an objective" in line for line in small] == [True] * 4 + [False]
 
 
 @pytest.mark.parametrize(("rows", "said"), [(30, "no loss below"), (10, "no loss, and"), (40, "no loss below")])
@@ -128,3 +129,39 @@ def test_the_smallest_harm_is_the_first_that_the_gate_calls_one() -> None:
             (harm,) = harms(0.1, {"file/1": outcomes})
             assert ((harm.e_value or 0.0) >= 80) is found
     assert smallest_harm(10, 0.1, 80) > 1
+
+
+ENDS = {Cell("file", 1): 80, Cell("kept", 1): 300}
+
+
+@pytest.mark.parametrize("cells", [1, 3])
+def test_endless_cells_whose_confirmation_is_too_short_are_told_in_one_line(cells: int) -> None:
+    levels = tuple(range(1, cells + 1))
+    endless = Environment("endless", "other", Direction.PERFORMANCE, levels, dict.fromkeys(levels), 1.0, 2.0, "v")
+    world = WORLD | {"endless": endless}
+    items = {**ENDS, **{Cell("endless", n): None for n in levels}}
+    (warning,) = check_gains(Goals(), items, world, GateRules(max_items=10))
+    assert "gate.max_items: 10 items prove no gain" in warning
+    assert f"no cell whose items have no end ({cells} of the goals) is ever an objective" in warning
+    assert warning.endswith(" would do")
+    enough = int(warning.split()[-3])
+    assert check_gains(Goals(), items, world, GateRules(max_items=enough)) == ()
+    assert check_gains(Goals(), items, world, GateRules(max_items=enough - 50)) != ()
+
+
+@pytest.mark.parametrize(
+    ("goal", "most", "file", "nothing"),
+    [
+        ("endless", 10, 80, True),
+        ("*", 10, 13, True),
+        ("*", 10, 80, False),
+        ("file", 1500, 13, True),
+        ("*", 1500, 13, False),
+    ],
+)
+def test_goals_of_which_no_cell_can_be_raised_are_told_at_the_end(
+    goal: str, most: int, file: int, nothing: bool
+) -> None:
+    told = check_gains(Goals((Goal("g", goal),)), {**ITEMS, FILE: file}, WORLD, GateRules(max_items=most))
+    assert [line for line in told if "nothing can be raised" in line] == ([told[-1]] if nothing else [])
+    assert len(told) >= 1
