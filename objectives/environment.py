@@ -13,6 +13,7 @@ well-known wrong procedure gives; diagnosis names weaknesses with it).
 the host's sandbox, the only place where unread programs run.
 """
 
+import ast
 import hashlib
 import importlib.util
 import inspect
@@ -35,6 +36,8 @@ from objectives.types import Direction, Message, Messages
 
 Row = dict[str, Any]
 MADE = re.compile(r"made:(?P<seed>-?[0-9]{1,20}):(?P<index>[0-9]{1,20})")
+NAMED = re.compile(r"\w[\w.-]{0,99}(/\w[\w.-]{0,99}){0,3}")
+"""A file's name in an environment's source, with folders or not."""
 KEPT = re.compile(r"row:(?P<index>[0-9]{1,20})")
 
 NUMPY_BOOLS = (("numpy", "bool"), ("numpy", "bool_"))
@@ -283,9 +286,19 @@ def _checked_rows(name: str, rows: object) -> tuple[Row, ...]:
     return tuple(rows)
 
 
+def _named_files(path: Path) -> list[Path]:
+    """Return the files in an environment's own folder that a text in its source names, as ``words.txt`` does."""
+    nodes = ast.walk(ast.parse(path.read_bytes()))
+    texts = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    named = (path.parent / text for text in sorted(texts) if NAMED.fullmatch(text))
+    return [file for file in named if file.is_file() and file != path]
+
+
 def _version(path: Path, module: ModuleType) -> str:
-    """Return a digest of the file, of the built-in helpers it uses, and of its rows (they may come from a .jsonl)."""
+    """Return a digest of the file, of built-in helpers, of files beside it that it names, and of its rows."""
     digest = hashlib.blake2b(path.read_bytes(), digest_size=8)
+    for beside in _named_files(path):
+        digest.update(beside.read_bytes())
     uses = (str(getattr(value, "__module__", "")) for value in vars(module).values())
     if any(name.startswith("objectives.environments.") for name in uses):
         for helper in sorted((Path(__file__).parent / "environments").glob("_*.py")):

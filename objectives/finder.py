@@ -16,6 +16,9 @@ GROUP = "metaevo.environments"
 LATER = ("verifiers", "lm_eval", "openenv")
 OPTIONS = ("ability", "direction", "train", "timeout_s", "pass_mark", "levels", "answer_tokens")
 
+SCORED = ("timeout_s", "pass_mark", "answer_tokens")
+"""Options that can change a score: where one is not what the file says, the environment is another version."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -77,7 +80,9 @@ def find(source: Source) -> Program:
         given["levels"] = tuple(given["levels"])
     if "direction" in given:
         given["direction"] = Direction(given["direction"])
-    return replace(program, **given) if given else program
+    changed = [f"{key}={given[key]!r}" for key in SCORED if key in given and given[key] != getattr(program, key)]
+    version = " ".join((program.version, *changed))
+    return replace(program, version=version, **given) if given else program
 
 
 def _found(source: Source) -> Program:

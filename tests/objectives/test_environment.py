@@ -241,3 +241,19 @@ def test_a_changed_helper_of_the_package_is_a_changed_environment(
     alone = from_file("mine", path).version
     monkeypatch.undo()
     assert from_file("mine", path).version == alone
+
+
+@pytest.mark.parametrize("name", ["words.txt", "data/words.txt"])
+def test_version_follows_a_file_that_the_source_names(tmp_path: Path, name: str) -> None:
+    folder, words = tmp_path / "own", tmp_path / "own" / name
+    words.parent.mkdir(parents=True)
+    words.write_text("apple")
+    path = folder / "mine.py"
+    text = f"from pathlib import Path\nWORDS = (Path(__file__).parent / {name!r}).read_text()\n"
+    text += "def make(seed, index, level):\n    return {'prompt': WORDS}\n"
+    path.write_text(text + "def reward(completion, **row):\n    return 1\n")
+    first = from_file("mine", path).version
+    (folder / "other.txt").write_text("not named")
+    assert from_file("mine", path).version == first
+    words.write_text("pear")
+    assert from_file("mine", path).version != first

@@ -112,3 +112,18 @@ def test_listing_runs_no_code_of_the_home(home: Path) -> None:
     with pytest.raises(BadEnvironment, match="export reward"):
         find(source("trap", home))
     assert trap.exists()
+
+
+@pytest.mark.parametrize("options", [{"timeout_s": 0.01}, {"pass_mark": 0.3}, {"answer_tokens": 7}])
+def test_what_can_change_a_score_is_another_version(home: Path, options: dict[str, float]) -> None:
+    plain = find(source("house_rules", home))
+    changed = find(source("house_rules", home, **options))
+    assert changed.version != plain.version
+    assert changed.version == find(source("house_rules", home, **options)).version
+
+
+def test_what_the_file_says_anyway_and_what_changes_no_score_is_the_same_version(home: Path) -> None:
+    plain = find(source("house_rules", home)).version
+    said: list[dict[str, object]] = [{"timeout_s": 2, "pass_mark": 1}, {"ability": "math"}, {"direction": "safety"}]
+    for options in said:
+        assert find(source("house_rules", home, **options)).version == plain
