@@ -260,7 +260,7 @@ def _case(
         epoch=state.epoch,
         manifest=host.lineage.row(candidate.id).manifest or "",
         answer_tokens=settings.goals.answer_tokens,
-        held=resume(hold.evidence.gain) if hold is not None and hold.evidence.gain is not None else None,
+        held=resume(hold.evidence.gain, hold.evidence.bets) if hold and hold.evidence.gain is not None else None,
         held_k=hold.evidence.gain.k if hold is not None and hold.evidence.gain is not None else None,
         stream=hold.evidence.stream if hold is not None else None,
         outcomes=(hold.evidence.outcomes or ()) if hold is not None else (),

@@ -3,12 +3,14 @@
 (a) gain in two steps, (b) only then protection, (c) cells can only reject, (d) guards may veto.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
 from metaevo.gate.case import Case
 from metaevo.gate.evidence import (
     Approval,
+    Bets,
     BettingGain,
     Evidence,
     ExactGain,
@@ -20,7 +22,7 @@ from metaevo.gate.evidence import (
     Verdict,
 )
 from metaevo.gate.exam import Confirmed, GateExam, Void
-from metaevo.gate.gain import Question, confirm, question, screen, tell, unread
+from metaevo.gate.gain import Question, confirm, question, screen, tell, to_keep, unread
 from metaevo.gate.guards import ask_guards
 from metaevo.gate.protection import check_protection, stops
 from metaevo.gate.stopping import none_limit, screened
@@ -64,9 +66,11 @@ def decide(exam: GateExam, case: Case) -> Verdict:
         raise
     ended: Ended = "proven" if gained.proven else "unproven" if gained.futile or gained.p_value else "open"
     end_confirmation(exam.host.ledger, row, ended, gained.place, gained.wealth.log_e)
-    if verdict.decision != "promote":
-        return verdict
-    return replace(verdict, evidence=replace(verdict.evidence, told=tell(exam, asked, gained)))
+    if verdict.decision == "hold":
+        return replace(verdict, evidence=replace(verdict.evidence, bets=to_keep(exam, asked, gained)))
+    if verdict.decision == "promote":
+        return replace(verdict, evidence=replace(verdict.evidence, told=tell(exam, asked, gained)))
+    return verdict
 
 
 def _confirmed(exam: GateExam, case: Case, row: Confirmation, gained: Confirmed, found: Evidence) -> Verdict:
@@ -144,10 +148,11 @@ def gain_numbers(gained: Confirmed, row: Confirmation) -> BettingGain | ExactGai
     return BettingGain(*common, e_value=wealth.e_value, logs=wealth.logs, promotions=row.promotions, budget=row.budget)
 
 
-def resume(gain: BettingGain | ExactGain) -> Confirmed:
-    """Return where a held confirmation stopped, as its verdict recorded it."""
+def resume(gain: BettingGain | ExactGain, bets: Bets | None = None) -> Confirmed:
+    """Return where a held confirmation stopped, as its verdict recorded it and the ``bets`` it kept."""
+    seen = {name: Counter(dict(counts)) for name, counts in (bets or {}).items()}
     if isinstance(gain, ExactGain):
         wealth = Wealth(n=gain.n, total=gain.mean * gain.n, squares=gain.squares)
-        return Confirmed(wealth, gain.place, proven=gain.p <= gain.level, p_value=gain.p)
+        return Confirmed(wealth, gain.place, proven=gain.p <= gain.level, p_value=gain.p, seen=seen)
     wealth = Wealth(gain.logs, gain.n, gain.mean * gain.n, gain.squares)
-    return Confirmed(wealth, gain.place, proven=gain.e_value >= gain.threshold)
+    return Confirmed(wealth, gain.place, proven=gain.e_value >= gain.threshold, seen=seen)

@@ -18,6 +18,8 @@ from metaevo.types import Decision
 from objectives.types import JsonValue
 
 ProtectionState: TypeAlias = Literal["kept", "harmed", "open"]
+Bets: TypeAlias = Mapping[str, tuple[tuple[float, int], ...]]
+"""Cell to how often each difference came there, and under "" of all cells; the items of a group are one, their mean."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,6 +255,8 @@ class Evidence:
     weights: tuple[float, ...] | None = None
     """The share of items of each cell, fixed before the first one."""
     told: ToldGain | None = None
+    bets: Bets | None = None
+    """What a held candidate's gain was seen in, where a cell is finite: nothing fresh is there to tell of it."""
 
     def as_data(self) -> dict[str, JsonValue]:
         """Return the evidence as the ledger keeps it."""

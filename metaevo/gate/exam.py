@@ -6,7 +6,7 @@ limited number of times. Every block of a confirmation is one journal row, so a 
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -73,12 +73,20 @@ class Pairs:
             groups=self.groups + more.groups,
         )
 
-    def by_cell(self) -> dict[Cell, list[float]]:
-        """Return the differences of each cell."""
-        found: dict[Cell, list[float]] = {}
-        for cell, difference in zip(self.cells, self.differences, strict=True):
-            found.setdefault(cell, []).append(difference)
-        return found
+    def by_cell(self) -> dict[Cell, tuple[float, ...]]:
+        """Return the bets of each cell: one difference an item, or the mean of a group's items there."""
+        found: dict[Cell, tuple[list[float], list[str]]] = {}
+        groups = self.groups or ("",) * len(self.cells)
+        for cell, difference, group in zip(self.cells, self.differences, groups, strict=True):
+            differences, named = found.setdefault(cell, ([], []))
+            differences.append(difference)
+            named.append(group)
+        return {cell: mean_of_groups(*both) for cell, both in found.items()}
+
+    def counted(self) -> dict[str, Counter[float]]:
+        """Return how often each bet came: of all cells under "", and of each cell under its name."""
+        cells = {str(cell): Counter(values) for cell, values in self.by_cell().items()}
+        return {"": Counter(self.bets()), **cells}
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,7 +334,8 @@ def _said(outcome: Outcome) -> float:
 class Confirmed:
     """Where a confirmation stands: its wealth, its place in the item order, and whether it proved the gain.
 
-    ``futile`` says that no gain is in sight: it ended, and is not held. ``pairs`` are the items of this cycle.
+    ``futile`` says that no gain is in sight: it ended, and is not held. ``seen`` is how often each bet came so far, as
+    `Pairs.counted` has it.
     """
 
     wealth: Wealth
@@ -334,7 +343,7 @@ class Confirmed:
     proven: bool
     p_value: float | None = None
     futile: bool = False
-    pairs: tuple[Pairs, ...] = ()
+    seen: Mapping[str, Counter[float]] = field(default_factory=dict)
 
 
 def _counts(pairs: Pairs) -> dict[str, int]:

@@ -5,13 +5,13 @@ finite cells alone: the exact paired test on the whole fixed sample, screened on
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
 from metaevo.gate.case import Case
-from metaevo.gate.evidence import ToldCell, ToldGain
-from metaevo.gate.exam import Confirmed, GateExam, Pairs
+from metaevo.gate.evidence import Bets, ToldCell, ToldGain
+from metaevo.gate.exam import Confirmed, GateExam
 from metaevo.gate.stopping import is_pass_or_fail, standing
 from metaevo.types import Generation, Tasks
 from objectives.betting import Wealth, confidence_sequence
@@ -61,19 +61,19 @@ def confirm(exam: GateExam, asked: Question, error: float, before: Confirmed | N
     skipped = 0 if finite else len(_first(_units(exam, asked), exam.rules.screen_items))
     wealth, place = (before.wealth, before.place) if before else (Wealth(), skipped)
     rest, items, position = islice(units, place, None), 0, 0
-    seen: list[Pairs] = []
+    seen = before.seen if before else {}
     stands = standing(wealth, error, most)
     while stands == "open" and items < most:
         block = _first(rest, min(exam.rules.block, most - items))
         if not block:
             break
         found_ = exam.pairs("confirm", position, asked.candidate, asked.parent, _joined(block))
-        seen.append(found_)
+        seen = _more(seen, found_.counted())
         wealth = wealth.bet(found_.bets())
         place, items, position = place + len(block), items + sum(map(len, block)), position + 1
         exam.on_items(items, most)
         stands = standing(wealth, error, most - items)
-    return Confirmed(wealth, place, proven=stands == "proven", futile=stands == "futile", pairs=tuple(seen))
+    return Confirmed(wealth, place, proven=stands == "proven", futile=stands == "futile", seen=seen)
 
 
 def _exact(exam: GateExam, asked: Question, error: float) -> Confirmed | None:
@@ -83,7 +83,7 @@ def _exact(exam: GateExam, asked: Question, error: float) -> Confirmed | None:
     if any(task.group for task in tasks) or not is_pass_or_fail(Counter(found.differences)):
         return None
     p = exact_paired(found.differences)
-    return Confirmed(Wealth().bet(found.differences), len(tasks), p <= error, p, pairs=(found,))
+    return Confirmed(Wealth().bet(found.differences), len(tasks), p <= error, p, seen=found.counted())
 
 
 def unread(exam: GateExam, asked: Question, place: int) -> int | None:
@@ -93,24 +93,33 @@ def unread(exam: GateExam, asked: Question, place: int) -> int | None:
     return sum(1 for _ in islice(_units(exam, asked), place, None))
 
 
-def tell(exam: GateExam, asked: Question, gained: Confirmed) -> ToldGain:
+def tell(exam: GateExam, asked: Question, gained: Confirmed) -> ToldGain | None:
     """Return what is told of a proven gain, and is no part of the decision.
 
     Fresh items, their number fixed beforehand; where a cell is finite there are none, and the interval is a confidence
-    sequence, which holds whenever one stopped.
+    sequence, which holds whenever one stopped; None where a hold of an older gate kept no differences for it.
     """
     if any(exam.finite(cell) for cell in asked.cells):
-        by_cell: dict[Cell, list[float]] = {}
-        for pairs in gained.pairs:
-            for cell, values in pairs.by_cell().items():
-                by_cell.setdefault(cell, []).extend(values)
-        whole = confidence_sequence(Counter(bet for pairs in gained.pairs for bet in pairs.bets()))
-        cells = {str(cell): ToldCell(*confidence_sequence(Counter(values))) for cell, values in by_cell.items()}
-        return ToldGain(*whole, test="confidence sequence", cells=cells)
+        if not gained.seen:
+            return None
+        found_ = {name: confidence_sequence(counts) for name, counts in gained.seen.items()}
+        cells = {name: ToldCell(*interval) for name, interval in found_.items() if name}
+        return ToldGain(*found_[""], test="confidence sequence", cells=cells)
     tasks = _joined(_first(_units(exam, asked, "told"), exam.rules.told_items))
     found = exam.pairs("told", 0, asked.candidate, asked.parent, tasks)
     cells = {str(cell): ToldCell(*Wealth().bet(values).gain()) for cell, values in found.by_cell().items()}
     return ToldGain(*Wealth().bet(found.bets()).gain(), test="fresh items", cells=cells)
+
+
+def to_keep(exam: GateExam, asked: Question, gained: Confirmed) -> Bets | None:
+    """Return the differences that a hold keeps, to tell of the gain later; None where fresh items will tell of it."""
+    if not any(exam.finite(cell) for cell in asked.cells):
+        return None
+    return {name: tuple(sorted(counts.items())) for name, counts in gained.seen.items()}
+
+
+def _more(seen: Mapping[str, Counter[float]], more: Mapping[str, Counter[float]]) -> dict[str, Counter[float]]:
+    return {name: seen.get(name, Counter()) + more.get(name, Counter()) for name in {**seen, **more}}
 
 
 def _units(exam: GateExam, asked: Question, use: str = "gain") -> Iterator[Tasks]:

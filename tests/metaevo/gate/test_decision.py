@@ -1,5 +1,7 @@
 """Every verdict of the gate, with its reason and its numbers."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -8,7 +10,7 @@ import pytest
 
 from metaevo.artifacts.bodies import dump
 from metaevo.gate.case import Case
-from metaevo.gate.decision import decide
+from metaevo.gate.decision import decide, resume
 from metaevo.gate.evidence import ExactGain, ReasonCode, Verdict
 from metaevo.gate.settings import GateRules
 from metaevo.ledger.confirmations import confirmation_count
@@ -129,3 +131,43 @@ def test_a_floor_binds_the_candidate_and_where_the_champion_is_lower_the_champio
     exam = SimulatedExam(Random(5), GAIN | {SIDE: gain}, discordant=0.0, skill=skill)
     rule = Rule("math", (SIDE,), None, floor)
     assert verdict(ground, exam, rules=(rule,)).decision == decision
+
+
+@pytest.mark.parametrize("cells", [(SMALL,), (AIM, SMALL)], ids=["a file", "mixed"])
+@pytest.mark.parametrize("first", [{"approval": True}, {"rules": MARGIN}], ids=["approval", "protection"])
+def test_what_a_hold_waited_for_changes_nothing_of_what_is_told(
+    ground: Ground, cells: tuple[Any, ...], first: dict[str, Any]
+) -> None:
+    gains = {AIM: 0.4, SMALL: 0.4}
+    at_once = verdict(ground, SimulatedExam(Random(3), gains), cells=cells).evidence.told
+    rules = GateRules(protect_items=64) if "rules" in first else GateRules()
+    held = verdict(ground, SimulatedExam(Random(3), gains, rules), cells=cells, **first)
+    assert held.decision == "hold"
+    kept = Verdict.from_data(json.loads(json.dumps(held.as_data()))).evidence
+    assert kept.gain is not None
+    again = resume(kept.gain, kept.bets)
+    found = verdict(ground, SimulatedExam(Random(4), gains), cells=cells, held=again, held_k=kept.gain.k)
+    assert (found.decision, found.evidence.told) == ("promote", at_once)
+    assert at_once is not None
+    assert at_once.n == kept.gain.n > 0
+    assert set(at_once.cells) == set(map(str, cells))
+
+
+def test_differences_of_every_cycle_are_told_and_a_hold_that_kept_none_tells_nothing(ground: Ground) -> None:
+    tight, cells = GateRules(max_items=64, screen_items=16, screen_bar=-1.0), (AIM, SMALL)
+    exam = SimulatedExam(Random(3), {AIM: 0.1, SMALL: 0.1}, tight, discordant=0.3)
+    first = verdict(ground, exam, cells=cells)
+    gain = first.evidence.gain
+    assert gain is not None
+    assert (first.decision, gain.n) == ("hold", 64)
+    more = {"cells": cells, "held_k": gain.k, "stream": first.evidence.stream}
+    found = verdict(ground, exam, held=resume(gain, first.evidence.bets), **more)
+    assert found.evidence.gain is not None
+    assert found.evidence.gain.n == 128
+    bets = found.evidence.bets
+    assert bets is not None
+    assert sum(times for _, times in bets[""]) == 128
+    proven = replace(resume(gain), proven=True)
+    assert verdict(ground, exam, held=proven, **more).evidence.told is None
+    endless = verdict(ground, SimulatedExam(Random(3), {AIM: 0.3}), approval=True)
+    assert (endless.decision, endless.evidence.bets) == ("hold", None)

@@ -29,6 +29,7 @@ EXACT = ExactGain(0.1, 0.0, 0.2, 120, 2, 0.025, 40.0, 120, 3.0, 0.01)
 KEPT = ProtectionFinding("math", "parent", 0.01, -0.02, 0.04, 400, -0.05, "open")
 SEEN = RuleOutcomes("math", 40, {"parent": {"addition/2": ((-1.0, 2), (0.0, 36), (1.0, 2))}})
 GUARDS = {"cost per answer": GuardFinding(True, {"ratio": 1.1}), "answer_tokens": GuardFinding(False, {"ratio": 2.0})}
+BETS = {"": ((0.0, 9), (1.0, 3)), "sorting/1": ((0.5, 1),)}
 REASONS = {
     "gain proven": Reason(ReasonCode.GAIN_PROVEN, BETTING),
     "gain proven on a fixed sample": Reason(ReasonCode.GAIN_PROVEN, EXACT),
@@ -45,6 +46,9 @@ EVIDENCE = {
     "screened": Evidence(("addition/5",), False, Screen(0.0, -0.1, 0.1, 240, 0.015)),
     "held again": Evidence(("addition/5", "addition/6"), False, None, BETTING, 3, outcomes=(SEEN,)),
     "whole": Evidence(("sorting/1",), False, None, EXACT, 3, (KEPT,), {"sorting/4": 0.001}, GUARDS),
+    "bets kept": Evidence(
+        ("sorting/1",), False, None, EXACT, 3, bets={"": ((0.0, 9), (1.0, 3)), "sorting/1": ((0.5, 1),)}
+    ),
     "nothing protected": Evidence(("sorting/1",), True, None, EXACT, 3, (), {}, GUARDS),
 }
 

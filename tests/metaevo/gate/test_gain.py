@@ -197,6 +197,7 @@ def test_what_is_told_is_fresh_or_holds_whenever_one_stopped() -> None:
     exam.at = type("At", (), {"cycle": 4})()
     both = asked(ENDLESS, OTHER)
     told = tell(exam, both, run(exam, both))  # type: ignore[arg-type]
+    assert told is not None
     assert (told.test, told.n, exam.steps[-1]) == ("fresh items", 1600, "told")
     assert told.low < 0.3 < told.high
     assert told.high - told.low < 0.06
@@ -204,6 +205,7 @@ def test_what_is_told_is_fresh_or_holds_whenever_one_stopped() -> None:
     assert sum(cell.n for cell in told.cells.values()) == 1600
     fixed = run(exam, asked(FILE))
     told = tell(exam, asked(FILE), fixed)  # type: ignore[arg-type]
+    assert told is not None
     assert (told.test, told.n) == ("confidence sequence", 90)
     assert told.low < told.mean < told.high
 
@@ -219,3 +221,25 @@ def test_futility_ends_only_what_cannot_succeed() -> None:
     assert is_hopeless(Wealth().bet([1.0, -1.0, 0.0] * 100 + [1.0] * 20), math.log(1e6), 64)
     assert not is_hopeless(Wealth().bet([1.0] * 300), math.log(1e30), 64)
     assert not is_hopeless(Wealth().bet([-1.0] * 200), math.log(40), 64)
+
+
+@pytest.mark.parametrize("sizes", [{ENDLESS: None, OTHER: None}, {FILE: 400, OTHER: 400}], ids=["fresh", "sequence"])
+def test_the_cells_beside_what_is_told_bet_once_a_group_and_cover_the_true_gain(sizes: dict[Cell, int | None]) -> None:
+    """Worlds of 8 whose items agree: item by item the fresh intervals covered half, the sequence three quarters."""
+    covered = 0
+    both = asked(*sizes)
+    for seed in range(10):
+        rng = Random(seed)
+        worlds: dict[str, float] = {}
+
+        def one(task: Task, rng: Random = rng, worlds: dict[str, float] = worlds) -> float:
+            return worlds.setdefault(task.group or "", rng.choice((1.0, 0.0, 0.0, -1.0)))
+
+        exam = FileExam(one, GateRules(told_items=400), sizes, together=8)
+        exam.at = type("At", (), {"cycle": 4})()
+        told = tell(exam, both, run(exam, both))  # type: ignore[arg-type]
+        assert told is not None
+        assert set(told.cells) == set(map(str, sizes))
+        assert sum(cell.n for cell in told.cells.values()) == told.n <= 100
+        covered += sum(cell.low <= 0 <= cell.high for cell in told.cells.values())
+    assert covered >= 18
