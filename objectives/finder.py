@@ -70,7 +70,13 @@ def find(source: Source) -> Program:
         raise BadEnvironment(f"environments.{source.name}", "an ability has this name", "choose another one")
     program = _found(source)
     given = {key: source.options[key] for key in OPTIONS if source.options.get(key) is not None}
-    given.pop("train", None)
+    if given.pop("train", True) is False and program.rows is None and program.read is None:
+        raise BadEnvironment(
+            f"environments.{source.name}.train",
+            "nobody can tell which texts are its own, so none could be kept out of training",
+            "give it rows or read(text), or drop train = false",
+            given="False",
+        )
     if "levels" in given:
         missing = sorted(set(given["levels"]) - set(program.levels))
         if missing:

@@ -3,8 +3,8 @@
     [environments.support]
     use = "dataset"
     path = "data/support.jsonl"
-    prompt = "question"                 # column names; these are the defaults: prompt, answer, level
-    answer = "answer"
+    prompt = "question"                 # column names; these are the defaults: prompt, answer, level, group
+    answer = "answer"                   # and group: the document or world that rows share, where they share one
     reward = "exact"                    # exact | numeric | regex
     pattern = 'answer:\\s*(.+)'          # regex: its first group is compared with the answer
 
@@ -38,17 +38,18 @@ def load(name: str, options: Mapping[str, JsonValue], folder: Path) -> Program:
     path = folder / str(options["path"])
     if not path.is_file():
         raise BadEnvironment(f"environments.{name}.path", f"no file {path}", given=repr(str(options["path"])))
-    columns = {key: str(options.get(key, key)) for key in ("prompt", "answer", "level")}
+    columns = {key: str(options.get(key, key)) for key in ("prompt", "answer", "level", "group")}
     kind = str(options.get("reward", "exact"))
     reward = _reward(name, kind, options)
     rows = tuple(_rows(name, path, columns, kind))
+    said = repr(sorted(options.items())) + ("group" if any("group" in row for row in rows) else "")
     return Program(
         name=name,
         ability="other",
         direction=Direction.PERFORMANCE,
         levels=tuple(sorted({row["level"] for row in rows})),
         reward=reward,
-        version=hashlib.blake2b(path.read_bytes() + repr(sorted(options.items())).encode(), digest_size=8).hexdigest(),
+        version=hashlib.blake2b(path.read_bytes() + said.encode(), digest_size=8).hexdigest(),
         rows=rows,
         judged=kind == "judge",
     )
@@ -104,7 +105,13 @@ def _row(at: str, data: object, columns: Mapping[str, str], kind: str) -> Row:
     level = data.get(columns["level"], 1)
     if isinstance(level, bool) or not isinstance(level, int) or level < 0:
         raise BadEnvironment(at, f"{columns['level']} must be a whole number, got {level!r}")
-    return row | {"level": level}
+    return row | {"level": level} | _group(at, columns["group"], data.get(columns["group"]))
+
+
+def _group(at: str, column: str, group: object) -> Row:
+    if isinstance(group, bool) or not isinstance(group, str | int | None):
+        raise BadEnvironment(at, f"{column} must be a text or a whole number, got {group!r:.80}")
+    return {} if group in (None, "") else {"group": str(group)}
 
 
 def _refuse_nan(at: str, column: str, answer: JsonValue) -> None:

@@ -63,7 +63,7 @@ class EnvironmentTable(Table):
     direction: Direction | None = None
     """What is improved; default: as the environment says."""
     train: bool = True
-    """Whether it may be an objective; otherwise it is only measured and protected."""
+    """Whether it may be an objective; otherwise it is only measured and protected, and needs rows or `read`."""
     timeout: Seconds | None = None
     """How long the reward of one answer may take; default: as the environment says, else two seconds."""
     pass_mark: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
@@ -78,6 +78,8 @@ class EnvironmentTable(Table):
     """Column of the prompt (dataset); default: `prompt`."""
     level: str | None = None
     """Column of the level (dataset); default: `level`, and 1 where a row has none."""
+    group: str | None = None
+    """Column of the group (dataset), which rows of one document or world share; default: `group`, and none."""
     reward: str | None = None
     """How a dataset's answers are graded: `exact` (the default), `numeric` or `regex`."""
     pattern: str | None = None

@@ -130,6 +130,11 @@ CONTRADICTIONS = {
         "goals.a.raise = 'sorting': contradicts forbid.abilities: other; drop one",
     ),
     "a goal on what is only measured": ("train = false\n[goals.a]\nraise = 'sorting'", "train = false"),
+    "texts that nobody can keep out of training": (
+        '[environments.sums]\nuse = "reasoning_gym:chain_sum"\ntrain = false',
+        "environments.sums.train = False: nobody can tell which texts are its own",
+        "give it rows or read(text), or drop train = false",
+    ),
     "a target below the floor": (
         '[goals.a]\nraise = "sorting"\ntarget = 0.5\n[protect]\nsorting = { floor = 0.9 }',
         "goals.a.target = 0.5: lies below protect.sorting.floor = 0.9",

@@ -99,6 +99,17 @@ def test_a_level_the_environment_lacks_is_named(home: Path) -> None:
         find(source("addition", home, levels=[1, 9]))
 
 
+def test_what_is_never_trained_on_must_be_known_by_its_texts(home: Path) -> None:
+    """Rows are known and a text that is read is known; of an endless environment without read nothing is."""
+    made = "def make(seed, index, level):\n    return {'prompt': str(index), 'answer': 'a'}\n"
+    for name, more in {"made": made, "read": f"{made}def read(text):\n    return None\n"}.items():
+        (home / f"{name}.py").write_text(f"def reward(completion, answer, **row):\n    return 1.0\n{more}")
+    assert find(source("made.py", home, train=True)).rows is None
+    assert find(source("read.py", home, train=False)).read is not None
+    with pytest.raises(BadEnvironment, match=r"environments\.mine\.train = False: nobody can tell which texts"):
+        find(source("made.py", home, train=False))
+
+
 def test_listing_runs_no_code_of_the_home(home: Path) -> None:
     trap = home / "ran"
     (home / "environments" / "trap.py").write_text(

@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from objectives.adapters import dataset
+from objectives.drawing import draw
 from objectives.environment import BadEnvironment, Program
+from objectives.types import Split
 
 settings.register_profile("metaevo", deadline=None, derandomize=True, max_examples=60)
 settings.load_profile("metaevo")
@@ -35,6 +37,15 @@ def test_columns_may_have_other_names(tmp_path: Path) -> None:
     row = {"question": "q", "label": "a", "hardness": 4, "source": "wiki"}
     program = loaded(tmp_path, row, prompt="question", answer="label", level="hardness")
     assert program.rows == ({"prompt": "q", "answer": "a", "level": 4},)
+
+
+def test_rows_that_name_a_group_keep_it_as_tasks(tmp_path: Path) -> None:
+    rows = [{"prompt": f"q{i}", "answer": "a", "group": group} for i, group in enumerate(("doc", 7, None, ""))]
+    program = loaded(tmp_path, *rows, {"prompt": "q4", "answer": "a"})
+    groups = {task.text: task.group for split in Split for task in draw(program, 1, split, 1, 0, 9).tasks}
+    assert groups == {"q0": "doc", "q1": "7", "q2": None, "q3": None, "q4": None}
+    other = loaded(tmp_path, {"prompt": "q", "answer": "a", "document": "d", "group": "g"}, group="document")
+    assert other.rows == ({"prompt": "q", "answer": "a", "level": 1, "group": "d"},)
 
 
 def test_a_chat_is_a_prompt_too(tmp_path: Path) -> None:
@@ -69,6 +80,7 @@ def test_a_byte_order_mark_and_chat_markup_are_only_text(tmp_path: Path) -> None
         ({"prompt": "q", "answer": [1, float("inf")]}, "answer holds NaN or an infinity, which is no answer"),
         ({"prompt": "q"}, "no 'answer'; columns are prompt"),
         ({}, "no 'prompt'; columns are none"),
+        ({"prompt": "q", "answer": "a", "group": ["d"]}, "group must be a text or a whole number, got"),
         ({"prompt": "q", "answer": "a", "level": "hard"}, "level must be a whole number, got 'hard'"),
         ({"prompt": "q", "answer": "a", "level": True}, "level must be a whole number, got True"),
         ({"prompt": "q", "answer": "a", "level": 1.5}, "level must be a whole number, got 1.5"),
