@@ -3,9 +3,10 @@
 A text outside its split is skipped, so the drawn items are disjoint between splits by construction.
 """
 
+import hashlib
+import heapq
 import math
-import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import count, islice
 
@@ -19,8 +20,8 @@ LOOKS = 1_500
 """Texts looked at to estimate a size: a cell of 20,000 shows about 56 repeats in them."""
 CERTAIN = 600
 """Texts after which no repeat at all says endless: a cell of 20,000 would show about nine."""
-LEAST = 4
-"""Texts looked at however slow the generator is."""
+MARKS = 4
+"""Digests of texts that a finite cell's sample is known by."""
 QUIET = 400
 """Expected items without a new text after which a stream counts as dry."""
 
@@ -81,28 +82,41 @@ def posed(program: Program, text: str, scheme: Scheme = NEWEST) -> Task | None:
     return task_of(program, row, "posed", int(row.get("level", 1)), Split.TRAIN, spoken)
 
 
-def sizes(program: Program, patience_s: float = 2.0, scheme: Scheme = NEWEST) -> dict[int, int | None]:
-    """Return each level's number of distinct texts; None where it is too large to matter (the cell is endless).
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """How many distinct texts a cell has, None where it is endless, and marks that its fixed sample is known by.
 
-    Patience is CPU time: how busy the machine is must not change what an exam's sample is.
+    The marks are the smallest digests of its texts: they are the same under another name and in another environment,
+    and with a few rows more most of them stay.
     """
-    found: dict[int, int | None] = {}
-    for level in program.levels:
-        if program.rows is not None:
-            found[level] = sum(1 for _ in _stream(program, level, 0, 0, scheme))
-            continue
-        until = time.process_time() + patience_s
-        seen: set[str] = set()
-        looked = 0
-        for _, _, row in islice(_stream(program, level, 0, 0, scheme), LOOKS):
-            seen.add(identity(row))
-            looked += 1
-            endless = looked == CERTAIN == len(seen)
-            if endless or (looked >= LEAST and time.process_time() > until):
-                break
-        size = distinct(looked, len(seen))
-        found[level] = size if size is not None and size < FINITE else None
-    return found
+
+    texts: int | None
+    marks: tuple[str, ...] = ()
+
+
+def sample(program: Program, level: int, scheme: Scheme = NEWEST) -> Sample:
+    """Return what a cell's sample is; a fixed number of looks decides, however slow the generator and the machine."""
+    looks = _stream(program, level, 0, 0, scheme)
+    if program.rows is not None:
+        seen = {identity(row) for _, _, row in looks}
+        return Sample(len(seen), _marks(seen))
+    seen, looked = set(), 0
+    for _, _, row in islice(looks, LOOKS):
+        seen.add(identity(row))
+        looked += 1
+        if looked == CERTAIN == len(seen):
+            break
+    size = distinct(looked, len(seen))
+    return Sample(None) if size is None or size >= FINITE else Sample(size, _marks(seen))
+
+
+def _marks(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(heapq.nsmallest(MARKS, (hashlib.blake2b(text.encode(), digest_size=8).hexdigest() for text in texts)))
+
+
+def sizes(program: Program, scheme: Scheme = NEWEST) -> dict[int, int | None]:
+    """Return each level's number of distinct texts; None where it is too large to matter (the cell is endless)."""
+    return {level: sample(program, level, scheme).texts for level in program.levels}
 
 
 def groups(program: Program) -> dict[int, int]:

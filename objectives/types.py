@@ -146,6 +146,9 @@ class Environment:
     groups: Mapping[int, int] = field(default_factory=dict)
     """Of each level whose rows name groups, how many there are: a row without one stands for itself."""
 
+    marks: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    """Of each finite level what its fixed sample is known by, whatever the environment is called."""
+
     def bets(self, level: int) -> int | None:
         """Return how many bets the texts of a level are, a group being one; None where the cell is endless."""
         return self.groups.get(level, self.texts[level])

@@ -10,7 +10,7 @@ there scores what the reward says, with the verdict as the note. A sandbox that 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from threading import RLock
@@ -20,7 +20,7 @@ from metaevo.artifacts.bodies import adapter
 from metaevo.engines.process import Child
 from metaevo.engines.programs import Programs
 from metaevo.errors import EngineDied, EngineTimeout, from_frame
-from objectives.drawing import Drawn
+from objectives.drawing import Drawn, Sample
 from objectives.finder import Source
 from objectives.splits import NEWEST, Scheme
 from objectives.types import Environment, Graded, Split, Task, Unsaid
@@ -53,9 +53,12 @@ class GraderPool:
         memory_mib: int = MEMORY_MIB,
         sandbox: SandboxHandle | None = None,
         scheme: Scheme = NEWEST,
+        samples: Mapping[str, Sample] | None = None,
     ) -> None:
         self.sources = tuple(sources)
         self.scheme = scheme
+        self.samples = dict(samples or {})
+        """What was measured of cells, by version, level and scheme: a slow generator is measured once a version."""
         self.programs = Programs(sandbox or embedded())
         self.memory_mib = memory_mib
         environment = {"PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1", "HOME": "/nonexistent"}
@@ -90,10 +93,21 @@ class GraderPool:
             train = source.options.get("train", True)
             answer = self._call(child, {"op": "describe", "environment": source.name, "train": train}, CALL_S)
             found: Environment = adapter(Environment).validate_python(answer)
+            cells = {level: self._sample(child, found, level) for level in found.levels}
+            texts, marks = ({n: c.texts for n, c in cells.items()}, {n: c.marks for n, c in cells.items() if c.marks})
+            found = replace(found, texts=texts, marks=marks)
             made.append(
                 replace(found, version=f"{found.version} {self.programs.handle.identity}") if found.runs else found
             )
         return made
+
+    def _sample(self, child: Child, of: Environment, level: int) -> Sample:
+        """Return what is known of a cell's sample, measured where nothing is."""
+        key = f"{of.version}/{level}/{int(self.scheme)}"
+        if key not in self.samples:
+            answer = self._call(child, {"op": "sample", "environment": of.name, "level": level}, CALL_S)
+            self.samples[key] = adapter(Sample).validate_python(answer)
+        return self.samples[key]
 
     def draw(self, environment: str, level: int, split: Split, seed: int, start: int, n: int) -> Drawn:
         """Return the next ``n`` tasks of one cell, split and stream."""

@@ -76,6 +76,12 @@ class Describe(About):
     train: bool
 
 
+class OneLevel(About):
+    """What is the sample of this cell?"""
+
+    level: int
+
+
 class Draw(About):
     """Tasks of one cell and split."""
 
@@ -168,11 +174,11 @@ class GraderWorker:
         self.door = Door(self.programs, self.scheme, closed)
         return isolate(int(request["memory_mib"])) | {"network": self.alone}
 
-    def do_describe(self, request: Describe) -> Environment:
-        """Return the data record of one environment, sizes of its cells included."""
+    def do_sample(self, request: OneLevel) -> drawing.Sample:
+        """Return how many texts a cell has, and what its sample is known by."""
         program = self.programs[request["environment"]]
         try:
-            texts = drawing.sizes(program, scheme=self.scheme)
+            return drawing.sample(program, request["level"], self.scheme)
         except BadEnvironment:
             raise
         except Exception as error:  # other people's code; the control plane only hears what and where
@@ -180,12 +186,16 @@ class GraderWorker:
             raise BadEnvironment(
                 f"environment {program.name}", f"its tasks cannot be made ({said})", "fix make()"
             ) from error
+
+    def do_describe(self, request: Describe) -> Environment:
+        """Return the data record of one environment; what its cells' samples are is asked a level at a time."""
+        program = self.programs[request["environment"]]
         return Environment(
             name=program.name,
             ability=program.ability,
             direction=program.direction,
             levels=program.levels,
-            texts=texts,
+            texts={},
             groups=drawing.groups(program),
             pass_mark=program.pass_mark,
             timeout_s=program.timeout_s,

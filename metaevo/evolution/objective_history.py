@@ -41,7 +41,11 @@ def history(host: Host, goals: Goals, found: Diagnosis, rules: GateRules, *, epo
     _, error = next_level(host.ledger, rules.alpha, cycle)
     # only a finite cell's sample can be used up, and to count costs more with every confirmation there was
     sizes = {str(looked.cell): _texts(host, looked.cell) for looked in found.cells}
-    uses = confirmations_per_cell(host.ledger, cycle, {cell: n for cell, n in sizes.items() if n is not None})
+    finite = {cell: n for cell, n in sizes.items() if n is not None}
+    marks = {
+        str(one.cell): host.environments[one.cell.environment].marks.get(one.cell.level, ()) for one in found.cells
+    }
+    uses = confirmations_per_cell(host.ledger, cycle, finite, marks)
     tries = tries_per_cell(past)
     pooled = scores_of(host.ledger, found.generation, Split.PROBE, epoch)
     trends = {cell: trend(scores) for cell, scores in recent.items()}

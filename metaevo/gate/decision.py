@@ -100,9 +100,10 @@ def _opened(exam: GateExam, case: Case, asked: Question) -> Confirmation:
     )
     sizes = {str(cell): exam.texts(cell) for cell in case.cells}
     finite = {cell: texts for cell, texts in sizes.items() if texts is not None}
-    rules = exam.rules
+    marks = {str(cell): exam.marks(cell) for cell in case.cells}
+    rules, at = exam.rules, exam.at
     return open_confirmation(
-        exam.host.ledger, about, cycle=exam.at.cycle, alpha=rules.alpha, finite=finite, reuse=rules.reuse
+        exam.host.ledger, about, cycle=at.cycle, alpha=rules.alpha, finite=finite, reuse=rules.reuse, marks=marks
     )
 
 

@@ -176,6 +176,10 @@ class GateExam:
         """Return how many texts a finite cell has, None where it is endless."""
         return self.host.environments[cell.environment].texts[cell.level]
 
+    def marks(self, cell: Cell) -> tuple[str, ...]:
+        """Return what a finite cell's fixed sample is known by under any name."""
+        return self.host.environments[cell.environment].marks.get(cell.level, ())
+
     def pairs(self, step: str, position: int, candidate: Generation, parent: Generation, tasks: Tasks) -> Pairs:
         """Return the paired outcomes on these items, as one journalled step.
 

@@ -5,8 +5,9 @@ promotions the gate made by then and nobody undid (e-LOND, Xu and Ramdas 2024, a
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
 from sqlalchemy import Connection, Select, and_, func, insert, or_, select, update
@@ -18,6 +19,11 @@ from metaevo.ledger.tables import BUDGET, CONFIRMATION, CONFIRMED_CELL
 from objectives.statistics import level, reread_share
 
 Ended = Literal["open", "proven", "unproven", "void"]
+Marks = Mapping[str, Sequence[str]]
+"""What each finite cell's sample is known by, by the cell's name: a sample is the same one under another name."""
+NO_MARKS: Marks = MappingProxyType({})
+SAMPLE = "sample:"
+"""How a served row begins that names a mark of a sample; all others name a cell."""
 
 
 class SampleUsedUp(Refused):
@@ -47,12 +53,20 @@ class Confirmation:
 
 
 def open_confirmation(
-    ledger: Ledger, asked: Asked, *, cycle: int, alpha: float, finite: Mapping[str, int], reuse: int
+    ledger: Ledger,
+    asked: Asked,
+    *,
+    cycle: int,
+    alpha: float,
+    finite: Mapping[str, int],
+    reuse: int,
+    marks: Marks = NO_MARKS,
 ) -> Confirmation:
     """Return the confirmation of what is asked, opened where it has none; a held one goes on with the one it has.
 
     ``finite`` holds how many texts each finite cell has: such a sample is read again by every confirmation on it, and
-    serves ``reuse`` of them. One that was void is never begun again under its k.
+    serves ``reuse`` of them; ``marks`` say what each is known by under any name. One that was void is never begun again
+    under its k.
 
     Raises:
         SampleUsedUp: A finite cell has no confirmation left.
@@ -61,7 +75,7 @@ def open_confirmation(
         known = _known(connection, asked)
         if known is not None:
             return known
-        earlier = _readers(connection, finite)
+        earlier = _readers(connection, finite, marks)
         for cell, texts in finite.items():
             if sum(cell == read for _, _, read in earlier) >= reuse:
                 raise SampleUsedUp(
@@ -77,8 +91,10 @@ def open_confirmation(
         row |= {"candidate": asked.candidate, "parent": asked.parent, "promotions": promotions, "outcome": "open"}
         row |= {"cells": list(asked.cells), "weights": list(asked.weights), "at": ledger.now()}
         connection.execute(insert(CONFIRMATION).values(row))
+        served = {cell: finite.get(cell) for cell in asked.cells}
+        served |= {mark: finite[cell] for cell in asked.cells if cell in finite for mark in _marked(marks, cell)}
         each = [
-            {"cell": cell, "budget": budget, "k": k, "cycle": cycle, "texts": finite.get(cell)} for cell in asked.cells
+            {"cell": cell, "budget": budget, "k": k, "cycle": cycle, "texts": texts} for cell, texts in served.items()
         ]
         connection.execute(insert(CONFIRMED_CELL), each)
         return Confirmation(k, error, budget, promotions)
@@ -131,11 +147,13 @@ def confirmation_count(ledger: Ledger, before: int) -> int:
         return connection.execute(select(func.max(CONFIRMATION.c.k)).where(*mine)).scalar() or 0
 
 
-def confirmations_per_cell(ledger: Ledger, before: int, texts: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+def confirmations_per_cell(
+    ledger: Ledger, before: int, texts: Mapping[str, int], marks: Marks = NO_MARKS
+) -> dict[str, tuple[int, int]]:
     """Return how many confirmations of earlier cycles read each finite cell's sample, and how many of them proved."""
     found = dict.fromkeys(texts, (0, 0))
     with ledger.look() as connection:
-        for _, outcome, cell in _readers(connection, texts, before):
+        for _, outcome, cell in _readers(connection, texts, marks, before):
             reads, proven = found[cell]
             found[cell] = (reads + 1, proven + (outcome == "proven"))
     return found
@@ -157,24 +175,38 @@ def _known(connection: Connection, asked: Asked) -> Confirmation | None:
     return None
 
 
+def _marked(marks: Marks, cell: str) -> list[str]:
+    """Return the names that a cell's sample has in the served rows beside the cell's own."""
+    return [f"{SAMPLE}{mark}" for mark in marks.get(cell, ())]
+
+
 def _readers(
-    connection: Connection, finite: Mapping[str, int], before: int | None = None
+    connection: Connection, finite: Mapping[str, int], marks: Marks, before: int | None = None
 ) -> list[tuple[tuple[int, int], str, str]]:
-    """Return (confirmation, outcome, cell) of all that read these samples; a sample that doubled is another one."""
+    """Return (confirmation, outcome, cell) of all that read these samples, under these names or others.
+
+    A sample that doubled is another one.
+    """
     if not finite:
         return []
     here = and_(CONFIRMATION.c.budget == CONFIRMED_CELL.c.budget, CONFIRMATION.c.k == CONFIRMED_CELL.c.k)
-    columns = (CONFIRMED_CELL.c.budget, CONFIRMED_CELL.c.k, CONFIRMATION.c.outcome, CONFIRMED_CELL.c.cell)
+    served = CONFIRMED_CELL.c
+    columns = (served.budget, served.k, CONFIRMATION.c.outcome, served.cell, served.texts)
+    names = {cell: {cell, *_marked(marks, cell)} for cell in finite}
     of = or_(
         *(
-            and_(CONFIRMED_CELL.c.cell == cell, or_(CONFIRMED_CELL.c.texts.is_(None), CONFIRMED_CELL.c.texts * 2 > n))
+            and_(served.cell.in_(sorted(names[cell])), or_(served.texts.is_(None), served.texts * 2 > n))
             for cell, n in finite.items()
         )
     )
     query = select(*columns).join(CONFIRMATION, here).where(of)
     if before is not None:
-        query = query.where(CONFIRMED_CELL.c.cycle < before)
-    return [((budget, k), outcome, cell) for budget, k, outcome, cell in connection.execute(query)]
+        query = query.where(served.cycle < before)
+    found: dict[tuple[tuple[int, int], str, str], None] = {}
+    for budget, k, outcome, name, texts in connection.execute(query):
+        same = (cell for cell, n in finite.items() if name in names[cell] and (texts is None or texts * 2 > n))
+        found.update({((budget, k), outcome, cell): None for cell in same})
+    return list(found)
 
 
 def _promotions(connection: Connection, budget: int) -> int:

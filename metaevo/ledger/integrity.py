@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import Column, Text, and_, cast, func, select
 
 from metaevo.ledger.anchors import of_line
+from metaevo.ledger.confirmations import SAMPLE
 from metaevo.ledger.holds import HoldRecord
 from metaevo.ledger.json_text import UnreadableJson, read_json
 from metaevo.ledger.ledger import Ledger
@@ -239,7 +240,7 @@ def wrong_confirmed_cells(ledger: Ledger) -> tuple[str, ...]:
     each = select(*(CONFIRMED_CELL.c[name] for name in ("budget", "k", "cycle", "cell")))
     with ledger.look() as connection:
         said = {(*place, cell) for *place, cells in connection.execute(named) for cell in cells}
-        kept = {tuple(row) for row in connection.execute(each)}
+        kept = {tuple(row) for row in connection.execute(each.where(CONFIRMED_CELL.c.cell.not_like(f"{SAMPLE}%")))}
     return tuple(f"{k} of budget {budget}" for budget, k in sorted({(budget, k) for budget, k, _, _ in said ^ kept}))
 
 

@@ -40,6 +40,7 @@ from services.home.home import Home
 from services.home.machine import usable_cores
 from services.home.margins import check_margins, gate_items
 from services.home.preflight import BASE, Preflight, answer_tokens, chat_settings, check_config, check_same_base
+from services.home.samples import keep_samples, kept_samples
 from services.home.sandbox import open_sandbox, require_answer
 
 BUILT_IN = "builtin:"
@@ -101,9 +102,12 @@ def graders(
     if not config.environments:
         raise BadInput("metaevo.toml: environments", "", "name at least one, for example [environments] addition = {}")
     with nullcontext(handle) if handle is not None else open_sandbox(home, config, by="look") as opened_:
-        pool = GraderPool(sources(home, config), sandbox=opened_, scheme=scheme)
+        pool = GraderPool(sources(home, config), sandbox=opened_, scheme=scheme, samples=kept_samples(home))
         try:
-            found_ = {environment.name: environment for environment in pool.describe()}
+            try:
+                found_ = {environment.name: environment for environment in pool.describe()}
+            finally:
+                keep_samples(home, pool.samples)
             yield pool, found_
         except BadEnvironment as error:
             raise BadInput.of(error) from error

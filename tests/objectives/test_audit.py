@@ -51,9 +51,7 @@ def exact(row: Row, said: str) -> float:
 
 def audited(score: Score, program: Program | None = None, tasks: tuple[Task, ...] | None = None) -> Audit:
     program = program or questions()
-    known = Environment(
-        program.name, program.ability, program.direction, program.levels, sizes(program, 60), 1.0, 2.0, "v"
-    )
+    known = Environment(program.name, program.ability, program.direction, program.levels, sizes(program), 1.0, 2.0, "v")
     given = tasks if tasks is not None else draw(program, 1, Split.TRAIN, 1, 0, 30).tasks
     return audit(known, given, Grader(program, score))
 

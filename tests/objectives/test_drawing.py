@@ -1,6 +1,8 @@
 """Drawing: only tasks of the asked split, each text once, the same again from the same place; sizes are measured."""
 
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 from types import SimpleNamespace
 
@@ -9,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from objectives import drawing
-from objectives.drawing import FINITE, LOOKS, distinct, draw, groups, posed, sizes
+from objectives.drawing import CERTAIN, FINITE, MARKS, Sample, distinct, draw, groups, posed, sample, sizes
 from objectives.environment import Program, Row, from_file, from_module
 from objectives.finder import BUILT_IN
 from objectives.splits import NEWEST
@@ -118,26 +120,50 @@ def test_a_posed_text_of_a_level_that_is_not_used_is_nothing() -> None:
 
 @pytest.mark.parametrize("texts", [10, 200, 3_000, 15_000])
 def test_sizes_of_small_cells_are_estimated(texts: int) -> None:
-    found = sizes(stream(texts), patience_s=60)[1]
+    found = sizes(stream(texts))[1]
     assert found is not None
     assert 0.7 * texts <= found <= 1.4 * texts
 
 
 @pytest.mark.parametrize("texts", [100_000, 10**12])
 def test_large_cells_are_endless(texts: int) -> None:
-    assert sizes(stream(texts), patience_s=60) == {1: None}
+    assert sizes(stream(texts)) == {1: None}
 
 
-def test_a_slow_generator_is_looked_at_only_as_long_as_patience_lasts() -> None:
+@pytest.mark.parametrize("texts", [1_000, 10**12])
+def test_what_a_cell_is_does_not_depend_on_how_slow_its_generator_is(texts: int) -> None:
+    fast = stream(texts)
+    assert fast.make is not None
+    made = fast.make
+
+    def slow(seed: int, index: int, level: int) -> Row:
+        if index % 300 == 0:
+            time.sleep(0.05)
+        return made(seed, index, level)
+
+    assert sample(replace(fast, make=slow), 1) == sample(fast, 1)
+
+
+def test_a_fixed_number_of_looks_decides() -> None:
     calls: list[int] = []
 
     def make(seed: int, index: int, level: int) -> Row:
         calls.append(index)
-        return {"prompt": str(index), "level": level}
+        return {"prompt": str(index % 1_000 if level == 1 else index), "level": level}
 
-    program = Program("e", "other", Direction.PERFORMANCE, (1,), lambda _c, **_r: 1.0, "v", make=make)
-    assert sizes(program, patience_s=0.0) == {1: None}
-    assert len(calls) < LOOKS
+    program = Program("e", "other", Direction.PERFORMANCE, (1, 2), lambda _c, **_r: 1.0, "v", make=make)
+    assert sample(program, 2) == Sample(None)
+    assert len(calls) == CERTAIN
+    assert sample(program, 1).texts is not None or len(calls) == CERTAIN + CERTAIN
+
+
+def test_a_sample_is_known_under_another_name_and_with_a_few_rows_more() -> None:
+    first = table(*[1] * 90)
+    known = sample(first, 1)
+    assert len(known.marks) == MARKS
+    assert sample(replace(first, name="copy", version="w"), 1) == known
+    assert set(sample(table(*[1] * 95), 1).marks) & set(known.marks)
+    assert not set(sample(table(*[1] * 90, text=lambda i: f"other {i}"), 1).marks) & set(known.marks)
 
 
 @given(st.integers(2, 5000), st.data())

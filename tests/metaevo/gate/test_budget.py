@@ -19,6 +19,7 @@ from metaevo.ledger.confirmations import (
     open_budget,
     open_confirmation,
 )
+from metaevo.ledger.integrity import wrong_confirmed_cells
 from metaevo.ledger.tables import ConfirmationRow
 from objectives.statistics import level
 from objectives.types import Cell
@@ -87,3 +88,23 @@ def test_a_fixed_sample_pays_for_every_look_and_is_refused_once_used_up(ground: 
     with pytest.raises(SampleUsedUp, match=r"file/1: .* 3 confirmations; 100 new rows"):
         opened(4, 100)
     assert opened(4, 200).level == pytest.approx(level(0.05, 4))
+
+
+def test_a_sample_pays_under_every_name_it_has(ground: Ground) -> None:
+    """Renamed, or named a second time, it is the same sample; old rows, which name cells alone, still count by name."""
+
+    def opened(number: int, cell: str, marks: tuple[str, ...]) -> Confirmation:
+        asked = Asked(f"g{number:06d}", "g000000", 1, (cell,), (1.0,))
+        about: dict[str, Any] = {"cycle": number, "alpha": 0.05, "finite": {cell: 90}, "reuse": 3}
+        return open_confirmation(ground.ledger, asked, **about, marks={cell: marks})
+
+    opened(1, "file/1", ())  # as an older metaevo wrote it
+    second = opened(2, "file/1", ("a", "b"))
+    renamed = opened(3, "copy/1", ("b", "c"))
+    assert [second.level, renamed.level] == pytest.approx([level(0.05, 2) / 2, level(0.05, 3) / 2])
+    assert confirmations_per_cell(ground.ledger, 9, {"other/1": 90}, {"other/1": ("b",)}) == {"other/1": (2, 0)}
+    assert confirmations_per_cell(ground.ledger, 9, {"other/1": 90}, {"other/1": ("z",)}) == {"other/1": (0, 0)}
+    assert confirmations_per_cell(ground.ledger, 9, {"file/1": 90}, {"file/1": ("a", "b")}) == {"file/1": (3, 0)}
+    with pytest.raises(SampleUsedUp, match=r"^file/1: its exam sample served 3 confirmations"):
+        opened(4, "file/1", ("a", "b"))
+    assert wrong_confirmed_cells(ground.ledger) == ()
