@@ -182,7 +182,7 @@ class _Examined:
         sampled, whole = tuple(map(str, made.sampled)), tuple(map(str, made.whole))
         left = made.left(self.series.rounds)
         left = None if left is None else round(left * items)
-        return Frame(self.rule, sampled, whole, self.exam.rules.odds, left, items)
+        return Frame(self.rule, sampled, whole, self.exam.rules.odds, left=left, items=items)
 
     def _judged(self, made: RoundPlan, reading: Reading) -> list[ProtectionFinding]:
         """Return every line of the rule as it stands."""
