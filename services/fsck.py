@@ -12,18 +12,18 @@ from itertools import islice
 from metaevo.artifacts.store import Store
 from metaevo.errors import MetaevoError, StoreError
 from metaevo.gate.evidence import Hold, MoreItems, ProtectionFinding, Verdict
-from metaevo.gate.settings import GateRules
 from metaevo.ledger import integrity
 from metaevo.ledger.integrity import ErrorSpent, PublishedParts
 from metaevo.ledger.ledger import Ledger
 from metaevo.ledger.queries import objective_of
 from objectives.statistics import level
+from services.config.tables import Gate
 from services.home.home import Home
 from services.records.health import Fsck, HomeCheck
 
 ALWAYS = ("champion", "reference", "base")
 """Aliases that exist from the first generation on."""
-DEFAULT_ALPHA = GateRules().alpha
+DEFAULT_ALPHA = Gate().alpha
 MOST = 20
 """Problems of one check that are told."""
 

@@ -108,7 +108,8 @@ def check_margins(
         if chance < POWER:
             told = f"an unchanged candidate passes {rule.what} at margin {rule.margin} in {chance:.0%} of decisions"
             warnings.append(f"{place}: {told} ({_items(found)}, discordance {DISCORDANCE}); {_way_out(found, gate)}")
-        warnings += [f"{place}: {_light(cell, items[cell] or 0, rule, gate.odds * many)}" for cell in found.light]
+        told = [_light(cell, items[cell] or 0, rule, gate.odds * many) for cell in found.light]
+        warnings += [f"{place}: {line}" for line in told if line]
     return tuple(warnings)
 
 
@@ -185,8 +186,10 @@ def _items(found: Decidable) -> str:
 
 
 def _light(cell: Cell, items: int, rule: Rule, odds: float) -> str:
-    """Return what a light cell's own items can show."""
+    """Return what a light cell's own items can show, "" where a loss that matters is among it."""
     least = smallest_harm(min(items, ALONE), rule.cell_margin, odds)
+    if least <= USEFUL:
+        return ""
     can = "no loss" if least > 1 else f"no loss below {least:.0%}"
     return f"{items} gate items of {cell} show {can}, and its ability hides it; train = false counts all rows"
 

@@ -104,10 +104,7 @@ def graders(
     with nullcontext(handle) if handle is not None else open_sandbox(home, config, by="look") as opened_:
         pool = GraderPool(sources(home, config), sandbox=opened_, scheme=scheme, samples=kept_samples(home))
         try:
-            try:
-                found_ = {environment.name: environment for environment in pool.describe()}
-            finally:
-                keep_samples(home, pool.samples)
+            found_ = {environment.name: environment for environment in pool.describe()}
             yield pool, found_
         except BadEnvironment as error:
             raise BadInput.of(error) from error
@@ -153,6 +150,7 @@ def open_home(
         if audits:
             refuse_unfit(home, pool, list(environments.values()))
         on_ready(environments)
+        keep_samples(home.path, pool.samples)
         ledger = home.ledger(read_only=False, create=True)
         made: Sequence[Engine] = ()
         try:

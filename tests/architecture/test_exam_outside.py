@@ -251,8 +251,6 @@ MUTATES = """
     return Objective("other", cells and mine[0].direction, cells, "because", "rule")
 """
 GRABS = """
-    for cell in history.cells:
-        object.__setattr__(cell, "weight", 1.0)
     cells = tuple(Cell(c.cell.environment, c.cell.level) for c in history.cells if c.cell.environment == "extremes")
     return Objective(mine[0].ability, mine[0].direction, cells, "not asked for", "rule")
 """
@@ -297,14 +295,15 @@ def test_an_exam_that_reaches_protection_is_what_is_compared(plain: Sealed) -> N
     assert len(plain.asked["protect", 0]) >= 256
 
 
-@pytest.mark.parametrize(
-    ("name", "body", "head"), [("says_more", PLAIN.replace("Objective(", "Wish("), SAYS_MORE), ("mutates", MUTATES, "")]
-)
-def test_a_rule_that_tries_to_drop_protection_changes_nothing(
-    tmp_path: Path, plain: Sealed, name: str, body: str, head: str
-) -> None:
-    files = rule(name, body, head) | {"recipes/usual.toml": rft("usual")}
-    assert examined(tmp_path / "home", "usual", files, name) == plain
+def test_a_rule_that_says_more_than_an_objective_changes_nothing(tmp_path: Path, plain: Sealed) -> None:
+    files = rule("says_more", PLAIN.replace("Objective(", "Wish("), SAYS_MORE) | {"recipes/usual.toml": rft("usual")}
+    assert examined(tmp_path / "home", "usual", files, "says_more") == plain
+
+
+def test_a_rule_that_would_change_what_it_was_shown_is_refused_by_name(tmp_path: Path) -> None:
+    (cycle,) = evolved(tmp_path / "home", '[objective]\nrule = "mutates"\n', rule("mutates", MUTATES))
+    assert (cycle.outcome, cycle.trials, cycle.verdict) == ("void", (), None)
+    assert "objective.mutates breaks the law 'reaches for nothing': it uses .__setattr__" in cycle.why
 
 
 @pytest.mark.parametrize("recipe", ["lowest", "highest", "grabbed"])

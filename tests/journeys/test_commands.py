@@ -221,8 +221,8 @@ def test_an_edit_that_would_be_wrong_changes_nothing(evolved: Home) -> None:
     before = evolved.text
     for words, said in (
         (("add", "sort", "sorting"), "goals.sort: is there already; goals: sort"),
-        (("add", "paint", "painting"), "goals.paint.raise = 'painting': no such ability or environment; "),
-        (("edit", "sort", "--target", 2), "goals.sort.target = 2.0: "),
+        (("add", "paint", "painting"), "what = 'painting': no such ability or environment; "),
+        (("edit", "sort", "--target", 2), "--target 2.0: "),
         (("edit", "sort"), "goals edit sort: nothing to change; give --target, --weight or --why"),
         (("edit", "soort", "--weight", 2), "goals.soort: no such goal; goals: sort"),
         (("remove", "soort"), "goals.soort: no such goal; goals: sort"),
