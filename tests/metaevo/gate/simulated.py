@@ -69,6 +69,9 @@ class SimulatedExam:
     def finite(self, cell: Cell) -> bool:
         return cell == SMALL
 
+    def marks(self, _cell: Cell) -> tuple[str, ...]:
+        return ()
+
     def texts(self, cell: Cell) -> int | None:
         return 1200 if cell == SMALL else None
 
