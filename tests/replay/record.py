@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ Lines = dict[str, list[str]]
 
 def recorded(place: Path, chapters: Sequence[str] = tuple(CHAPTERS)) -> dict[str, Lines]:
     """Run the chapters, two at a time, and return what their ledgers say."""
-    with ProcessPoolExecutor(2) as workers:
+    # never a fork of this process: with threads, as pytest's worker has them, its copy may wait for ever
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as workers:
         made = [(name, workers.submit(chapter, name, place / name)) for name in chapters]
         return {name: found.result() for name, found in made}
 

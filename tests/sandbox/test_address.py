@@ -68,7 +68,8 @@ def test_dockers_own_variables_name_the_daemon_where_nothing_else_does() -> None
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
 def test_a_socket_that_is_not_for_this_user_is_told_as_such() -> None:
-    with tempfile.TemporaryDirectory() as folder, socket.socket(socket.AF_UNIX) as server:
+    # in /tmp itself: another folder for temporary files may be closed to other users
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder, socket.socket(socket.AF_UNIX) as server:
         path = Path(folder, "docker.sock")
         server.bind(str(path))
         path.chmod(0o660)
@@ -87,9 +88,9 @@ def test_a_socket_that_is_not_for_this_user_is_told_as_such() -> None:
                 os.write(write, str(error).encode())
             finally:
                 os._exit(0)
-        os.waitpid(pid, 0)
+        os.close(write)  # else a child that says nothing would be waited for without end
         said = os.read(read, 1000).decode()
+        os.waitpid(pid, 0)
         os.close(read)
-        os.close(write)
     way_out = "add the user to the socket's group (root): usermod -aG, then log in again"
     assert said == f"sandbox: {address.url} is there, and this user may not use it; {way_out}"
