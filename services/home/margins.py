@@ -108,8 +108,8 @@ def check_margins(
         if chance < POWER:
             told = f"an unchanged candidate passes {rule.what} at margin {rule.margin} in {chance:.0%} of decisions"
             warnings.append(f"{place}: {told} ({_items(found)}, discordance {DISCORDANCE}); {_way_out(found, gate)}")
-        told = [_light(cell, items[cell] or 0, rule, gate.odds * many) for cell in found.light]
-        warnings += [f"{place}: {line}" for line in told if line]
+        lines = [_light(cell, items[cell] or 0, rule, gate.odds * many) for cell in found.light]
+        warnings += [f"{place}: {line}" for line in lines if line]
     return tuple(warnings)
 
 

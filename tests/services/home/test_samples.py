@@ -24,9 +24,11 @@ def test_what_was_measured_is_kept_and_not_measured_again(tmp_path: Path) -> Non
     )
     (home.path / "environments" / "mine.py").write_text(COUNTS)
     config = home.config()
-    with graders(home.path, config) as (_, found):
+    with graders(home.path, config) as (pool, found):
         assert found["mine"].texts == {1: 40}
         assert len(found["mine"].marks[1]) == 4
+    assert not (home.path / KEPT).exists(), "whoever only looks writes nothing: `open_home` keeps them"
+    keep_samples(home.path, pool.samples)
     (key,) = kept_samples(home.path)
     keep_samples(home.path, {key: Sample(7)})
     with graders(home.path, config) as (_, found):
