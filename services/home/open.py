@@ -150,7 +150,6 @@ def open_home(
         if audits:
             refuse_unfit(home, pool, list(environments.values()))
         on_ready(environments)
-        keep_samples(home.path, pool.samples)
         ledger = home.ledger(read_only=False, create=True)
         made: Sequence[Engine] = ()
         try:
@@ -162,6 +161,7 @@ def open_home(
                 _founded(home, config, ready, host)
             else:
                 check_same_base(host, ready.base)
+            keep_samples(home.path, pool.samples)
             yield App(home, config, host, chosen, ledger)
         finally:
             for engine in made:
