@@ -207,7 +207,7 @@ def test_its_demo_is_interrupted_keeps_what_was_finished_and_goes_on_to_a_decisi
     assert isinstance(status, dict)
     last_decision = status["last_decision"]
     assert isinstance(last_decision, dict)
-    assert last_decision["cycle"] == 1
+    assert last_decision["cycle"] == 2, "with other environments what was measured counts no more: the first is void"
     assert str(last_decision["outcome"]) in decided
     if last_decision["candidate"] is None:  # nothing gained: then there is nothing to examine
         assert last_decision["outcome"] == "none"
