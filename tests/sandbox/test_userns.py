@@ -19,7 +19,8 @@ pytestmark = [*tiers.ALONE, pytest.mark.timeout(300)]
 
 def test_kernels_run_on_a_daemon_that_remaps_users() -> None:
     tiers.need("docker")
-    folder = Path(tempfile.mkdtemp(prefix="metaevo-remap-"))
+    # in /tmp itself: another folder for temporary files may be closed to the mapped users
+    folder = Path(tempfile.mkdtemp(prefix="metaevo-remap-", dir="/tmp"))
     folder.chmod(0o755)
     own = OwnDaemon(folder, **{"userns-remap": "default"})
     own.start()
