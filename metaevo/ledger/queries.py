@@ -195,13 +195,6 @@ def trial_results(ledger: Ledger, number: int, trial: int, step: str) -> list[St
         return [StepResult(*row) for row in connection.execute(query)]
 
 
-def exam_results(ledger: Ledger, number: int, steps: Sequence[str]) -> list[StepResult]:
-    """Return what a cycle's own steps of these names made: the blocks of its exam."""
-    mine = (STEP.c.cycle == number, STEP.c.trial == 0, STEP.c.step.in_(steps), STEP.c.digest.is_not(None))
-    with ledger.look() as connection:
-        return [StepResult(*row) for row in connection.execute(select(STEP.c.digest, STEP.c.body).where(*mine))]
-
-
 def exams_before(ledger: Ledger, number: int, steps: Sequence[str], most: int) -> list[int]:
     """Return the numbers of the last cycles before this one that have a step of these names, newest first."""
     found: set[int] = set()

@@ -30,5 +30,5 @@ def seen_items(home: Home, ledger: Ledger, cycle: int) -> SeenItems | None:
 
 
 def _ids(ledger: Ledger, shelf: BodyStore, cycle: int) -> set[str]:
-    steps = queries.exam_results(ledger, cycle, GAIN_STEPS)
+    steps = [made for step in GAIN_STEPS for made in queries.trial_results(ledger, cycle, 0, step)]
     return {task for step in steps for task in read_body(step, shelf, Pairs).tasks}

@@ -161,7 +161,7 @@ REPORT: dict[str, Callable[[Ledger], object]] = {
     "last pursued": lambda ledger: queries.last_pursued(ledger, 128),
     "step": lambda ledger: queries.newest_step(ledger, 1),
     "result": lambda ledger: queries.step_result(ledger, 1, "diagnose"),
-    "exam results": lambda ledger: queries.exam_results(ledger, 1, ("confirm", "screen")),
+    "exam results": lambda ledger: queries.trial_results(ledger, 1, 0, "confirm"),
     "exams before": lambda ledger: queries.exams_before(ledger, 9, ("confirm", "screen"), 3),
     "events": lambda ledger: queries.events(ledger, 20),
     "events of a code": lambda ledger: queries.events(ledger, 1, code="grader_failed"),
