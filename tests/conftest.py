@@ -59,14 +59,23 @@ def writer_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def built(name: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder that `tests.stranger.NAME` built. Parallel workers wait for the one that builds it."""
+    """Return the folder that `tests.stranger.NAME` built."""
+
+    def build(folder: Path) -> None:
+        subprocess.run([sys.executable, "-m", f"tests.stranger.{name}", str(folder)], cwd=ROOT, check=True)
+
+    return made_once(f"stranger_{name}", tmp_path_factory, build)
+
+
+def made_once(name: str, tmp_path_factory: pytest.TempPathFactory, make: Callable[[Path], object]) -> Path:
+    """Return a folder that is made once a session. Parallel workers wait for the one that makes it."""
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    folder, done = shared / f"stranger_{name}", shared / f"stranger_{name}.done"
-    with (shared / f"stranger_{name}.lock").open("w") as lock:
+    folder, done = shared / name, shared / f"{name}.done"
+    with (shared / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not done.is_file():
-            subprocess.run([sys.executable, "-m", f"tests.stranger.{name}", str(folder)], cwd=ROOT, check=True)
+            make(folder)
             done.touch()
     return folder
 
